@@ -1,0 +1,91 @@
+"""Settings of the data path: which images, how they are prepared, what is varied in training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import Field, field_validator
+
+from eyas.settings import Section
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Triple = tuple[float, float, float]
+
+
+class DataConfig(Section):
+    """Which images to train and to measure on."""
+
+    train: Annotated[str, tyro.conf.Positional] = ""
+    """Training set: a list file (.txt .csv .tsv), a folder with a folder per class, or a named set (cifar10, digits)."""
+    test: str | None = None
+    """Test set, a data spec like the training set; read after every epoch. Default: the training set's own test split."""
+    val: str | None = None
+    """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1."""
+    root: str | None = None
+    """Folder that the paths in list files are relative to. Default: the folder of the list."""
+    classes: str | None = None
+    """File with one class name per line, in the order of the labels' numbers. Default: classes.txt beside the list."""
+    columns: str | None = None
+    """Columns of a list file by number from 0 or by header name, such as path=0,label=2. Default: found by itself."""
+    first_label: Literal["auto", "0", "1"] = "auto"
+    """What the list's smallest label number means: numbers count from 0, or from 1."""
+    skip_unreadable: bool = False
+    """Leave images out that cannot be decoded (they are listed and counted) instead of stopping before training."""
+    data_dir: str = "data"
+    """Folder that named sets are downloaded into."""
+    mirror: str | None = None
+    """Address of a folder that holds the named sets' archives, used instead of their official hosts."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that decode images while the network trains; 0 decodes in the training process. Results are the same."""
+    cache: Literal["auto", "ram", "none"] = "auto"
+    """Keep decoded images in memory: auto does so where they fit into a quarter of what is free."""
+    worker_timeout: Annotated[float, Field(ge=0)] = 120.0
+    """Seconds after which a loading process that does not answer stops the run."""
+
+
+class PreprocessConfig(Section):
+    """How every image becomes the network's input: the same in training, evaluation and prediction."""
+
+    size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Height and width in pixels of the network's input. Default: 256, or what the given weights were trained with."""
+    resize: Literal["stretch", "crop", "pad"] | None = None
+    """stretch both sides to size; crop: shorter side to size/crop-ratio, centre cut out; pad: longer side to size."""
+    crop_ratio: Annotated[float, Field(gt=0, le=1)] | None = None
+    """With --resize crop: the share of the shorter side that the centre crop keeps. Default 0.875."""
+    interpolation: Literal["nearest", "bilinear", "bicubic"] | None = None
+    """How pixels are interpolated. Default: bilinear, antialiased."""
+    mean: Triple | None = None
+    """Mean of red, green, blue (0 to 1) that is subtracted. Default: ImageNet's 0.485 0.456 0.406."""
+    std: Triple | None = None
+    """Standard deviation of red, green, blue that is divided by. Default: ImageNet's 0.229 0.224 0.225."""
+
+    @field_validator("std")
+    @classmethod
+    def _divisible(cls, value: Triple | None) -> Triple | None:
+        if value is not None and min(value) <= 0:
+            raise ValueError("must be larger than 0, it is divided by")
+        return value
+
+
+class AugmentConfig(Section):
+    """Random changes to training images; none in evaluation and prediction."""
+
+    flip: Fraction = 0.5
+    """Probability of a horizontal flip."""
+    vertical_flip: Fraction = 0.0
+    """Probability of a vertical flip."""
+    crop_padding: Annotated[int, Field(ge=0)] = 0
+    """Shift by up to this many pixels: zero-pad by it, then cut a random window of the input's size."""
+    crop_scale: Fraction = 1.0
+    """Cut out a random rectangle of at least this share of the image and resize it to the input (1: off)."""
+    color_jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Strength of random brightness, contrast and saturation changes (0: off)."""
+    trivial_augment: bool = False
+    """One random operation of TrivialAugmentWide (arXiv:2103.10158) per image."""
+    erasing: Fraction = 0.0
+    """Probability of erasing a random rectangle (arXiv:1708.04896)."""
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """Alpha of mixup (arXiv:1710.09412), blends pairs of images and their labels (0: off)."""
+    cutmix: Annotated[float, Field(ge=0)] = 0.0
+    """Alpha of CutMix (arXiv:1905.04899), pastes rectangles between images (0: off); with mixup, one of both by chance."""

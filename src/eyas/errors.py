@@ -1,0 +1,57 @@
+"""The one tree of errors. Each says what is wrong, where, and what to do next; each knows its exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EyasError(Exception):
+    """Any failure that eyas explains to its user in words. `exit_code` is what the command returns."""
+
+    exit_code = 70
+
+
+class SettingsError(EyasError):
+    """A flag, a key or a combination of settings that cannot be run."""
+
+    exit_code = 2
+
+
+class DataError(EyasError):
+    """A list, a folder, a data set or an image that cannot be used as it is."""
+
+    exit_code = 65
+
+
+class CheckpointError(EyasError):
+    """A file of weights or of training state that is damaged, foreign or does not fit."""
+
+    exit_code = 65
+
+
+class TrainingFault(EyasError):
+    """The training itself went wrong: a loss that is not finite, memory that ran out."""
+
+    exit_code = 70
+
+
+class RunInUseError(EyasError):
+    """Another process is writing to this run folder, or it holds a run that would be overwritten."""
+
+    exit_code = 73
+
+
+class FileFault(EyasError):
+    """Reading or writing failed: a full disk, a missing permission, a failing device."""
+
+    exit_code = 74
+
+
+INTERRUPTED = 75  # exit code of a run that was stopped, is saved, and can go on
+
+
+def suggest(word: str, options: Iterable[str], *, count: int = 3) -> str:
+    """Return " Did you mean 'a' or 'b'?" with the options nearest to `word`, or "" where none is near."""
+    near = difflib.get_close_matches(word.lower(), {option.lower(): option for option in options}, n=count, cutoff=0.55)
+    return f" Did you mean {' or '.join(repr(word) for word in near)}?" if near else ""

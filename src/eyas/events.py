@@ -1,0 +1,116 @@
+"""What `fit` tells its observers: frozen values. Nothing in them reaches back into the training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from eyas.metrics import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run is about to take its first step, or to go on at `step`."""
+
+    directory: Path
+    step: int  # steps already taken; 0 in a fresh run
+    steps_per_epoch: int
+    epochs: int
+    classes: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]  # (what, said in words): data, model, device, ... in the order to show
+    shapes: tuple[tuple[str, str, str], ...]  # (stage, shape, note): the batch that went through the whole path
+    first_batch: np.ndarray  # uint8 [n, H, W, 3], n <= 32: the first batch after augmentation, as pictures
+    first_labels: tuple[str, ...]  # their class names
+    selects_on: str | None  # the split that chooses the best epoch: "val", "test", None without either
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A sign of life, at most twice a second; not a record."""
+
+    step: int
+    loss: float | None  # mean training loss since the last record, None before the first step
+    images_per_second: float
+    waiting: float  # share of the time spent waiting for data, 0 to 1
+    stage: str = "train"  # or "val", "test": the split being evaluated
+    done: int = 0  # samples of that evaluation done
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Training loss, recorded every `log_every` steps and at the first and last step of an epoch."""
+
+    step: int  # steps taken, from 1
+    epoch: int  # from 1
+    loss: float  # mean per sample over the `samples` seen since the record before
+    samples: int
+    lr: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochTrained:
+    """An epoch's training steps are done."""
+
+    step: int
+    epoch: int
+    loss: float  # mean per sample over the epoch, in training mode, while the weights moved
+    accuracy: float
+    samples: int
+    lr: float  # at the epoch's last step
+    seconds: float  # wall time of the training steps, over interruptions
+    images_per_second: float
+    waiting: float  # share of the seconds spent waiting for data
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One pass over a test or validation set: every sample counted once."""
+
+    step: int
+    epoch: int
+    split: str  # "test" or "val"
+    scores: Scores
+    selects: bool  # the best epoch is chosen by this split
+    improved: bool  # and this epoch is the best so far
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A file was written whole."""
+
+    step: int
+    path: Path
+    kind: str  # "epoch", "best", "state"
+    seconds: float  # that the training paused for it
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something the user should read, in a sentence: a dropped learning rate, a stop, a warning."""
+
+    step: int
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is over: complete, stopped early, or interrupted and resumable."""
+
+    step: int
+    epoch: int  # epochs completed
+    reason: str  # "complete", "stalled", "overfitting", "interrupted"
+    best_epoch: int | None
+    best_value: float | None
+    select: str  # the measure that chose it: "accuracy", "loss", "macro_f1"
+    selects_on: str | None
+    seconds: float  # of this process
+
+
+Event = Started | Progress | Trained | EpochTrained | Evaluated | Saved | Noted | Finished

@@ -1,0 +1,91 @@
+"""From a confusion matrix of whole numbers to every score that eyas prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The result of one pass over a set of `count` samples, each counted once."""
+
+    classes: tuple[str, ...]
+    confusion: np.ndarray  # int64 [C, C]: rows are the true classes, columns the predicted ones
+    loss_sum: float  # cross entropy (natural logarithm) summed over the samples
+    skipped: int = 0  # unreadable images left out of the set
+
+    @property
+    def count(self) -> int:
+        """Samples measured."""
+        return int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        """Samples whose largest logit is their class."""
+        return int(np.trace(self.confusion))
+
+    @property
+    def loss(self) -> float:
+        """Mean cross entropy per sample."""
+        return self.loss_sum / self.count
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct samples, 0 to 1."""
+        return self.correct / self.count
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy for another sample of this size: Wilson (1927)."""
+        return wilson(self.correct, self.count)
+
+    @property
+    def support(self) -> np.ndarray:
+        """int64 [C]: samples of each true class."""
+        return np.asarray(self.confusion.sum(axis=1))
+
+    @property
+    def precision(self) -> np.ndarray:
+        """float64 [C]: of the samples called this class, the share that is; nan where none was called so."""
+        return _ratio(np.diag(self.confusion), self.confusion.sum(axis=0))
+
+    @property
+    def recall(self) -> np.ndarray:
+        """float64 [C]: of the samples of this class, the share found; nan where there are none."""
+        return _ratio(np.diag(self.confusion), self.support)
+
+    @property
+    def f1(self) -> np.ndarray:
+        """float64 [C]: 2 TP / (2 TP + FP + FN); nan where the class neither occurs nor is predicted."""
+        return _ratio(2 * np.diag(self.confusion), self.confusion.sum(axis=0) + self.support)
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over the classes that occur in the set."""
+        return float(self.f1[self.support > 0].mean())
+
+    def measure(self, name: str) -> float:
+        """Return the score called `name`: accuracy, loss or macro_f1."""
+        return float(getattr(self, name))
+
+
+def wilson(correct: int, count: int, z: float = Z_95) -> tuple[float, float]:
+    """Return Wilson's score interval (low, high) of a share; correct at 0 %, 100 % and for few samples."""
+    if count == 0:
+        return 0.0, 1.0
+    share, spread = correct / count, z * z / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(share * (1 - share) / count + spread / (4 * count))
+    # the ends are exact where every sample, or none, is correct: rounding may not cut off the share itself
+    low = 0.0 if correct == 0 else float(centre - half)
+    high = 1.0 if correct == count else float(centre + half)
+    return low, high
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Divide, with nan where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)

@@ -1,0 +1,108 @@
+"""Settings of the training: optimiser, schedule, length, numerics, what is written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from eyas.settings import Section
+
+Count = Annotated[int, Field(ge=1)]
+CountOrOff = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class OptimConfig(Section):
+    """The optimiser."""
+
+    optimizer: Literal["sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad"] = "sgd"
+    """Optimiser of torch.optim."""
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    """Learning rate (the peak, where a schedule changes it)."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum of SGD and RMSprop."""
+    nesterov: bool = False
+    """Nesterov's form of SGD's momentum."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Weight decay; applied to matrices and filters, never to biases and norms."""
+    backbone_lr: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Factor on the learning rate of everything but the head (below 1 when starting from trained weights; 0 freezes)."""
+
+
+class ScheduleConfig(Section):
+    """How the learning rate moves."""
+
+    schedule: Literal["constant", "cosine", "onecycle", "step"] = "constant"
+    """Course of the learning rate over the run."""
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """Epochs over which the learning rate rises from zero."""
+    step_epochs: Count = 30
+    """With --schedule step: epochs between two drops."""
+    step_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """With --schedule step: factor of a drop."""
+    plateau: CountOrOff = 0
+    """Epochs without improvement after which the learning rate drops (0: never)."""
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Factor of a drop on a plateau."""
+
+
+class TrainConfig(Section):
+    """Length of the training and how a step is computed."""
+
+    epochs: Count = 10
+    """Times that every training image is seen."""
+    batch_size: Count = 64
+    """Images per optimiser step, over all processes together."""
+    drop_last: bool = False
+    """Leave out the last batch of an epoch if it is not full."""
+    accumulate: Count = 1
+    """Compute a step in this many parts to save memory; the result is the same."""
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    """Largest norm of the gradient (0: not limited)."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the target spread evenly over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: weigh every class by the inverse of its frequency in training."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay per step of a running average of the weights, which is then what is measured and saved (0: off)."""
+    patience: CountOrOff = 0
+    """Stop after this many epochs without improvement (0: never)."""
+    overfit_patience: CountOrOff = 0
+    """Stop when the validation loss rose and the training loss fell for this many epochs running (0: never)."""
+    select: Literal["accuracy", "loss", "macro_f1"] = "accuracy"
+    """Measure by which the best epoch is chosen, the learning rate drops and the run stops."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Everything random is a function of this number."""
+
+
+class DeviceConfig(Section):
+    """Where and how the arithmetic runs."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:1, mps; auto picks the best there is and says which."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Mixed precision: bf16 and fp16 compute in 16 bits and keep the weights in 32."""
+    compile: bool = False
+    """Compile the network with torch.compile."""
+    channels_last: bool = False
+    """Keep images and filters in channels-last order, often faster for convolutions."""
+    deterministic: bool = False
+    """On a GPU, use only kernels that give the same bits every time. A CPU run always does."""
+    threads: CountOrOff = 0
+    """Threads of the arithmetic on a CPU (0: PyTorch's choice)."""
+
+
+class OutputConfig(Section):
+    """What is written, where and how often."""
+
+    out: str | None = None
+    """Run folder; must not hold another run. Default: a new one under runs/."""
+    log_every: Count = 500
+    """Training loss is logged every this many steps, and at the first and last step of every epoch."""
+    keep: CountOrOff = 0
+    """Keep the newest N epoch files (0: all); best.safetensors and last.safetensors always stay."""
+    save_minutes: Annotated[float, Field(ge=0)] = 10.0
+    """Save the exact state within an epoch too, at most this many minutes apart (0: only after each epoch)."""
+    view: Literal["auto", "live", "plain", "none"] = "auto"
+    """Terminal output: auto shows a live view on a terminal and plain lines elsewhere."""
