@@ -1,1 +1,69 @@
+"""Where the events of a run go: the terminal, TensorBoard, JSON lines, a CSV table."""
 
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from eyas.events import Event
+    from eyas.train.settings import OutputConfig
+
+
+class Sink(Protocol):
+    """Receives every event of a run, in order; never reaches back into the training."""
+
+    def write(self, event: Event) -> None:
+        """Take one event; what it leaves on the disk is there when this returns."""
+
+    def close(self) -> None:
+        """Let go of files and of the terminal; may be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """Several sinks that are written to as one."""
+
+    sinks: tuple[Sink, ...]
+
+    def write(self, event: Event) -> None:
+        """Hand `event` to each sink."""
+        for sink in self.sinks:
+            sink.write(event)
+
+    def close(self) -> None:
+        """Close every sink, even where one fails; raises the failure afterwards."""
+        with contextlib.ExitStack() as stack:
+            for sink in reversed(self.sinks):
+                stack.callback(sink.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+
+def open_sinks(directory: Path, output: OutputConfig, *, resumed_step: int | None) -> Sinks:
+    """Open the record files of the run folder `directory` and the terminal view that `output` asks for.
+
+    `resumed_step` is the step of the state that the run goes on from, None for a fresh run. Whatever the
+    record files hold past it is dropped first: after a crash they may be ahead of the state, and the steps
+    between are about to be taken again. A fresh run therefore starts with empty records.
+    Raises `FileFault` where a file cannot be read or written.
+    """
+    from eyas.sinks.console import open_console
+    from eyas.sinks.jsonl import JsonLines
+    from eyas.sinks.table import MetricsTable
+    from eyas.sinks.tensorboard import TensorBoard
+
+    return Sinks(
+        (
+            JsonLines(directory / "events.jsonl", resumed_step=resumed_step),
+            MetricsTable(directory / "metrics.csv", resumed_step=resumed_step),
+            TensorBoard(directory / "tensorboard", resumed_step=resumed_step),
+            open_console(output.view),  # last: what it says is written, is written
+        )
+    )

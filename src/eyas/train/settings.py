@@ -26,8 +26,8 @@ class OptimConfig(Section):
     """Nesterov's form of SGD's momentum."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Weight decay; applied to matrices and filters, never to biases and norms."""
-    backbone_lr: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Factor on the learning rate of everything but the head (below 1 when starting from trained weights; 0 freezes)."""
+    backbone_lr: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor on the learning rate of everything but the head (below 1 when starting from trained weights)."""
 
 
 class ScheduleConfig(Section):

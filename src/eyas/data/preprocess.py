@@ -1,0 +1,105 @@
+"""How an image becomes the network's input: the only place where size, mean and std exist."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as v2
+
+from eyas.data.settings import PreprocessConfig
+from eyas.errors import CheckpointError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """The deterministic way from pixels to the network's input, stored with the weights as plain data.
+
+    Called with an image (PIL, or uint8 `[3, H, W]`, or a batch of one size) it gives float32 `[..., 3, size, size]`,
+    so it also serves as the transform of any torchvision data set.
+    """
+
+    size: int = 256
+    resize: str = "stretch"
+    crop_ratio: float = 0.875
+    interpolation: str = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __call__(self, image: Any) -> Tensor:
+        """Return float32 `[..., 3, size, size]` of a PIL image or of uint8 `[..., 3, H, W]`."""
+        pixels = image if isinstance(image, Tensor) else v2.pil_to_tensor(image.convert("RGB"))
+        return self.normalize(self.fit(pixels))
+
+    def fit(self, images: Tensor) -> Tensor:
+        """Return uint8 `[..., 3, H, W]` resized to uint8 `[..., 3, size, size]`.
+
+        On a CPU the bits of a bilinear resize equal Pillow's for enlarged images and lie within one grey level for
+        reduced ones; always antialiased.
+        """
+        if self.resize == "stretch":
+            return self._resized(images, self.size, self.size)
+        height, width = images.shape[-2:]
+        if self.resize == "crop":
+            short = round(self.size / self.crop_ratio)
+            scale = short / min(height, width)
+            fitted = self._resized(images, max(short, int(height * scale)), max(short, int(width * scale)))
+            return v2.center_crop(fitted, [self.size, self.size])
+        scale = self.size / max(height, width)
+        fitted = self._resized(images, max(1, round(height * scale)), max(1, round(width * scale)))
+        return self._padded(fitted)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Return uint8 `[..., 3, H, W]` as float32, scaled to 0..1, minus the mean, divided by the std."""
+        mean, std = (torch.tensor(value, device=images.device).view(3, 1, 1) for value in (self.mean, self.std))
+        return images.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+    def enlarged(self, size: int) -> Preprocess:
+        """Return the same way to a larger picture with nothing cut off: what random crops are taken from."""
+        return replace(self, size=size, crop_ratio=1.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for a file's header."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Preprocess:
+        """Return what `to_dict` was made of. Raises `CheckpointError` if a key is missing or unknown."""
+        known = {field.name for field in fields(Preprocess)}
+        if set(data) != known:
+            differing = ", ".join(sorted(known ^ set(data)))
+            raise CheckpointError(f"The stored preprocessing is not of this version of eyas (it differs in: {differing}).")
+        return Preprocess(**data | {"mean": tuple(data["mean"]), "std": tuple(data["std"])})
+
+    def in_words(self) -> str:
+        """Return one line for people."""
+        mean, std = (" ".join(f"{number:g}" for number in value) for value in (self.mean, self.std))
+        ratio = f" (ratio {self.crop_ratio:g})" if self.resize == "crop" else ""
+        return f"{self.size}x{self.size} by {self.resize}{ratio}, {self.interpolation}; mean {mean}; std {std}"
+
+    def _resized(self, images: Tensor, height: int, width: int) -> Tensor:
+        if images.shape[-2:] == (height, width):
+            return images
+        smooth = self.interpolation != "nearest"
+        return v2.resize(images, [height, width], InterpolationMode(self.interpolation), antialias=smooth)
+
+    def _padded(self, images: Tensor) -> Tensor:
+        """Centre on a square of the mean colour, which becomes zero in the network."""
+        height, width = images.shape[-2:]
+        left, top = (self.size - width) // 2, (self.size - height) // 2
+        square = torch.tensor(self.mean, device=images.device).mul(255).round().to(images.dtype).view(3, 1, 1)
+        square = square.expand(*images.shape[:-2], self.size, self.size).clone()
+        square[..., top : top + height, left : left + width] = images
+        return square
+
+
+def resolve_preprocess(config: PreprocessConfig, expected: dict[str, Any] | None) -> Preprocess:
+    """Return the standard preprocessing, changed by what given weights expect, changed by what was asked for."""
+    asked = {name: value for name, value in config.model_dump().items() if value is not None}
+    return Preprocess(**{**(expected or {}), **asked})

@@ -1,0 +1,36 @@
+"""Which device computes, chosen by name."""
+
+from __future__ import annotations
+
+import torch
+
+from eyas.errors import SettingsError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name`; "auto" is the first CUDA device, else MPS, else the CPU.
+
+    Raises `SettingsError` if there is no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SettingsError(f"--device {name}: unknown. Use cpu, cuda, cuda:0, mps or auto.") from None
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device.type, False):
+        usable = ", ".join(kind for kind, present in there.items() if present)
+        raise SettingsError(f"--device {name}: this machine or this build of PyTorch has none. Here there is: {usable}.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0.")
+    return device
+
+
+def device_in_words(device: torch.device) -> str:
+    """Return the device's name for people, such as "cpu, 2 threads"."""
+    if device.type == "cuda":
+        return f"{device}, {torch.cuda.get_device_name(device)}"
+    return f"cpu, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)

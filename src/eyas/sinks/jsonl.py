@@ -1,0 +1,124 @@
+"""`events.jsonl`: the whole history of a run, one strict JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eyas.errors import DataError, FileFault
+from eyas.events import Evaluated, Event, Progress
+from eyas.files import write_bytes
+from eyas.metrics import Scores
+
+CONFUSION_CLASSES = 200  # above this a confusion matrix has more than 40,000 cells: too much for a line of text
+PICTURES = {"first_batch", "first_labels"}  # pictures are for TensorBoard; labels mean nothing without them
+
+
+class JsonLines:
+    """Appends each event but `Progress` to a file, which is on its way to the disk when `write` returns."""
+
+    def __init__(self, path: Path, *, resumed_step: int | None = None) -> None:
+        """Open `path` for appending, without what lies past `resumed_step` (None: without anything).
+
+        Lines of `resumed_step` itself stay: the state of a step is saved after the step's events. A half-written
+        last line goes. Raises `FileFault` where the file cannot be read or written.
+        """
+        self._path = path
+        try:
+            _drop_past(path, -1 if resumed_step is None else resumed_step)
+            self._file = path.open("ab")
+        except OSError as error:
+            raise _fault(path, error) from error
+
+    def write(self, event: Event) -> None:
+        """Append `event`; raises `FileFault` where the disk refuses it."""
+        if isinstance(event, Progress):
+            return
+        line = json.dumps(_strict(_record(event)), ensure_ascii=False, allow_nan=False)
+        try:
+            # a lone surrogate (an undecodable byte of a file name) has no UTF-8 form: it is kept as its escape
+            self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise _fault(self._path, error) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Return the records of an `events.jsonl`, oldest first; a half-written last line is left out.
+
+    Raises `DataError` naming the line where the file is damaged elsewhere, `FileFault` where it cannot be read.
+    """
+    try:
+        lines = list(_lines(path))
+    except OSError as error:
+        raise _fault(path, error) from error
+    broken = [number for number, (_, record) in enumerate(lines[:-1], 1) if record is None]
+    if broken:
+        raise DataError(f"{path}:{broken[0]}: not a record of a run. Delete the line, or restore the file.")
+    return [record for _, record in lines if record is not None]
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
+    """Yield each line with what it says, None where it is not a whole record."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                record = json.loads(line)
+            except ValueError:  # torn in the middle, also of a UTF-8 character
+                record = None
+            yield line, record if isinstance(record, dict) and line.endswith(b"\n") else None
+
+
+def _drop_past(path: Path, step: int) -> None:
+    """Rewrite the file without the lines past `step` and without damaged ones."""
+    if path.exists():
+        lines = list(_lines(path))
+        kept = [line for line, record in lines if record is not None and record.get("step", 0) <= step]
+        if len(kept) < len(lines):
+            write_bytes(path, b"".join(kept))
+
+
+def _record(event: Event) -> dict[str, Any]:
+    """Return the event's fields under its name and the time."""
+    values = {field.name: getattr(event, field.name) for field in fields(event) if field.name not in PICTURES}
+    if isinstance(event, Evaluated):
+        values |= _scored(values.pop("scores"))
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return {"event": type(event).__name__.lower(), "time": now, **values}
+
+
+def _scored(scores: Scores) -> dict[str, Any]:
+    """Return every number of `scores`; the confusion matrix only where it is small."""
+    single = ("count", "correct", "skipped", "loss_sum", "loss", "accuracy", "interval", "macro_f1")
+    per_class = ("precision", "recall", "f1", "support")
+    values = {name: getattr(scores, name) for name in (*single, *per_class)}
+    return values | ({"confusion": scores.confusion} if len(scores.classes) <= CONFUSION_CLASSES else {})
+
+
+def _strict(value: Any) -> Any:
+    """Return `value` as plain JSON: arrays as lists, paths as text, what is not a finite number as null."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _strict(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _fault(path: Path, error: OSError) -> FileFault:
+    """Say which file failed and why."""
+    return FileFault(f"{path}: {error.strerror or error}. Check the disk's space and the folder's permissions.")

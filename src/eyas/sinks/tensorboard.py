@@ -1,0 +1,198 @@
+"""TensorBoard: curves by iteration and by epoch, per-class charts, the first batch as pictures."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eyas.errors import FileFault
+from eyas.events import EpochTrained, Evaluated, Event, Finished, Started, Trained
+from eyas.files import write_bytes
+from eyas.metrics import Scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BY_STEP = frozenset({"train/loss", "train/learning_rate"})  # every other tag counts in epochs
+CURVES_CLASSES = 50  # above this, a curve for each class is a page nobody scrolls through: only the charts
+WRITE_SECONDS = 10  # the writer's own rhythm, for events that are not flushed at once
+
+
+class TensorBoard:
+    """Writes one event folder per run, in which each tag has each step once, over any number of resumes."""
+
+    def __init__(self, folder: Path, *, resumed_step: int | None = None) -> None:
+        """Prepare to write to `folder`; its files are opened, and cleaned, when the run says it has started."""
+        self._folder = folder
+        self._resumed_step = resumed_step
+        self._writer: Any = None
+
+    def write(self, event: Event) -> None:
+        """Write what the event has to show; raises `FileFault` where the disk refuses it."""
+        try:
+            self._write(event)
+        except OSError as error:
+            raise FileFault(f"{self._folder}: {error.strerror or error}. Check the disk's space.") from error
+
+    def close(self) -> None:
+        """Write what is queued and close the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _write(self, event: Event) -> None:
+        match event:
+            case Started():
+                self._open(event)
+            case Trained():
+                self._scalars({"train/loss": event.loss, "train/learning_rate": event.lr}, event.step)
+            case EpochTrained():
+                self._scalars(_epoch_scalars(event), event.epoch)
+            case Evaluated():
+                self._scalars(_evaluated_scalars(event), event.epoch)
+                self._charts(event)
+        # what precedes a saved state must outlive a kill: it would not be written again after the resume
+        if isinstance(event, Started | Trained | EpochTrained | Evaluated | Finished) and self._writer is not None:
+            self._writer.flush()
+
+    def _open(self, event: Started) -> None:
+        """Drop what lies past the resumed step, open the writer; in a fresh run also say what runs."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.close()
+        step = self._resumed_step
+        _drop_past(self._folder, -1 if step is None else step, event.steps_per_epoch)
+        # the files are clean by now; this start mark is for a TensorBoard that is already showing them
+        purge = None if step is None else step + 1
+        self._writer = SummaryWriter(str(self._folder), purge_step=purge, flush_secs=WRITE_SECONDS)  # type: ignore[no-untyped-call]
+        if step is None:
+            self._writer.add_text("run/facts", _markdown(("", ""), event.facts), 0)
+            self._writer.add_text("run/shapes", _markdown(("stage", "shape", ""), event.shapes), 0)
+            self._first_batch(event)
+
+    def _first_batch(self, event: Started) -> None:
+        from eyas.report.charts import pictures_chart
+
+        if len(event.first_batch):
+            self._picture("data/first_batch", pictures_chart(event.first_batch, event.first_labels), 0)
+
+    def _charts(self, event: Evaluated) -> None:
+        from eyas.report.charts import confusion_chart, per_class_chart
+
+        self._picture(f"{event.split}/per_class", per_class_chart(event.scores), event.epoch)
+        self._picture(f"{event.split}/confusion_matrix", confusion_chart(event.scores), event.epoch)
+
+    def _scalars(self, values: dict[str, float], step: int) -> None:
+        for tag, value in values.items():
+            if value == value:  # a score that does not exist (nan) is a gap, not a point
+                self._writer.add_scalar(tag, value, step)
+
+    def _picture(self, tag: str, figure: Figure, step: int) -> None:
+        """Add a drawn figure; not through `add_figure`, which brings in pyplot and its global state."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        self._writer.add_image(tag, np.asarray(canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
+
+
+def class_tags(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a tag for each class: its name without characters that TensorBoard or a path would take apart.
+
+    Where two names become the same, every tag is given its class number in front.
+    """
+    slugs = [re.sub(r"[^\w.-]+", "_", name).strip("_") or "_" for name in classes]
+    if len({slug.casefold() for slug in slugs}) == len(slugs):
+        return tuple(slugs)
+    width = len(str(len(slugs) - 1))
+    return tuple(f"{number:0{width}}_{slug}" for number, slug in enumerate(slugs))
+
+
+def _epoch_scalars(event: EpochTrained) -> dict[str, float]:
+    return {
+        "train/loss_epoch": event.loss,
+        "train/accuracy_epoch": event.accuracy,
+        "time/seconds_per_epoch": event.seconds,
+        "time/images_per_second": event.images_per_second,
+        "time/waiting_for_data": event.waiting,
+    }
+
+
+def _evaluated_scalars(event: Evaluated) -> dict[str, float]:
+    scores, split = event.scores, event.split
+    whole = {
+        f"{split}/loss_sum": scores.loss_sum,
+        f"{split}/loss_mean": scores.loss,
+        f"{split}/accuracy": scores.accuracy,
+        f"{split}/macro_f1": scores.macro_f1,
+    }
+    return whole | (_class_scalars(scores, split) if len(scores.classes) <= CURVES_CLASSES else {})
+
+
+def _class_scalars(scores: Scores, split: str) -> dict[str, float]:
+    measures = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
+    tags = class_tags(scores.classes)
+    return {
+        f"{split}_{measure}/{tag}": float(value)
+        for measure, values in measures.items()
+        for tag, value in zip(tags, values, strict=True)
+    }
+
+
+def _markdown(heads: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> str:
+    """Return a table in Markdown whose cells are shown as they are, whatever characters they hold."""
+    lines = [heads, ("---",) * len(heads), *(tuple(map(_escaped, row)) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """Return `text` as numeric references where a character means something in Markdown or HTML."""
+    return re.sub(r"[^\w .,:;()/+%=°×-]|_", lambda found: f"&#{ord(found.group())};", " ".join(text.split()))
+
+
+def _drop_past(folder: Path, step: int, steps_per_epoch: int) -> None:
+    """Rewrite the event files in `folder` without what lies past `step`, each file whole at any time.
+
+    The writer's own purge mark cannot do this: it knows one axis, and the tags here count in steps or in epochs.
+    """
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        content = path.read_bytes()
+        records = list(_records(content))
+        kept = b"".join(record for record in records if _stays(record, step, step // steps_per_epoch))
+        if kept != content:
+            write_bytes(path, kept)
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    """Yield the records of an event file, framed as they are; a half-written last one is left out.
+
+    The frame (TFRecord): uint64 length, uint32 checksum, the bytes, uint32 checksum.
+    """
+    start = 0
+    while start + 12 <= len(content):
+        (length,) = struct.unpack_from("<Q", content, start)
+        end = start + 12 + length + 4
+        if end > len(content):
+            return
+        yield content[start:end]
+        start = end
+
+
+def _stays(record: bytes, step: int, epoch: int) -> bool:
+    """Say whether a record lies within the steps and epochs that the state knows."""
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto.event_pb2 import Event as Stored
+
+    try:
+        stored = Stored.FromString(record[12:-4])
+    except DecodeError:  # zeros at the end of a file that a failing machine left behind
+        return False
+    if stored.HasField("session_log"):
+        return False
+    tags = {value.tag for value in stored.summary.value}
+    return bool(stored.step <= (step if not tags or tags <= BY_STEP else epoch))

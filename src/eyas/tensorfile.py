@@ -1,0 +1,87 @@
+"""Tensors with a header of plain data in one safetensors file that knows when it is damaged. No pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from eyas.errors import CheckpointError, FileFault
+from eyas.files import atomic_path
+
+FORMAT = 1  # raised when a file of this version of eyas cannot be read by the one before
+_KEY = "eyas"
+
+
+def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write tensors and header to `path`, atomically. `kind` says what the file is for ("model", "state").
+
+    The header also gets the format's version and a SHA-256 over everything: safetensors itself does not notice a
+    flipped bit. Raises `FileFault` if the disk refuses.
+    """
+    whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    text = json.dumps({"format": FORMAT, "kind": kind, **header}, ensure_ascii=False, sort_keys=True)
+    metadata = {_KEY: text, "sha256": _digest(whole, text)}
+    with atomic_path(path) as temporary:
+        try:
+            safetensors.torch.save_file(_unshared(whole), temporary, metadata)
+        except safetensors.SafetensorError as error:  # how the library reports a full disk
+            raise OSError(None, str(error)) from error
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors (on the CPU) and the header of a file of `write_tensors`, both verified.
+
+    Raises `CheckpointError` if the file is damaged, of another kind or version, or was not written by eyas.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FileFault(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        tensors = safetensors.torch.load(content)
+    except (ValueError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path}: is damaged or no safetensors file ({_first_line(error)}).") from error
+    if _KEY not in metadata:
+        raise CheckpointError(f"{path}: was not written by eyas. Foreign weights are given with --weights.")
+    text = metadata[_KEY]
+    if metadata.get("sha256") != _digest(tensors, text):
+        raise CheckpointError(f"{path}: is damaged: its content does not match its SHA-256.")
+    header = json.loads(text)
+    if header["format"] != FORMAT:
+        raise CheckpointError(f"{path}: has format {header['format']}; this eyas reads format {FORMAT}.")
+    if header["kind"] != kind:
+        raise CheckpointError(f"{path}: is a {header['kind']} file; a {kind} file is needed here.")
+    return tensors, header
+
+
+def _digest(tensors: dict[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors that lie in one memory (tied weights), which safetensors refuses."""
+    seen: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return apart
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,77 @@
+"""A running average of the weights, or nothing, with the same face."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Average(Protocol):
+    """What is measured and saved as the model: the average, or the trained weights themselves."""
+
+    model: nn.Module
+
+    def update(self, trained: nn.Module) -> None: ...
+    def tensors(self) -> dict[str, Tensor]: ...
+    def load(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None: ...
+    def plain(self) -> dict[str, Any]: ...
+
+
+class NoEma:
+    """No average: the model is the trained one."""
+
+    def __init__(self, trained: nn.Module) -> None:
+        self.model = trained
+
+    def update(self, trained: nn.Module) -> None:
+        """Do nothing."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return nothing to save."""
+        return {}
+
+    def plain(self) -> dict[str, Any]:
+        """Return nothing to save."""
+        return {}
+
+    def load(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+        """Take nothing."""
+
+
+class Ema:
+    """Exponential moving average of weights and buffers; its decay grows from 0 so that early steps do not linger."""
+
+    def __init__(self, trained: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(trained).requires_grad_(False).eval()
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, trained: nn.Module) -> None:
+        """Move every number towards the trained one by 1 - min(decay, (1 + n) / (10 + n)) after n updates."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        averages, values = [], []
+        for average, value in zip(self.model.state_dict().values(), trained.state_dict().values(), strict=True):
+            if average.is_floating_point():
+                averages.append(average)
+                values.append(value)
+            else:
+                average.copy_(value)
+        torch._foreach_lerp_(averages, values, 1 - decay)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the averaged weights and buffers."""
+        return dict(self.model.state_dict())
+
+    def plain(self) -> dict[str, Any]:
+        """Return the number of updates, on which the decay depends."""
+        return {"updates": self.updates}
+
+    def load(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+        """Take back what `tensors` and `plain` gave."""
+        self.model.load_state_dict(tensors)
+        self.updates = plain["updates"]
