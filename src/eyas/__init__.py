@@ -1,1 +1,54 @@
+"""eyas trains image classifiers with PyTorch. What is listed here is public; it is loaded when it is first used."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eyas.config import RunConfig as RunConfig
+    from eyas.config import make_config as make_config
+    from eyas.data.datasets import ImageTxtDataset as ImageTxtDataset
+    from eyas.data.preprocess import Preprocess as Preprocess
+    from eyas.errors import EyasError as EyasError
+    from eyas.measure import measure as measure
+    from eyas.model.classifier import Classifier as Classifier
+    from eyas.model.classifier import Prediction as Prediction
+    from eyas.model.compact import compact as compact
+    from eyas.model.zoo import alex as alex
+    from eyas.plan import make_plan as make_plan
+    from eyas.run import Run as Run
+    from eyas.run import resume as resume
+    from eyas.run import train as train
+    from eyas.train.loop import fit as fit
+    from eyas.train.runtime import open_runtime as open_runtime
+
+_PLACES = {
+    "Classifier": "model.classifier",
+    "EyasError": "errors",
+    "ImageTxtDataset": "data.datasets",
+    "Prediction": "model.classifier",
+    "Preprocess": "data.preprocess",
+    "Run": "run",
+    "RunConfig": "config",
+    "alex": "model.zoo",
+    "compact": "model.compact",
+    "fit": "train.loop",
+    "make_config": "config",
+    "make_plan": "plan",
+    "measure": "measure",
+    "open_runtime": "train.runtime",
+    "resume": "run",
+    "train": "run",
+}
+
+__all__ = sorted(_PLACES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room: importing eyas itself costs nothing."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'eyas' has no attribute {name!r}")
+    return getattr(import_module(f"eyas.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,9 +1,34 @@
 """What every section of settings has in common: frozen, unknown keys refused. No section imports torch."""
 
-from pydantic import BaseModel, ConfigDict
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eyas.errors import SettingsError
 
 
 class Section(BaseModel):
-    """A group of settings. Its field names are flags (`--batch-size`), TOML keys (`batch_size`) and keywords."""
+    """A group of settings. Its field names are flags (`--batch-size`), TOML keys (`batch_size`) and keywords.
+
+    Raises `SettingsError` with one line per wrong value, in the flags' words.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError("\n".join(_in_words(error))) from None
+
+
+def _in_words(error: ValidationError) -> list[str]:
+    """Return a line per wrong value: the flag, the value, and what it should be."""
+    lines = []
+    for problem in error.errors():
+        name = next((part for part in problem["loc"] if isinstance(part, str)), "settings")
+        message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        lines.append(f"--{name.replace('_', '-')} {problem['input']}: {message}.")
+    return lines

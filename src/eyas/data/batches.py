@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -70,8 +71,7 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
     listing the unreadable images, unless `--skip-unreadable` leaves them out.
     """
     if isinstance(images.images, ArrayImages):
-        pixels = torch.from_numpy(images.images.pixels).permute(0, 3, 1, 2)
-        return Prepared(images, fitting, pixels, native=True)
+        return Prepared(images, fitting, _as_tensor(images.images.pixels).permute(0, 3, 1, 2), native=True)
     keep = config.cache != "none"
     if checked and not keep:
         return Prepared(images, fitting)
@@ -88,6 +88,13 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
         images = replace(images.select(readable), skipped=images.skipped + len(decoded.unreadable))
     store, native = decoded.stacked()
     return Prepared(images, fitting, store, native)
+
+
+def _as_tensor(pixels: np.ndarray) -> Tensor:
+    """Return the array as a tensor in the same memory; torch warns of arrays that it could write to but must not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(pixels)
 
 
 class _Decoded:

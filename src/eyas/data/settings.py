@@ -43,6 +43,11 @@ class DataConfig(Section):
     worker_timeout: Annotated[float, Field(ge=0)] = 120.0
     """Seconds after which a loading process that does not answer stops the run."""
 
+    @field_validator("val", mode="before")
+    @classmethod
+    def _share_as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, float) else value
+
 
 class PreprocessConfig(Section):
     """How every image becomes the network's input: the same in training, evaluation and prediction."""

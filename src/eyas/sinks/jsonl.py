@@ -17,7 +17,9 @@ from eyas.events import Evaluated, Event, Progress
 from eyas.files import write_bytes
 from eyas.metrics import Scores
 
-CONFUSION_CLASSES = 200  # above this a confusion matrix has more than 40,000 cells: too much for a line of text
+CONFUSION_CLASSES = (
+    200  # above this a confusion matrix has more than 40,000 cells: too much for a line of text
+)
 PICTURES = {"first_batch", "first_labels"}  # pictures are for TensorBoard; labels mean nothing without them
 
 
@@ -27,23 +29,27 @@ class JsonLines:
     def __init__(self, path: Path, *, resumed_step: int | None = None) -> None:
         """Open `path` for appending, without what lies past `resumed_step` (None: without anything).
 
-        Lines of `resumed_step` itself stay: the state of a step is saved after the step's events. A half-written
+        Lines of `resumed_step` itself stay: a state is saved after the events of its step. A half-written
         last line goes. Raises `FileFault` where the file cannot be read or written.
         """
         self._path = path
         try:
-            _drop_past(path, -1 if resumed_step is None else resumed_step)
+            kept = _drop_past(path, -1 if resumed_step is None else resumed_step)
             self._file = path.open("ab")
         except OSError as error:
             raise _fault(path, error) from error
+        # interrupted while it evaluated, a run evaluates the same step again at each resume: once is enough
+        self._evaluated = {(r["step"], r["split"]) for r in kept if r["event"] == "evaluated"}
 
     def write(self, event: Event) -> None:
         """Append `event`; raises `FileFault` where the disk refuses it."""
         if isinstance(event, Progress):
             return
+        if isinstance(event, Evaluated) and (event.step, event.split) in self._evaluated:
+            return
         line = json.dumps(_strict(_record(event)), ensure_ascii=False, allow_nan=False)
         try:
-            # a lone surrogate (an undecodable byte of a file name) has no UTF-8 form: it is kept as its escape
+            # a lone surrogate (an undecodable byte of a file name) has no UTF-8 form: its escape is written
             self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
             self._file.flush()
         except OSError as error:
@@ -57,7 +63,7 @@ class JsonLines:
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Return the records of an `events.jsonl`, oldest first; a half-written last line is left out.
 
-    Raises `DataError` naming the line where the file is damaged elsewhere, `FileFault` where it cannot be read.
+    Raises `DataError` naming the line where the file is damaged elsewhere, `FileFault` if it is unreadable.
     """
     try:
         lines = list(_lines(path))
@@ -77,16 +83,17 @@ def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
                 record = json.loads(line)
             except ValueError:  # torn in the middle, also of a UTF-8 character
                 record = None
-            yield line, record if isinstance(record, dict) and line.endswith(b"\n") else None
+            known = isinstance(record, dict) and {"event", "step"} <= record.keys() and line.endswith(b"\n")
+            yield line, record if known else None
 
 
-def _drop_past(path: Path, step: int) -> None:
-    """Rewrite the file without the lines past `step` and without damaged ones."""
-    if path.exists():
-        lines = list(_lines(path))
-        kept = [line for line, record in lines if record is not None and record.get("step", 0) <= step]
-        if len(kept) < len(lines):
-            write_bytes(path, b"".join(kept))
+def _drop_past(path: Path, step: int) -> list[dict[str, Any]]:
+    """Rewrite the file without the lines past `step` and damaged ones; return the records that stay."""
+    lines = list(_lines(path)) if path.exists() else []
+    kept = [(line, record) for line, record in lines if record is not None and record["step"] <= step]
+    if len(kept) < len(lines):
+        write_bytes(path, b"".join(line for line, _ in kept))
+    return [record for _, record in kept]
 
 
 def _record(event: Event) -> dict[str, Any]:
@@ -121,4 +128,6 @@ def _strict(value: Any) -> Any:
 
 def _fault(path: Path, error: OSError) -> FileFault:
     """Say which file failed and why."""
-    return FileFault(f"{path}: {error.strerror or error}. Check the disk's space and the folder's permissions.")
+    return FileFault(
+        f"{path}: {error.strerror or error}. Check the disk's space and the folder's permissions."
+    )

@@ -12,7 +12,14 @@ from eyas.files import write_text
 
 COLUMNS = (
     *("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),
-    *("test_loss_sum", "test_loss", "test_accuracy", "test_accuracy_low", "test_accuracy_high", "test_macro_f1"),
+    *(
+        "test_loss_sum",
+        "test_loss",
+        "test_accuracy",
+        "test_accuracy_low",
+        "test_accuracy_high",
+        "test_macro_f1",
+    ),
     *("seconds", "images_per_second", "waiting", "best"),
 )
 
@@ -59,8 +66,8 @@ class MetricsTable:
 def read_table(path: Path) -> list[Row]:
     """Return the rows of a `metrics.csv` as text, "" where a split was not evaluated.
 
-    The last row with `best` 1 is the best epoch: a 1 says that the epoch was the best so far when it ended, so
-    that cutting the table off after any row leaves it true.
+    The last row with `best` 1 is the best epoch: a 1 says that the epoch was the best so far when it ended,
+    so that cutting the table off after any row leaves it true.
     Raises `DataError` naming the line that is no such row, `FileFault` where the file cannot be read.
     """
     try:
@@ -112,4 +119,7 @@ def _evaluated_cells(event: Evaluated) -> Row:
 def _cells(numbers: dict[str, float]) -> Row:
     """Return the numbers that have a column, written so that reading gives the same number back."""
     known = {name: number for name, number in numbers.items() if name in COLUMNS and number == number}
-    return {name: str(number) if isinstance(number, int) else repr(float(number)) for name, number in known.items()}
+    return {
+        name: str(number) if isinstance(number, int) else repr(float(number))
+        for name, number in known.items()
+    }

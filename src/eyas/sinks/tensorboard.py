@@ -27,10 +27,11 @@ class TensorBoard:
     """Writes one event folder per run, in which each tag has each step once, over any number of resumes."""
 
     def __init__(self, folder: Path, *, resumed_step: int | None = None) -> None:
-        """Prepare to write to `folder`; its files are opened, and cleaned, when the run says it has started."""
+        """Prepare to write to `folder`; its files are cleaned and opened when the run says it has started."""
         self._folder = folder
         self._resumed_step = resumed_step
         self._writer: Any = None
+        self._there: set[tuple[str, int]] = set()  # (tag, step) that an evaluation made again would repeat
 
     def write(self, event: Event) -> None:
         """Write what the event has to show; raises `FileFault` where the disk refuses it."""
@@ -57,7 +58,10 @@ class TensorBoard:
                 self._scalars(_evaluated_scalars(event), event.epoch)
                 self._charts(event)
         # what precedes a saved state must outlive a kill: it would not be written again after the resume
-        if isinstance(event, Started | Trained | EpochTrained | Evaluated | Finished) and self._writer is not None:
+        if (
+            isinstance(event, Started | Trained | EpochTrained | Evaluated | Finished)
+            and self._writer is not None
+        ):
             self._writer.flush()
 
     def _open(self, event: Started) -> None:
@@ -66,10 +70,10 @@ class TensorBoard:
 
         self.close()
         step = self._resumed_step
-        _drop_past(self._folder, -1 if step is None else step, event.steps_per_epoch)
+        self._there = _drop_past(self._folder, -1 if step is None else step, event.steps_per_epoch)
         # the files are clean by now; this start mark is for a TensorBoard that is already showing them
         purge = None if step is None else step + 1
-        self._writer = SummaryWriter(str(self._folder), purge_step=purge, flush_secs=WRITE_SECONDS)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(self._folder), purge_step=purge, flush_secs=WRITE_SECONDS)
         if step is None:
             self._writer.add_text("run/facts", _markdown(("", ""), event.facts), 0)
             self._writer.add_text("run/shapes", _markdown(("stage", "shape", ""), event.shapes), 0)
@@ -89,16 +93,21 @@ class TensorBoard:
 
     def _scalars(self, values: dict[str, float], step: int) -> None:
         for tag, value in values.items():
-            if value == value:  # a score that does not exist (nan) is a gap, not a point
+            if (
+                value == value and (tag, step) not in self._there
+            ):  # a score that does not exist (nan) is a gap, not a point
                 self._writer.add_scalar(tag, value, step)
 
     def _picture(self, tag: str, figure: Figure, step: int) -> None:
         """Add a drawn figure; not through `add_figure`, which brings in pyplot and its global state."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+        if (tag, step) in self._there:
+            return
         canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        self._writer.add_image(tag, np.asarray(canvas.buffer_rgba())[..., :3], step, dataformats="HWC")
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+        self._writer.add_image(tag, pixels, step, dataformats="HWC")
 
 
 def class_tags(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -155,17 +164,27 @@ def _escaped(text: str) -> str:
     return re.sub(r"[^\w .,:;()/+%=°×-]|_", lambda found: f"&#{ord(found.group())};", " ".join(text.split()))
 
 
-def _drop_past(folder: Path, step: int, steps_per_epoch: int) -> None:
+def _drop_past(folder: Path, step: int, steps_per_epoch: int) -> set[tuple[str, int]]:
     """Rewrite the event files in `folder` without what lies past `step`, each file whole at any time.
 
-    The writer's own purge mark cannot do this: it knows one axis, and the tags here count in steps or in epochs.
+    Returns the (tag, step) of the epoch that ended last: a run interrupted while it evaluated does so again.
+    The writer's own purge mark cannot do this: it knows one axis, but tags here count in steps or in epochs.
     """
+    there: set[tuple[str, int]] = set()
     for path in sorted(folder.glob("events.out.tfevents.*")):
-        content = path.read_bytes()
-        records = list(_records(content))
-        kept = b"".join(record for record in records if _stays(record, step, step // steps_per_epoch))
-        if kept != content:
-            write_bytes(path, kept)
+        if step < 0:
+            path.unlink()
+            continue
+        content, kept = path.read_bytes(), []
+        for record in _records(content):
+            tags, at = _tagged(record)
+            epoch = step // steps_per_epoch
+            if at <= (step if tags <= BY_STEP else epoch):
+                kept.append(record)
+                there.update((tag, at) for tag in tags - BY_STEP if at == epoch)
+        if (clean := b"".join(kept)) != content:
+            write_bytes(path, clean)
+    return there
 
 
 def _records(content: bytes) -> Iterator[bytes]:
@@ -177,22 +196,16 @@ def _records(content: bytes) -> Iterator[bytes]:
     while start + 12 <= len(content):
         (length,) = struct.unpack_from("<Q", content, start)
         end = start + 12 + length + 4
-        if end > len(content):
+        if length == 0 or end > len(content):  # zeros are what a failing machine leaves at the end of a file
             return
         yield content[start:end]
         start = end
 
 
-def _stays(record: bytes, step: int, epoch: int) -> bool:
-    """Say whether a record lies within the steps and epochs that the state knows."""
-    from google.protobuf.message import DecodeError
+def _tagged(record: bytes) -> tuple[set[str], int]:
+    """Return the tags of a record and where it stands on its axis; without tags it is a file's heading."""
     from tensorboard.compat.proto.event_pb2 import Event as Stored
 
-    try:
-        stored = Stored.FromString(record[12:-4])
-    except DecodeError:  # zeros at the end of a file that a failing machine left behind
-        return False
-    if stored.HasField("session_log"):
-        return False
+    stored = Stored.FromString(record[12:-4])
     tags = {value.tag for value in stored.summary.value}
-    return bool(stored.step <= (step if not tags or tags <= BY_STEP else epoch))
+    return tags, int(stored.step) if tags else 0

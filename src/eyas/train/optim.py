@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from eyas.model.zoo import in_head
 from eyas.train.settings import OptimConfig, ScheduleConfig
 
 
@@ -20,7 +21,7 @@ def make_optimizer(model: nn.Module, head: tuple[str, ...], config: OptimConfig)
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        scale = 1.0 if name.startswith(head) else config.backbone_lr
+        scale = 1.0 if in_head(name, head) else config.backbone_lr
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((scale, decay), []).append(parameter)
     options = [{"params": ps, "scale": scale, "weight_decay": decay} for (scale, decay), ps in groups.items()]
@@ -34,6 +35,9 @@ def make_optimizer(model: nn.Module, head: tuple[str, ...], config: OptimConfig)
         case "adam" | "adamw" | "nadam" | "radam":
             adams = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}
             return adams.get(config.optimizer, torch.optim.RAdam)(options, config.lr)
+
+
+HORIZON = ("cosine", "onecycle")  # schedules whose course depends on the run's length: a longer run is another
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,6 @@ class LearningRate:
             case "step":
                 drops = step // (self.config.step_epochs * self.steps_per_epoch)
                 return float(self.config.step_factor**drops)
-
-    @property
-    def needs_horizon(self) -> bool:
-        """Whether the course depends on the run's length, so that a longer run is another run."""
-        return self.config.schedule in ("cosine", "onecycle")
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:

@@ -1,0 +1,96 @@
+"""RunConfig: what was asked. It comes from a recipe, a TOML file and flags (or keywords), and goes to a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eyas.data.settings import AugmentConfig, DataConfig, PreprocessConfig
+from eyas.errors import SettingsError, suggest
+from eyas.model.settings import ModelConfig
+from eyas.recipes import RECIPES
+from eyas.settings import Section
+from eyas.train.settings import DeviceConfig, OptimConfig, OutputConfig, ScheduleConfig, TrainConfig
+
+
+class RunConfig(Section):
+    """All settings of a run, in sections. Field names are unique over all sections: a flag needs no prefix."""
+
+    data: DataConfig = DataConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    training: TrainConfig = TrainConfig()
+    device: DeviceConfig = DeviceConfig()
+    output: OutputConfig = OutputConfig()
+
+
+def sections() -> dict[str, str]:
+    """Return the section of every field by the field's name."""
+    return {
+        field: section
+        for section, info in RunConfig.model_fields.items()
+        for field in info.annotation.model_fields  # type: ignore[union-attr]
+    }
+
+
+def make_config(
+    given: Mapping[str, Any] | None = None, *, recipe: str = "standard", file: str | Path | None = None
+) -> RunConfig:
+    """Return the settings of a recipe, changed by a TOML file, changed by `given` (flat: {"lr": 0.1}).
+
+    Raises `SettingsError` for an unknown recipe, file, section or key, with the nearest names, and for wrong values.
+    """
+    if recipe not in RECIPES:
+        raise SettingsError(f"--recipe {recipe}: unknown; there are {', '.join(RECIPES)}.{suggest(recipe, RECIPES)}")
+    values: dict[str, dict[str, Any]] = {section: {} for section in RunConfig.model_fields}
+    for source in (RECIPES[recipe], read_toml(Path(file)) if file else {}, nested(given or {})):
+        for section, entries in source.items():
+            values[section] |= entries
+    return RunConfig(
+        **{section: info.annotation(**values[section]) for section, info in RunConfig.model_fields.items()}  # type: ignore[misc]
+    )
+
+
+def nested(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Sort flat settings into their sections. Raises `SettingsError` for an unknown one."""
+    places = sections()
+    sorted_in: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        if name not in places:
+            raise SettingsError(f"{name}: there is no such setting.{suggest(name, places)}")
+        sorted_in.setdefault(places[name], {})[name] = value
+    return sorted_in
+
+
+def read_toml(path: Path) -> dict[str, dict[str, Any]]:
+    """Return a settings file's sections. Raises `SettingsError` naming the file for anything it does not know."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: is no valid TOML: {error}") from None
+    for section, entries in content.items():
+        fields = RunConfig.model_fields.get(section)
+        if fields is None or not isinstance(entries, dict):
+            raise SettingsError(f"{path}: there is no section [{section}].{suggest(section, RunConfig.model_fields)}")
+        known = fields.annotation.model_fields  # type: ignore[union-attr]
+        for key in entries:
+            if key not in known:
+                elsewhere = sections().get(key)
+                hint = f" It belongs into [{elsewhere}]." if elsewhere else suggest(key, known)
+                raise SettingsError(f"{path}: [{section}] has no setting {key!r}.{hint}")
+    return content
+
+
+def to_toml(config: RunConfig) -> str:
+    """Return the settings as TOML, whole, so that `eyas train --config` of it repeats the run."""
+    import tomli_w
+
+    # no value stands for "not given": TOML has none, so such keys are left out
+    return tomli_w.dumps(config.model_dump(exclude_none=True))

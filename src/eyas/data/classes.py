@@ -1,0 +1,122 @@
+"""Matching the classes of two sets by name: a label's number means nothing outside its own set."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import replace
+
+import numpy as np
+
+from eyas.data.imageset import ImageSet
+from eyas.errors import DataError, suggest
+
+SHOWN = 10
+
+
+def match_classes(train: ImageSet, other: ImageSet) -> tuple[ImageSet, ImageSet]:
+    """Return both sets with the same classes in the same order, the training set's; notes say what was done.
+
+    Bare numbers take the names of the other set only where that set's order was given. Raises `DataError` for
+    classes that the training set does not have, and where the numbers' meaning would be a guess.
+    """
+    if not train.named and other.named and not _same_texts(train, other):
+        train = _name_numbers(train, other)
+    elif train.named and not other.named and not _same_texts(other, train):
+        other = _name_numbers(other, train)
+    return train, _in_order_of(train, other)
+
+
+def _same_texts(bare: ImageSet, named: ImageSet) -> bool:
+    """Tell whether the numbers are themselves names in the other set (digits, folders called 0, 1, 2)."""
+    return set(_occurring(bare)) <= set(named.classes)
+
+
+def _occurring(images: ImageSet) -> list[str]:
+    return [images.classes[number] for number in np.unique(images.labels)]
+
+
+def _name_numbers(bare: ImageSet, named: ImageSet) -> ImageSet:
+    """Return `bare` with its numbers read as indices into the classes of `named`."""
+    how = "Name the classes: --classes FILE, one name per line in the order of the numbers."
+    if not named.ordered:
+        raise DataError(
+            f"{bare.source} labels its images by number and {named.source} by name, in no given order. {how}"
+        )
+    first = int(bare.classes[0]) if bare.classes else 0
+    if first == 1 and len(bare.classes) != len(named.classes):
+        raise DataError(
+            f"{bare.source} has labels 1 to {len(bare.classes)}, "
+            f"{named.source} has {len(named.classes)} classes: the labels may count from 0 or from 1. {how}"
+        )
+    beyond = np.flatnonzero(bare.labels >= len(named.classes))
+    if len(beyond):
+        place, label = bare.place(int(beyond[0])), bare.classes[bare.labels[beyond[0]]]
+        last = len(named.classes) - 1 + first
+        raise DataError(
+            f"{place}: label {label} is out of range: {named.source} has {len(named.classes)} classes "
+            f"({first} to {last}); {len(beyond)} image(s) of {bare.source} lie beyond."
+        )
+    note = (
+        f"{bare.source} labels its images by number, counted from {first}: "
+        f"the names are those of {named.source} ({_list(named.classes)})"
+    )
+    return replace(bare, classes=named.classes, named=True, ordered=True, notes=(*bare.notes, note))
+
+
+def _in_order_of(train: ImageSet, other: ImageSet) -> ImageSet:
+    """Return `other` with its labels as indices into the training set's classes."""
+    if other.classes == train.classes:
+        return _note_absent(train, other)
+    _refuse_unknown(train, other)
+    index = {name: number for number, name in enumerate(train.classes)}
+    table = np.array([index.get(name, -1) for name in other.classes], np.int64)
+    notes = other.notes
+    if set(other.classes) == set(train.classes):
+        notes += (f"{other.source} orders its classes differently from {train.source}: matched by name",)
+    matched = replace(
+        other,
+        classes=train.classes,
+        labels=table[other.labels],
+        named=train.named,
+        ordered=train.ordered,
+        notes=notes,
+    )
+    return _note_absent(train, matched)
+
+
+def _refuse_unknown(train: ImageSet, other: ImageSet) -> None:
+    unknown = [name for name in _occurring(other) if name not in train.classes]
+    if not unknown:
+        return
+    alike = {_plain(name): name for name in train.classes}
+    for name in unknown:
+        if (same := alike.get(_plain(name))) is not None:
+            raise DataError(
+                f"{other.source} has the class {name!r}, {train.source} has {same!r}: "
+                "they differ only in case, spaces or signs. Write them alike in both."
+            )
+    counted = f"{len(unknown)} class{'es' * (len(unknown) > 1)}"
+    shown = [f"{name!r}.{suggest(name, train.classes)}" for name in unknown[:SHOWN]]
+    more = [f"... and {len(unknown) - SHOWN} more."] if len(unknown) > SHOWN else []
+    raise DataError(
+        "\n".join([f"{other.source} has {counted} that {train.source} does not have:", *shown, *more])
+    )
+
+
+def _note_absent(train: ImageSet, other: ImageSet) -> ImageSet:
+    present = np.bincount(other.labels, minlength=len(train.classes)) > 0
+    absent = [name for name, there in zip(train.classes, present, strict=True) if not there]
+    if not absent:
+        return other
+    note = f"{other.source} has no image of {len(absent)} of {len(train.classes)} classes: {_list(absent)}"
+    return replace(other, notes=(*other.notes, note))
+
+
+def _plain(name: str) -> str:
+    """Return a name without what is easily written differently: case, spaces, hyphens, Unicode forms."""
+    text = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(letter for letter in text if letter not in " _-\t")
+
+
+def _list(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -1,0 +1,53 @@
+"""A named set written out as PNG files with lists: what `eyas datasets NAME --export DIR` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from eyas.data.imageset import ImageSet
+from eyas.data.named import open_named, splits_of
+from eyas.data.settings import DataConfig
+from eyas.errors import FileFault, SettingsError
+from eyas.files import write_text
+
+
+def export_named(name: str, directory: str | Path, config: DataConfig) -> list[Path]:
+    """Write a named set as `train/00000.png` ..., `train.txt` (`train/00000.png 6`), `classes.txt`.
+
+    Returns the lists and the class file. Refuses a folder that is not empty with `SettingsError`; a full disk
+    raises `FileFault`.
+    """
+    folder = Path(directory)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingsError(f"{folder}: is not empty. Name a new folder to export to.")
+    sets = {
+        split: open_named(name, split, config.data_dir, mirror=config.mirror)
+        for split in splits_of(name)
+        if split in ("train", "val", "test")
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [_write_split(folder, split, images) for split, images in sets.items()]
+    except OSError as error:
+        raise FileFault(f"{folder}: cannot be written: {error.strerror or error}") from error
+    classes = folder / "classes.txt"
+    write_text(classes, "".join(f"{text}\n" for text in sets["train"].classes))
+    return [*written, classes]
+
+
+def _write_split(folder: Path, split: str, images: ImageSet) -> Path:
+    """Write one split's images, then its list: a list that is there is whole."""
+    (folder / split).mkdir()
+    lines = []
+    shown = Console(stderr=True)
+    numbers = track(range(len(images)), f"Writing {split}", console=shown, disable=not shown.is_terminal)
+    for number in numbers:
+        path = f"{split}/{number:05d}.png"
+        images.images.picture(number).save(folder / path)
+        lines.append(f"{path} {images.labels[number]}\n")
+    target = folder / f"{split}.txt"
+    write_text(target, "".join(lines))
+    return target

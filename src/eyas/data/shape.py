@@ -1,0 +1,176 @@
+"""How the lines of a list file become cells: by which separator, and where a path may hold it itself."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
+    ".pgm", ".pbm", ".pnm", ".avif", ".mpo",
+)  # fmt: skip
+PATH_NAMES = frozenset(
+    ("path", "file", "filename", "filepath", "image", "img", "imagepath", "imgpath", "imagefile", "imagename",
+     "imgname", "name", "id", "imageid")
+)  # fmt: skip
+LABEL_NAMES = frozenset(
+    ("label", "labels", "class", "classid", "classname", "target", "category", "categoryid", "labelid",
+     "species", "breed", "y")
+)  # fmt: skip
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?$")
+_SUFFIX_INSIDE = re.compile(
+    rf"(?:{'|'.join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)})(?![\w.])", re.IGNORECASE
+)
+_PATH_THEN_TEXT = re.compile(
+    rf"(.*(?:{'|'.join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)}))\s+(\S.*)$", re.IGNORECASE
+)
+
+Exists = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a line becomes cells: cut at every separator, or only outside a path that holds it itself."""
+
+    separator: str
+    count: int
+    way: Literal["every", "quoted", "path first", "path last", "text label"] = "every"
+
+    def cut(self, lines: Sequence[str]) -> list[list[str]]:
+        separator = None if self.separator == " " else self.separator
+        if self.way == "quoted":
+            return list(csv.reader(lines, delimiter=self.separator, skipinitialspace=True))
+        if self.way == "path first":
+            return [line.rsplit(separator, self.count - 1) for line in lines]
+        if self.way == "path last":
+            return [line.strip().split(separator, self.count - 1) for line in lines]
+        if self.way == "text label":
+            found = (_PATH_THEN_TEXT.match(line) for line in lines)
+            return [list(f.groups()) if f else [line] for f, line in zip(found, lines, strict=True)]
+        return [line.split(separator) for line in lines]
+
+
+def find_shape(text: str, sample: list[str], asked: dict[str, str], exists: Exists) -> Shape | None:
+    """Return the first way of cutting that leaves a whole path in one column of every line."""
+    body = sample if is_image_in(sample[0]) else sample[1:] or sample  # the first line may be a header
+    unsure = None
+    for separator in "\t;,":
+        if not all(separator in line for line in body):
+            continue
+        shape = _even_shape(separator, body, quoted='"' in text)
+        if shape is None:
+            shape = _path_shape(separator, body, exists)
+            if shape is not None:
+                return shape
+        elif asked or path_columns(shape.cut(body), exists):
+            return shape
+        elif _titled(shape.cut(sample[:1])) or (shape.count == 2 and _one_number(shape.cut(body))):
+            unsure = unsure or shape
+    if asked:
+        return _asked_shape(body)
+    return _path_shape(" ", body, exists) or unsure
+
+
+def _even_shape(separator: str, body: list[str], *, quoted: bool) -> Shape | None:
+    """Return the shape with the number of cells that nearly all lines have, or None where they differ."""
+    shape = Shape(separator, 0, "quoted" if quoted else "every")
+    counts = [len(row) for row in shape.cut(body)]
+    usual = max(set(counts), key=counts.count)
+    return replace(shape, count=usual) if counts.count(usual) >= 0.9 * len(body) else None
+
+
+def _asked_shape(body: list[str]) -> Shape:
+    """Return the shape of space-separated columns that the user counts; a path with spaces must be first."""
+    counts = [len(line.split()) for line in body]
+    least = min(counts)
+    return Shape(" ", least, "every" if max(counts) == least else "path first")
+
+
+def _path_shape(separator: str, body: list[str], exists: Exists) -> Shape | None:
+    """Return how to cut lines whose paths may hold the separator: by the cells after or before the path."""
+    cells = Shape(separator, 0).cut(body)
+    after = [count for row in cells if (count := _cells_after_path(row)) is not None]
+    if len(after) < 0.5 * len(body):
+        return _no_suffix_shape(separator, body, exists)
+    usual = max(set(after), key=lambda count: (after.count(count), count))
+    if separator == " " and len(set(after)) > 1 and _text_labels(cells):
+        return Shape(" ", 2, "text label")
+    if usual:
+        return Shape(separator, usual + 1, "path first")
+    before = min(_cells_before_path(row) for row in cells)
+    if before == 0 and all(len(row) == 2 for row in cells):
+        before = 1  # a class name, then the path
+    return Shape(separator, before + 1, "path last")
+
+
+def _no_suffix_shape(separator: str, body: list[str], exists: Exists) -> Shape | None:
+    """Return the shape of lines without image suffixes: a path that is there, or text and a number."""
+    for shape in (Shape(separator, 2, "path first"), Shape(separator, 2, "path last")):
+        rows = [row for row in shape.cut(body) if len(row) == 2]
+        if rows and (path_columns(rows, exists) or (shape.way == "path first" and _one_number(rows))):
+            return shape
+    alone = separator == " " and _exist(body, exists)
+    return Shape(" ", 1, "path last") if alone else None
+
+
+def _cells_after_path(row: list[str]) -> int | None:
+    """Return how many cells follow the last one that ends like an image, or None where none does."""
+    return next((count for count, cell in enumerate(reversed(row)) if is_image(cell)), None)
+
+
+def _cells_before_path(row: list[str]) -> int:
+    """Return how many numbers (an index, a label) stand before the path."""
+    return next((count for count, cell in enumerate(row[:-1]) if not is_number(cell)), len(row) - 1)
+
+
+def _text_labels(cells: list[list[str]]) -> bool:
+    """Tell whether what follows each path is text of several words, such as `lily.jpg Colts Foot`."""
+    counts = [_cells_after_path(row) for row in cells]
+    return all(not is_number(row[-count]) for row, count in zip(cells, counts, strict=True) if count)
+
+
+def _one_number(rows: list[list[str]]) -> bool:
+    """Tell whether the second of two cells is a number in every row, and the first is not."""
+    return all(len(row) == 2 and is_number(row[1]) and not is_number(row[0]) for row in rows)
+
+
+def _exist(names: Sequence[str], exists: Exists) -> bool:
+    """Tell whether most of the first names are files; those are looked up that do not end like an image."""
+    first = [name.strip() for name in names[:20]]
+    return sum(exists(name) for name in first) > 0.5 * len(first)
+
+
+def path_columns(rows: list[list[str]], exists: Exists) -> list[int]:
+    """Return the columns that may hold the paths: by suffix, or else because the files are there."""
+    width = min(len(row) for row in rows)
+    by_suffix = [c for c in range(width) if sum(is_image(row[c]) for row in rows) > 0.5 * len(rows)]
+    return by_suffix or [c for c in range(width) if _exist([row[c] for row in rows], exists)]
+
+
+def plain_words(cells: Sequence[str]) -> list[str]:
+    """Return cells as lower-case letters and digits only, as the names of columns are compared."""
+    return [re.sub(r"[^0-9a-z]", "", cell.lower()) for cell in cells]
+
+
+def _titled(rows: list[list[str]]) -> bool:
+    """Tell whether a header names a column of paths and one of labels."""
+    words = set(plain_words(rows[0]))
+    return bool(words & PATH_NAMES) and bool(words & LABEL_NAMES)
+
+
+def is_image_in(line: str) -> bool:
+    """Tell whether a line holds a name that ends like an image's."""
+    return _SUFFIX_INSIDE.search(line) is not None
+
+
+def is_image(name: str) -> bool:
+    """Tell whether a file name ends like an image's."""
+    return name.rstrip().lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a cell is a whole number or a float."""
+    return _NUMBER.match(text.strip()) is not None

@@ -1,0 +1,64 @@
+"""Predictions over exactly the samples there are, and every number that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as nnf
+
+from eyas.data.batches import Prepared, loaded
+from eyas.data.order import Order
+from eyas.data.preprocess import Preprocess
+from eyas.data.settings import DataConfig
+from eyas.metrics import Scores
+from eyas.train.runtime import Runtime
+
+
+def evaluate(
+    model: nn.Module,
+    prepared: Prepared,
+    preprocess: Preprocess,
+    runtime: Runtime,
+    *,
+    data: DataConfig,
+    batch_size: int,
+) -> Generator[int, None, Scores]:
+    """Yield the number of samples done after every batch; return the scores.
+
+    Batches are formed over the whole set and dealt to the processes in turn, so the same images meet in a batch, and
+    the same bits come out, for any number of them. No sample is repeated to fill a batch up. Changes nothing but the
+    model's mode.
+    """
+    order = Order(len(prepared), batch_size, shuffle=False)
+    mine = range(runtime.rank, order.steps_per_epoch, runtime.world)
+    classes = len(prepared.images.classes)
+    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=runtime.device)
+    losses = torch.zeros(order.steps_per_epoch, dtype=torch.float64)
+    model.eval()
+    for step, pixels in zip(mine, loaded(prepared, map(order.batch, mine), data), strict=True):
+        samples = order.batch(step)
+        labels = runtime.put(prepared.labels(samples))
+        logits = _logits(model, preprocess, prepared.fit, runtime, pixels)
+        confusion += torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
+        losses[step] = nnf.cross_entropy(logits, labels, reduction="none").double().sum().item()
+        yield min(int(samples[-1]) + 1, len(prepared))
+    # every process has filled its own places: the sum is taken in one order whatever their number
+    total = runtime.total(losses.to(runtime.device) if runtime.device.type == "cuda" else losses).sum()
+    counts = runtime.total(confusion).reshape(classes, classes).cpu().numpy().astype(np.int64)
+    scores = Scores(prepared.images.classes, counts, float(total), skipped=prepared.images.skipped)
+    if scores.count != len(prepared):
+        raise AssertionError(f"{scores.count} samples were counted of {len(prepared)}")
+    return scores
+
+
+@torch.inference_mode()
+def _logits(
+    model: nn.Module, preprocess: Preprocess, fit: Callable[[Tensor], Tensor], runtime: Runtime, pixels: Tensor
+) -> Tensor:
+    """Return float32 `[B, C]`, in the precision of the run."""
+    with runtime.autocast():
+        logits: Tensor = model(preprocess.normalize(fit(runtime.put(pixels))))
+    return logits.float()

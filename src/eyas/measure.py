@@ -1,0 +1,67 @@
+"""The verb `evaluate`: a trained model on any labelled set."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+
+from eyas.data.batches import prepare
+from eyas.data.classes import match_classes
+from eyas.data.datasets import open_images
+from eyas.data.imageset import ArrayImages, ImageSet
+from eyas.data.settings import DataConfig
+from eyas.errors import DataError
+from eyas.evaluate import evaluate
+from eyas.metrics import Scores
+from eyas.model.classifier import Classifier
+from eyas.progress import track
+from eyas.train.runtime import open_runtime
+from eyas.train.settings import DeviceConfig
+
+
+def measure(
+    run: str | Path,
+    data: str,
+    *,
+    settings: DataConfig | None = None,
+    device: DeviceConfig | None = None,
+    batch_size: int = 128,
+) -> tuple[Scores, ImageSet]:
+    """Return the scores of a run's best model, or of a model file, on a data spec, and the set as it was matched.
+
+    Classes are matched by name. Raises `DataError` where they do not fit the model's, or an image is unreadable.
+    """
+    settings = settings or DataConfig()
+    with open_runtime(device or DeviceConfig()) as runtime:
+        classifier = Classifier.load(run, str(runtime.device))
+        images = for_classes(classifier, open_images(data, settings, split="test"))
+        prepared = prepare(images, classifier.preprocess, settings)
+        scores: list[Scores] = []
+
+        def passing() -> Generator[int, None, None]:
+            result = yield from evaluate(
+                classifier.network, prepared, classifier.preprocess, runtime, data=settings, batch_size=batch_size
+            )
+            scores.append(result)
+
+        for _ in track(passing(), -(-len(prepared) // batch_size), f"Evaluating {images.source}"):
+            pass
+        return scores[0], prepared.images
+
+
+def for_classes(classifier: Classifier, images: ImageSet) -> ImageSet:
+    """Return the set with labels that index the classifier's outputs, matched by the classes' names."""
+    bare = all(name.isdigit() for name in classifier.classes)
+    nothing = ArrayImages.of("model", np.zeros((0, 1, 1, 3), dtype=np.uint8))
+    outputs = ImageSet(
+        f"the {classifier.model} model", classifier.classes, not bare, np.zeros(0, dtype=np.int64), nothing, ordered=not bare
+    )
+    named, matched = match_classes(outputs, images)
+    if len(named.classes) != len(classifier.classes):
+        raise DataError(
+            f"{images.source}: has {len(named.classes)} classes, the model has {len(classifier.classes)}: its numbers "
+            "cannot be told to mean these names."
+        )
+    return matched

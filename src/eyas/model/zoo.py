@@ -1,0 +1,257 @@
+"""Networks by name: our own, torchvision's and timm's, each with a head for any number of classes."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torchvision
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from eyas.errors import SettingsError, suggest
+from eyas.model.compact import compact
+
+Library = Literal["eyas", "torchvision", "timm"]
+Builder = Callable[[int], nn.Module]
+
+OWN: dict[str, Builder] = {"compact": compact}
+ALIASES = {"alex": "alexnet"}
+# torchvision's two networks with auxiliary heads return a tuple in training, and warn, unless they are told
+# these.
+PLAIN_OUTPUT = {"aux_logits": False, "init_weights": True}
+WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
+
+
+@dataclass(frozen=True, order=True)
+class ModelName:
+    """A name that can be given as `--model`, and the library that its network comes from."""
+
+    name: str
+    library: Library
+
+
+def alex(num_classes: int = 10) -> nn.Module:
+    """Return torchvision's AlexNet for `num_classes` classes, freshly initialised.
+
+    Takes float32 [B, 3, H, W] of at least 63x63 pixels, gives logits float32 [B, num_classes]. Source: one
+    weird trick for parallelizing convolutional neural networks, arXiv:1404.5997.
+    """
+    return build("alexnet", num_classes)
+
+
+def model_names(text: str = "") -> tuple[ModelName, ...]:
+    """Return the names that `build` takes and that contain `text`: our own, then torchvision's, then timm's.
+
+    Where torchvision and timm share a name the plain one means torchvision's, so timm's is listed as
+    `timm/NAME`.
+    """
+    ours = [ModelName(name, "eyas") for name in OWN]
+    vision = [ModelName(name, "torchvision") for name in _torchvision_names()]
+    taken = {entry.name for entry in ours + vision}
+    timms = [ModelName(f"timm/{name}" if name in taken else name, "timm") for name in _timm_names()]
+    return tuple(entry for entry in ours + vision + timms if text.lower() in entry.name)
+
+
+def find_model(name: str) -> ModelName:
+    """Return the library that `name` means and the plain name there: own before torchvision before timm.
+
+    `torchvision/NAME` and `timm/NAME` force a library; timm's names may carry a tag (`resnet50.a1_in1k`).
+    Capitals do not count. Raises `SettingsError` with the nearest names where there is no such network.
+    """
+    forced, _, plain = name.strip().lower().rpartition("/")
+    plain = ALIASES.get(plain, plain)
+    if forced not in ("", "torchvision", "timm"):
+        raise SettingsError(
+            f"--model {name}: '{forced}' is no library of networks. Write torchvision/NAME or timm/NAME."
+        )
+    if not forced and plain in OWN:
+        return ModelName(plain, "eyas")
+    if forced != "timm" and plain in _torchvision_names():
+        return ModelName(plain, "torchvision")
+    if forced != "torchvision" and plain and _in_timm(plain):
+        return ModelName(plain, "timm")
+    raise _unknown(name, forced, plain)
+
+
+def build(name: str, num_classes: int) -> nn.Module:
+    """Return the network `name` with fresh weights and a head for `num_classes` classes, in train mode.
+
+    It takes float32 [B, 3, H, W] and gives a plain tensor of logits [B, num_classes], in training too. Draws
+    from torch's global generator. Raises `SettingsError` where the name is unknown or `num_classes` is less
+    than 1.
+    """
+    if num_classes < 1:
+        raise SettingsError(f"A network needs at least 1 class to tell apart; {num_classes} were asked for.")
+    found = find_model(name)
+    if found.library == "eyas":
+        return OWN[found.name](num_classes)
+    if found.library == "timm":
+        import timm
+
+        network: nn.Module = timm.create_model(found.name, num_classes=num_classes)
+        return network
+    plain = PLAIN_OUTPUT if found.name in WITH_AUXILIARY_HEADS else {}
+    made: nn.Module = torchvision.models.get_model(found.name, weights=None, num_classes=num_classes, **plain)
+    return made
+
+
+def outline(network: str | Builder, num_classes: int) -> nn.Module:
+    """Return a network (name or builder) on the meta device: every shape and no numbers, in milliseconds.
+
+    Leaves torch's global generator as it was.
+    """
+    with torch.random.fork_rng(devices=[]), _Weightless():
+        model = build(network, num_classes) if isinstance(network, str) else network(num_classes)
+    return model.to("meta")
+
+
+def head_of(model: nn.Module) -> tuple[str, ...]:
+    """Return the parameter-name prefixes of the classification head, such as ("classifier.6",) or ("fc",).
+
+    The head is what timm names so, elsewhere the last linear layer or convolution; () where a network has
+    neither.
+    """
+    names = {id(module): name for name, module in model.named_modules()}
+    if hasattr(model, "get_classifier"):
+        found: Any = model.get_classifier()  # type: ignore[operator]
+        modules = found if isinstance(found, tuple | list) else (found,)
+        heads = tuple(names[id(module)] for module in modules if id(module) in names)
+        if heads and any(any(True for _ in module.parameters()) for module in modules):
+            return heads
+    layers = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    return tuple(layers[-1:])
+
+
+def in_head(key: str, heads: tuple[str, ...]) -> bool:
+    """Return whether the parameter or buffer `key` belongs to one of the `heads` that `head_of` gave."""
+    return any(key == head or key.startswith(f"{head}.") for head in heads)
+
+
+def expected_preprocess(name: str, *, weights: bool) -> dict[str, Any] | None:
+    """Return the preprocessing that the published weights of `name` expect, as fields of `PreprocessConfig`.
+
+    Keys: size, resize, crop_ratio, interpolation, mean, std. None without `weights`, and where a network has
+    no published ones. Raises `SettingsError` where the name is unknown.
+    """
+    found = find_model(name)
+    if not weights or found.library == "eyas":
+        return None
+    return _timm_preprocess(found.name) if found.library == "timm" else _torchvision_preprocess(found.name)
+
+
+def torchvision_weights(name: str) -> Any:
+    """Return the entry of torchvision's weights enumeration that fits the network as `build` makes it."""
+    entries = torchvision.models.get_model_weights(name)
+    if name.startswith("vit_"):
+        # A transformer has one position per patch: vit_h_14's default weights are for 518 pixels, we build
+        # for 224.
+        return next(entry for entry in (entries.DEFAULT, *entries) if _crop_size(entry) == 224)
+    return entries.DEFAULT
+
+
+def _torchvision_preprocess(name: str) -> dict[str, Any]:
+    entry = torchvision_weights(name)
+    preset = entry.transforms()
+    # Their published weights want inputs from -1 to 1. torchvision converts inside the network
+    # (transform_input), so that the same name would mean two networks; the preprocessing is the place for it,
+    # and gives the same numbers.
+    half = name in WITH_AUXILIARY_HEADS
+    return {
+        "size": _crop_size(entry),
+        "resize": "crop",
+        "crop_ratio": _crop_size(entry) / preset.resize_size[0],
+        "interpolation": _interpolation(preset.interpolation.value),
+        "mean": (0.5, 0.5, 0.5) if half else tuple(preset.mean),
+        "std": (0.5, 0.5, 0.5) if half else tuple(preset.std),
+    }
+
+
+def _timm_preprocess(name: str) -> dict[str, Any] | None:
+    import timm
+
+    published = timm.models.get_pretrained_cfg(name)
+    if published is None:
+        return None
+    return {
+        "size": published.input_size[-1],
+        "resize": "stretch" if published.crop_mode == "squash" else "crop",
+        "crop_ratio": float(published.crop_pct),
+        "interpolation": _interpolation(published.interpolation),
+        "mean": tuple(published.mean),
+        "std": tuple(published.std),
+    }
+
+
+def _crop_size(entry: Any) -> int:
+    return int(entry.transforms().crop_size[0])
+
+
+def _interpolation(name: str) -> str:
+    """Return the nearest interpolation that we have: lanczos and timm's others are as sharp as bicubic."""
+    return name if name in ("nearest", "bilinear") else "bicubic"
+
+
+def _torchvision_names() -> list[str]:
+    # The module keeps segmentation, detection, video and quantised networks out: they are in modules of their
+    # own.
+    names: list[str] = torchvision.models.list_models(module=torchvision.models)
+    return names
+
+
+def _timm_names() -> list[str]:
+    if not _has_timm():
+        return []
+    import timm
+
+    names: list[str] = timm.list_models()
+    return names
+
+
+def _has_timm() -> bool:
+    return importlib.util.find_spec("timm") is not None
+
+
+def _in_timm(name: str) -> bool:
+    """Return whether timm has the network; raises `SettingsError` where only the tag is wrong."""
+    if not _has_timm():
+        return False
+    import timm
+
+    if not timm.is_model(name):
+        return False
+    architecture, _, tag = name.partition(".")
+    tagged: list[str] = timm.list_pretrained(f"{architecture}.*") if tag else []
+    if tag and name not in tagged:
+        known = f"It has {', '.join(tagged[:5])}." if tagged else "It has no tags."
+        raise SettingsError(
+            f"--model {name}: timm's {architecture} has no weights of the tag '{tag}'. {known}"
+        )
+    return True
+
+
+def _unknown(name: str, forced: str, plain: str) -> SettingsError:
+    options = {
+        "": [*OWN, *ALIASES, *_torchvision_names(), *_timm_names()],
+        "torchvision": _torchvision_names(),
+        "timm": _timm_names(),
+    }[forced]
+    hint = suggest(plain, options) or " `eyas models` lists all names."
+    if forced != "torchvision" and not _has_timm():
+        hint += " More than a thousand networks come with timm: pip install 'eyas[timm]'."
+    return SettingsError(f"--model {name}: there is no such network.{hint}")
+
+
+class _Weightless(TorchFunctionMode):
+    """Makes what `torch.empty` allocates, that is the parameters of every layer, on the meta device.
+
+    `torch.device("meta")` would do so for all tensors, and fails where a constructor computes with small ones
+    (RegNet).
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = dict(kwargs or {})
+        return func(*args, **({**given, "device": "meta"} if func is torch.empty else given))

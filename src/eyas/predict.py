@@ -1,0 +1,134 @@
+"""The verb `predict`: files, folders and lists of any length to rows, in bounded memory and in the input's order."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import torch
+from torch import Tensor
+
+from eyas.data.decode import read_image
+from eyas.data.listing import read_listing
+from eyas.errors import DataError, SettingsError
+from eyas.model.classifier import Classifier, Prediction
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
+LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one file: a prediction, or the reason why there is none."""
+
+    path: str
+    prediction: Prediction | None
+    error: str = ""
+
+
+def files_in(paths: Sequence[str | Path], *, root: str | None = None) -> list[str]:
+    """Return the images that files, folders (with all below them, sorted) and list files name, in that order.
+
+    Raises `DataError` for a path that does not exist and a folder without images.
+    """
+    found: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            below = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            if not below:
+                raise DataError(f"{path}: holds no images ({', '.join(sorted(SUFFIXES))}).")
+            found += below
+        elif not path.exists():
+            raise DataError(f"{path}: does not exist.")
+        elif path.suffix.lower() in LISTS:
+            found += listed(path, root=root)
+        else:
+            found.append(str(path))
+    return found
+
+
+def listed(path: Path, *, root: str | None = None) -> list[str]:
+    """Return the images that a list file names: one path a line, or any list that `eyas train` reads."""
+    folder = Path(root) if root else path.parent
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
+    plain = [str(folder / line) for line in lines if line and not line.startswith("#")]
+    if plain and all(Path(file).is_file() for file in plain):
+        return plain
+    listing = read_listing(path, root=root)
+    return [str(listing.root / listing.paths[number]) for number in range(len(listing.labels))]
+
+
+def predict_files(classifier: Classifier, paths: Iterable[str], *, batch_size: int = 64) -> Iterator[Answer]:
+    """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing else stops."""
+
+    def fitted(path: str) -> Tensor | str:
+        try:
+            return classifier.preprocess.fit(read_image(path))
+        except DataError as error:
+            return str(error)
+
+    remaining = iter(paths)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        while batch := list(islice(remaining, batch_size)):
+            pixels = list(threads.map(fitted, batch))
+            images = [image for image in pixels if isinstance(image, Tensor)]
+            predictions = iter(classifier.predictions(classifier.logits(torch.stack(images))) if images else ())
+            for path, image in zip(batch, pixels, strict=True):
+                yield Answer(path, None, image) if isinstance(image, str) else Answer(path, next(predictions))
+
+
+class Rows(Protocol):
+    """Writes answers to a stream."""
+
+    def write(self, answer: Answer) -> None: ...
+
+
+def rows_to(stream: TextIO, form: str, *, top: int = 1) -> Rows:
+    """Return the writer for "csv" or "jsonl" with the `top` most likely classes."""
+    writers: dict[str, type[CsvRows] | type[JsonRows]] = {"csv": CsvRows, "jsonl": JsonRows}
+    if form not in writers:
+        raise SettingsError(f"{form}: unknown form of predictions; there are {', '.join(writers)}.")
+    return writers[form](stream, top)
+
+
+class CsvRows:
+    """A header, then a row a file: path, label, probability, label_2, probability_2, ..., error."""
+
+    def __init__(self, stream: TextIO, top: int) -> None:
+        self.rows, self.top = csv.writer(stream), top
+        more = [f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability")]
+        self.rows.writerow(["path", "label", "probability", *more, "error"])
+
+    def write(self, answer: Answer) -> None:
+        """Write a row; cells of an unreadable file are empty but for its error."""
+        best: list[Any] = [] if answer.prediction is None else answer.prediction.top(self.top)
+        cells = [cell for label, share in best for cell in (_no_formula(label), f"{share:.6f}")]
+        cells += [""] * (2 * self.top - len(cells))
+        self.rows.writerow([answer.path, *cells, answer.error])
+
+
+class JsonRows:
+    """One JSON object a line."""
+
+    def __init__(self, stream: TextIO, top: int) -> None:
+        self.stream, self.top = stream, top
+
+    def write(self, answer: Answer) -> None:
+        """Write a line: path, label, probability, top; or path, error."""
+        row: dict[str, Any] = {"path": answer.path, "error": answer.error}
+        if answer.prediction is not None:
+            best = answer.prediction
+            row = {"path": answer.path, "label": best.label, "probability": best.probability, "top": best.top(self.top)}
+        self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _no_formula(label: str) -> str:
+    """Return a class name that a spreadsheet does not run."""
+    return f"'{label}" if label[:1] in ("=", "+", "-", "@", "\t") else label

@@ -1,0 +1,187 @@
+"""The verbs of training: a run folder from first to last."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eyas.config import RunConfig, make_config, to_toml
+from eyas.errors import EyasError, RunInUseError, SettingsError
+from eyas.events import Event, Finished
+from eyas.files import folder_lock, write_text
+from eyas.model.classifier import Classifier
+from eyas.plan import make_plan
+from eyas.sinks import Sinks, open_sinks
+from eyas.train.checkpoint import newest_state
+from eyas.train.loop import fit
+from eyas.train.optim import HORIZON
+from eyas.train.runtime import Runtime, open_runtime
+
+CONFIG = "config.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder. `finished` is the last event of the training that made it."""
+
+    directory: Path
+    finished: Finished
+
+    @property
+    def best(self) -> Classifier:
+        """The classifier of the best epoch, loaded on the CPU."""
+        return Classifier.load(self.directory / "best.safetensors")
+
+    @property
+    def last(self) -> Classifier:
+        """The classifier of the last epoch, loaded on the CPU."""
+        return Classifier.load(self.directory / "last.safetensors")
+
+    @property
+    def history(self) -> list[dict[str, str]]:
+        """The rows of metrics.csv, one per epoch."""
+        import csv
+
+        with (self.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+
+def train(train: str | Path, *, recipe: str = "standard", config: str | Path | None = None, **settings: Any) -> Run:
+    """Train and return the run; `settings` are the flags' names, such as `model="resnet18"`, `epochs=10`.
+
+    The same as `eyas train`. Raises an `EyasError` where the command would end with a message.
+    """
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    return train_config(make_config({"train": str(train), **given}, recipe=recipe, file=config))
+
+
+def train_config(config: RunConfig) -> Run:
+    """Train as `config` says, in a new run folder. Raises `RunInUseError` if its folder holds a run already."""
+    with open_runtime(config.device) as runtime:
+        directory = new_directory(config, runtime)
+        plan = make_plan(_with_absolute_paths(config), directory)
+        fresh = not directory.exists()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with _locked(directory, runtime):
+                events = fit(plan, runtime)
+                first = next(events)  # by now one batch went all the way: what can be known to fail has failed
+                if runtime.is_main:
+                    write_text(directory / CONFIG, to_toml(_repeatable(plan.config)))
+                return _drained(directory, first, events, plan.config, runtime, resumed_step=None)
+        except EyasError:
+            if fresh and not (directory / CONFIG).exists():
+                shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
+            raise
+
+
+def resume(
+    run: str | Path, *, epochs: int | None = None, patience: int | None = None, stretch_schedule: bool = False
+) -> Run | None:
+    """Go on with a run where its saved state stands; None if it is complete already, and nothing was changed.
+
+    `epochs` may be more than first asked for; a schedule that ends with the run (cosine, onecycle) then takes another
+    course, which `stretch_schedule` allows. Raises `SettingsError` if there is no run, or if what its results depend
+    on has changed.
+    """
+    directory = Path(run)
+    directory = directory.parent if directory.is_file() else directory
+    if not (directory / CONFIG).is_file():
+        raise SettingsError(f"{directory}: holds no run ({CONFIG} is missing). Begin one with `eyas train`.")
+    config = make_config(file=directory / CONFIG)
+    given = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None}
+    longer = config.model_copy(update={"training": config.training.model_copy(update=given)})
+    found = newest_state(directory)
+    if found is not None and not _unfinished(found[1], longer, told_more=bool(given)):
+        return None
+    if found is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
+        _check_horizon(config, longer)
+    with open_runtime(longer.device) as runtime, _locked(directory, runtime):
+        allowed = frozenset({"epochs"}) if stretch_schedule else frozenset()
+        plan = make_plan(longer, directory, resuming=found is not None, allowed_changes=allowed)
+        events = fit(plan, runtime)
+        first = next(events)
+        if runtime.is_main and given:
+            write_text(directory / CONFIG, to_toml(longer))
+        return _drained(directory, first, events, longer, runtime, resumed_step=first.step)
+
+
+def _drained(
+    directory: Path, first: Event, events: Iterator[Event], config: RunConfig, runtime: Runtime, *, resumed_step: int | None
+) -> Run:
+    """Hand every event to the sinks; every process drains its generator, one writes."""
+    sinks = open_sinks(directory, config.output, resumed_step=resumed_step) if runtime.is_main else Sinks(())
+    with sinks:
+        event = first
+        sinks.write(event)
+        for event in events:
+            sinks.write(event)
+    assert isinstance(event, Finished)
+    return Run(directory, event)
+
+
+def _unfinished(header: dict[str, Any], config: RunConfig, *, told_more: bool) -> bool:
+    """Return whether there is anything left to train. Raises `SettingsError` for fewer epochs than are done."""
+    state = header["state"]
+    done, asked = state["epochs_done"], config.training.epochs
+    if done > asked:
+        raise SettingsError(f"--epochs {asked}: {done} are trained already. Give more, or use epochs/epoch-{asked:03d}.safetensors.")
+    return done < asked and (told_more or not state["stopped"])
+
+
+def _check_horizon(config: RunConfig, longer: RunConfig) -> None:
+    if config.schedule.schedule in HORIZON:
+        raise SettingsError(
+            f"--epochs {longer.training.epochs}: the learning rate's course ({config.schedule.schedule}) was laid out for "
+            f"{config.training.epochs} epochs and would jump. Add --stretch-schedule to take the longer course from here on."
+        )
+
+
+def new_directory(config: RunConfig, runtime: Runtime) -> Path:
+    """Return the run folder to make. Raises `RunInUseError` if it holds a run, `SettingsError` if it is a file."""
+    if config.output.out is None:
+        if runtime.world > 1:
+            raise SettingsError("--out is needed with several processes, so that all of them name the same run folder.")
+        source = config.data.train.split(":")[0].rstrip("/")
+        name = f"{config.model.model.replace('/', '-')}-{Path(source).stem or 'data'}"
+        taken = {path.name for path in Path("runs").glob(f"{name}-*")}
+        return Path("runs") / next(f"{name}-{n}" for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
+    directory = Path(config.output.out)
+    if directory.exists() and not directory.is_dir():
+        raise SettingsError(f"--out {directory}: is a file; a folder is needed.")
+    if any((directory / name).exists() for name in (CONFIG, "state.safetensors", "epochs", "events.jsonl")):
+        raise RunInUseError(
+            f"--out {directory}: holds a run already, which is not overwritten. Go on with it by "
+            f"`eyas resume {directory}`, or choose another folder."
+        )
+    return directory
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, runtime: Runtime) -> Iterator[None]:
+    """Hold the run folder, in the process that writes."""
+    with folder_lock(directory) if runtime.is_main else contextlib.nullcontext():
+        yield
+
+
+def _with_absolute_paths(config: RunConfig) -> RunConfig:
+    """Return the settings with files and folders by their full path, so that a resume finds them from anywhere."""
+    data = {name: _absolute(getattr(config.data, name)) for name in ("train", "test", "val", "root", "classes")}
+    data["data_dir"] = str(Path(config.data.data_dir).absolute())
+    model = {"weights": _absolute(config.model.weights)}
+    return config.model_copy(
+        update={"data": config.data.model_copy(update=data), "model": config.model.model_copy(update=model)}
+    )
+
+
+def _absolute(text: str | None) -> str | None:
+    return str(Path(text).absolute()) if text and Path(text).exists() else text
+
+
+def _repeatable(config: RunConfig) -> RunConfig:
+    """Return the settings without the run folder: to repeat a run is to write another one."""
+    return config.model_copy(update={"output": config.output.model_copy(update={"out": None})})

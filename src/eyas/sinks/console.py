@@ -1,0 +1,287 @@
+"""The run as a person reads it: live on a terminal, in plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO, cast
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from eyas.events import EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
+from eyas.sinks.rows import RowLayout
+from eyas.sinks.story import EpochRow, Story
+from eyas.sinks.summary import closing, estimate, opening, selected
+from eyas.sinks.wording import (
+    Pace,
+    clean,
+    said_accuracy,
+    said_duration,
+    said_loss,
+    said_percent,
+    said_rate,
+)
+
+if TYPE_CHECKING:
+    from eyas.sinks import Sink
+
+PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
+
+
+def open_console(view: str) -> Sink:
+    """Return the sink for `--view`: live, plain, none; auto is live where stdout is a terminal."""
+    if view == "none":
+        return Quiet()
+    file = cast(TextIO, Unbreakable(sys.stdout))
+    console = Console(file=file, highlight=False)
+    live = console.is_terminal and not console.is_dumb_terminal
+    if view == "live" or (view == "auto" and live):
+        return LiveConsole(console)
+    return PlainConsole(file)
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def write(self, event: Event) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Unbreakable:
+    """A text stream that training survives: what it cannot show is escaped, and once it is gone, left out.
+
+    A closed pipe or a terminal that went away is no reason to lose hours of work.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Stand in front of `stream`."""
+        self._stream: TextIO | None = stream
+        self._terminal = stream.isatty()
+        self.encoding = stream.encoding or "utf-8"
+        self.fileno = stream.fileno
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        shown = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+        self._safely(lambda stream: stream.write(shown))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if the stream is still there."""
+        self._safely(lambda stream: stream.flush())
+
+    def isatty(self) -> bool:
+        """Say whether it is a terminal."""
+        return self._terminal
+
+    def _safely(self, use: Callable[[TextIO], object]) -> None:
+        try:
+            if self._stream is not None:
+                use(self._stream)
+        except (OSError, ValueError):  # ValueError: somebody closed it
+            self._stream = None
+
+
+class PlainConsole:
+    """Plain lines without escape codes: one per record of the loss, per epoch and per note."""
+
+    def __init__(self, file: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write to `file`; `clock` gives the seconds from which the speed follows."""
+        self._console = Console(
+            file=file,
+            width=PLAIN_WIDTH,
+            force_terminal=False,
+            color_system=None,
+            highlight=False,
+            emoji=False,
+        )
+        self._clock = clock
+        self._story = Story()
+        self._pace: Pace | None = None
+        self._estimated = False
+
+    def write(self, event: Event) -> None:
+        """Say what `event` means for the reader."""
+        for ready in self._story.hear(event):
+            self._line(_row_line(ready, self._story) if isinstance(ready, EpochRow) else _note_line(ready))
+        match event:
+            case Started():
+                self._pace = Pace(event, self._clock)
+                self._print(*opening(event))
+            case Progress() | Evaluated():
+                self._watch(event)
+            case Trained():
+                self._line(self._trained_line(event))
+            case Finished():
+                self._print(*closing(self._story, event))
+
+    def close(self) -> None:
+        """Say what was held back."""
+        for ready in self._story.rest():
+            self._line(_row_line(ready, self._story) if isinstance(ready, EpochRow) else _note_line(ready))
+
+    def _watch(self, event: Progress | Evaluated) -> None:
+        started = self._story.started
+        if self._pace and started:
+            self._pace.watch(event)
+            left = self._pace.left(event.step)
+            if left is not None and not self._estimated:
+                self._estimated = True
+                for line in estimate(started, left):
+                    self._line(line)
+
+    def _trained_line(self, event: Trained) -> str:
+        started = self._story.started
+        total = f" of {started.steps_per_epoch * started.epochs:,}" if started else ""
+        left = self._pace.left(event.step) if self._pace else None
+        rest = f", {said_duration(left)} left" if left else ""
+        where = f"epoch {event.epoch} step {event.step:,}{total}"
+        return f"{where}: loss {said_loss(event.loss)}, lr {event.lr:.4g}{rest}"
+
+    def _line(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+    def _print(self, *parts: RenderableType) -> None:
+        with self._console.capture() as captured:
+            for part in parts:
+                self._console.print(part, soft_wrap=isinstance(part, Text))
+        # tables are padded to their width, which in a log is nothing but blanks at the ends of lines
+        self._line("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+class LiveConsole:
+    """A progress bar at the bottom of a terminal, and above it a row for each epoch."""
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Draw on `console`; `clock` gives the seconds from which the speed follows."""
+        self._console = console
+        self._clock = clock
+        self._story = Story()
+        self._pace: Pace | None = None
+        self._estimated = False
+        self._layout: RowLayout | None = None
+        self._live: Live | None = None
+
+    def write(self, event: Event) -> None:
+        """Show what `event` changes."""
+        self._show(self._story.hear(event))
+        match event:
+            case Started():
+                self._start(event)
+            case Progress() | Evaluated():
+                self._watch(event)
+            case Finished():
+                self._stop()
+                self._print(*closing(self._story, event))
+
+    def close(self) -> None:
+        """Give the terminal back as it was, with everything said."""
+        self._show(self._story.rest())
+        self._stop()
+
+    def _start(self, event: Started) -> None:
+        self._stop()
+        self._print(*opening(event))
+        self._pace = Pace(event, self._clock)
+        # drawn on signs of life only, without a thread; foreign prints are shown above the bar, but stderr
+        # only where it would come out on the same screen
+        self._live = Live(
+            Text("the first steps ..."),
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stderr=sys.stderr.isatty(),
+        )
+        self._live.start(refresh=True)
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _watch(self, event: Progress | Evaluated) -> None:
+        started = self._story.started
+        if started is None or self._pace is None:
+            return
+        self._pace.watch(event)
+        left = self._pace.left(event.step)
+        if left is not None and not self._estimated:
+            self._estimated = True
+            self._print(*(Text(line, style="bold") for line in estimate(started, left)))
+        if isinstance(event, Progress) and self._live is not None:
+            self._live.update(_bar(event, started, left), refresh=True)
+
+    def _show(self, ready: list[EpochRow | Noted]) -> None:
+        for item in ready:
+            if isinstance(item, Noted):
+                self._print(Text(_note_line(item), style="yellow" if item.warning else ""))
+                continue
+            started = self._story.started
+            if self._layout is None:
+                select, epochs = (started.selects_on, started.epochs) if started else (None, item.epoch)
+                splits, width = tuple(item.evaluated), self._console.width
+                self._layout = RowLayout(splits, select, epochs=epochs, width=width)
+                self._print(self._layout.head())
+            self._print(self._layout.line(item))
+
+    def _print(self, *parts: RenderableType) -> None:
+        for part in parts:
+            # text may run past the edge so that a command or a path can be copied whole
+            self._console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def _bar(event: Progress, started: Started, left: float | None) -> RenderableType:
+    """Return the two lines at the bottom: how far the run is, and what it is doing."""
+    total = started.steps_per_epoch * started.epochs
+    epoch = min(event.step // started.steps_per_epoch + 1, started.epochs)
+    if event.stage != "train":  # the epoch's steps are done, the epoch is not
+        epoch = max(1, -(-event.step // started.steps_per_epoch))
+    top = Table.grid(expand=True, padding=(0, 2, 0, 0))
+    for ratio in (None, 1, None, None):
+        top.add_column(ratio=ratio, no_wrap=True)
+    rest = f"{said_duration(left)} left" if left is not None else ""
+    share = said_percent(event.step / total, 0)
+    top.add_row(
+        f"epoch {epoch}/{started.epochs}", ProgressBar(total=total, completed=event.step), share, rest
+    )
+    if event.stage == "train":
+        speed = (said_rate(event.images_per_second), f"waiting for data {said_percent(event.waiting, 0)}")
+        doing: tuple[str, ...] = (f"step {event.step:,}/{total:,}", f"loss {said_loss(event.loss)}", *speed)
+    else:
+        doing = (f"{event.stage}: {event.done:,} of {event.total:,}",)
+    both = Table.grid(expand=True)
+    both.add_row(top)
+    both.add_row(Text("  ".join(doing), no_wrap=True, overflow="ellipsis"))
+    return both
+
+
+def _note_line(event: Noted) -> str:
+    return f"{'warning: ' if event.warning else ''}{clean(event.message)}"
+
+
+def _row_line(row: EpochRow, story: Story) -> str:
+    """Return an epoch as one line of a log."""
+    started = story.started
+    parts = [_trained_words(row.trained)] if row.trained else []
+    for split, result in row.evaluated.items():
+        accuracy = said_accuracy(result.scores)
+        parts.append(f"{split} loss {said_loss(result.scores.loss)}, accuracy {accuracy}")
+    if started and started.selects_on in row.evaluated:
+        parts.append(("best so far, " if row.best else "") + selected(started.selects_on))
+    return f"epoch {row.epoch}{f' of {started.epochs}' if started else ''}: {'; '.join(parts)}"
+
+
+def _trained_words(event: EpochTrained) -> str:
+    speed = f"{said_duration(event.seconds)}, {said_rate(event.images_per_second)}"
+    return (
+        f"train loss {said_loss(event.loss)}, accuracy {said_percent(event.accuracy)}, lr {event.lr:.4g}; "
+        f"{speed}, waiting for data {said_percent(event.waiting, 0)}"
+    )

@@ -1,0 +1,170 @@
+"""What the terminal shows at the start and at the end of a run, as rich renderables."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from eyas.events import Evaluated, Finished, Started
+from eyas.sinks.story import EpochRow, Story
+from eyas.sinks.wording import clean, said_accuracy, said_duration, said_loss, said_percent
+
+CLASSES_SHOWN = 30  # rows of the table of classes; of more classes the lowest F1
+SHORT_SECONDS = 10.0  # a run shorter than this is over before its estimate is read
+LONG_HOURS = 1.0  # a CPU run longer than this is told what would be quicker
+WRITTEN = (
+    ("best.safetensors", "best model"),
+    ("last.safetensors", "last model"),
+    ("epochs", "model of each epoch"),
+    ("metrics.csv", "table of epochs"),
+    ("events.jsonl", "every event"),
+    ("charts", "charts"),
+    ("report.html", "report"),
+)
+
+
+def opening(started: Started) -> Iterator[RenderableType]:
+    """Yield what is said before the first step: the facts, and the shapes of the batch that was tried."""
+    yield pairs(started.facts)
+    if started.shapes:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for head in ("stage", "shape", ""):
+            table.add_column(Text(head), overflow="fold")
+        for row in started.shapes:
+            table.add_row(*(Text(clean(cell)) for cell in row))
+        yield Text()
+        yield table
+    yield Text()
+
+
+def estimate(started: Started, seconds: float) -> list[str]:
+    """Return how long the run will take from here; for a long one on a CPU, also what would be quicker."""
+    if seconds < SHORT_SECONDS:
+        return []
+    what = "the whole run" if started.step == 0 else "the rest of the run"
+    said = [f"about {said_duration(seconds)} for {what}"]
+    device = next((value for name, value in started.facts if name == "device"), "")
+    if device.lower().startswith("cpu") and seconds > LONG_HOURS * 3600:
+        said.append(
+            "quicker: smaller images (--size 64), a small model (--model compact), or a GPU (--device cuda)"
+        )
+    return said
+
+
+def closing(story: Story, finished: Finished) -> Iterator[RenderableType]:
+    """Yield what is said at the end: the result, the classes, where everything is, how to go on."""
+    started = story.started
+    yield Text()
+    yield Text(_outcome(finished, started.epochs if started else finished.epoch), style="bold")
+    yield pairs(_result(story, finished))
+    row = story.best or story.last
+    if row and row.shown:
+        yield Text()
+        yield from _classes(row.shown, best=row is story.best and row.epoch == finished.best_epoch)
+    if started:
+        yield Text()
+        yield from _places(started)
+        if finished.reason == "interrupted":
+            yield Text()
+            yield Text(f"go on with:  {_command('eyas resume', started)}", style="bold", no_wrap=True)
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    """Return two aligned columns, what and its value."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for what, value in rows:
+        table.add_row(Text(clean(what)), Text(clean(value)))
+    return table
+
+
+def selected(split: str | None) -> str:
+    """Return which set chose the best epoch; said wherever a number of that set is shown."""
+    return f"selected on {split}" if split else ""
+
+
+def _outcome(finished: Finished, epochs: int) -> str:
+    match finished.reason:
+        case "complete":
+            return f"Done: {finished.epoch} of {epochs} epochs."
+        case "stalled":
+            return f"Stopped after epoch {finished.epoch} of {epochs}: no more improvement (--patience)."
+        case "overfitting":
+            return (
+                f"Stopped after epoch {finished.epoch} of {epochs}: overfitting, the validation loss rose "
+                "while the training loss fell (--overfit-patience)."
+            )
+        case "interrupted":
+            whole = f"after {finished.epoch} of {epochs} epochs"
+            return f"Interrupted at step {finished.step:,}, {whole}; saved exactly."
+    return f"Ended after epoch {finished.epoch} of {epochs}: {clean(finished.reason)}."
+
+
+def _result(story: Story, finished: Finished) -> Iterator[tuple[str, str]]:
+    """Yield the best epoch, the last one and the time."""
+    if finished.best_epoch is not None:
+        how = f"{selected(finished.selects_on)} by {finished.select.replace('_', ' ')}"
+        yield "best epoch", f"{finished.best_epoch}, {how}"
+        if story.best and story.best.epoch == finished.best_epoch:
+            yield from _measured(story.best)
+        elif finished.best_value is not None:
+            value = finished.best_value
+            said = said_loss(value) if finished.select == "loss" else said_percent(value)
+            yield (
+                f"{finished.selects_on} {finished.select.replace('_', ' ')}",
+                f"{said} (measured before the resume)",
+            )
+        if finished.selects_on == "test":
+            yield "", "a number selected on test is optimistic; --val 0.1 selects on images kept apart"
+    if story.last and story.last is not story.best:
+        yield "final epoch", f"{story.last.epoch}"
+        yield from _measured(story.last)
+    resumed = story.started is not None and story.started.step > 0
+    yield "time", said_duration(finished.seconds) + (" since the resume" if resumed else "")
+
+
+def _measured(row: EpochRow) -> Iterator[tuple[str, str]]:
+    for split, result in row.evaluated.items():
+        yield f"{split} accuracy", said_accuracy(result.scores)
+
+
+def _classes(result: Evaluated, *, best: bool) -> Iterator[RenderableType]:
+    """Yield the table of classes, the lowest F1 first."""
+    scores = result.scores
+    order = np.argsort(np.nan_to_num(scores.f1, nan=2.0), kind="stable")[:CLASSES_SHOWN]
+    which = "best" if best else "last measured"
+    cut = (
+        f", the {len(order)} lowest F1 of {len(scores.classes)} classes"
+        if len(order) < len(scores.classes)
+        else ""
+    )
+    yield Text(f"Classes on {result.split}, epoch {result.epoch} ({which}){cut}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("class", overflow="fold")
+    for head in ("precision", "recall", "F1", "samples"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for number in order:
+        cells = (
+            said_percent(float(values[number])) for values in (scores.precision, scores.recall, scores.f1)
+        )
+        table.add_row(Text(clean(scores.classes[number])), *cells, f"{scores.support[number]:,}")
+    yield table
+
+
+def _places(started: Started) -> Iterator[Text]:
+    """Yield what was written and is there, as lines that are never broken: they are there to be copied."""
+    for name, what in WRITTEN:
+        if (started.directory / name).exists():
+            yield Text(f"{what:<21}{clean(started.directory / name)}")
+    if (started.directory / "tensorboard").exists():
+        yield Text(f"{'curves':<21}{_command('tensorboard --logdir', started)}")
+
+
+def _command(verb: str, started: Started) -> str:
+    return clean(f"{verb} {shlex.quote(str(started.directory))}")

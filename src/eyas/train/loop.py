@@ -1,0 +1,188 @@
+"""The training loop: steps, and what happens where the calendar says so."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from eyas.data.batches import loaded
+from eyas.errors import TrainingFault
+from eyas.evaluate import evaluate
+from eyas.events import EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
+from eyas.metrics import Scores
+from eyas.train.checkpoint import restore, save_epoch, save_state
+from eyas.train.clock import Clock
+from eyas.train.preflight import preflight
+from eyas.train.runtime import Runtime
+from eyas.train.state import Sums, TrainState
+from eyas.train.step import Batch, train_step
+
+if TYPE_CHECKING:
+    from eyas.plan import Plan
+
+Events: TypeAlias = Iterator[Event]
+
+
+def fit(plan: Plan, runtime: Runtime) -> Events:
+    """Train to the end of `plan`, yielding an event for everything worth recording.
+
+    Goes on by itself where the run folder holds a state. The caller writes the events where it likes; it cannot reach
+    the state, so no observer can change a result. Every process must drain the generator.
+    """
+    state = TrainState.fresh(plan, runtime)
+    notes = list(restore(state, plan, runtime))  # no state saved: leaves the fresh one as it is
+    yield started(state, plan, runtime)
+    yield from notes
+    network = runtime.wrap(state.model)
+    clock = Clock(state.seconds, state.waited)
+    if state.step > state.epochs_done * plan.order.steps_per_epoch and plan.due(state.step).epoch_end:
+        yield from end_epoch(state, plan, runtime)  # was cut off between an epoch's last step and its evaluation
+        clock.new_epoch()
+    clock.go_on()
+    for batch in clock.timed(train_batches(plan, runtime, start=state.step)):
+        train_step(state, network, batch, plan, runtime)
+        clock.step_done(batch.size)
+        state.seconds, state.waited = clock.seconds, clock.waited
+        due = plan.due(state.step)
+        if due.log:
+            yield record(state, plan, runtime)
+        if clock.tick():
+            yield Progress(state.step, state.window.means()[0], clock.rate, clock.waiting)
+        if due.epoch_end:
+            yield record_epoch(state, plan, runtime, clock)
+            yield from end_epoch(state, plan, runtime)
+            clock.new_epoch()
+        stop = bool(state.stopped) or runtime.interrupted(state.step)
+        if stop or due.epoch_end or runtime.save_due(state.step, plan.config.output.save_minutes):
+            yield save_state(state, plan, runtime)
+            clock.go_on()
+        if stop:
+            break
+    complete = state.epochs_done == plan.config.training.epochs
+    reason = state.stopped or ("complete" if complete else "interrupted")
+    best, selects_on = state.selection, plan.selects_on
+    yield Finished(
+        state.step, state.epochs_done, reason, best.epoch, best.value, best.measure, selects_on, clock.running
+    )
+
+
+def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch]:
+    """Yield this process's share of every batch from step `start` to the run's end, on the device and augmented."""
+    order, train = plan.order, plan.train
+    steps = range(start, plan.total_steps)
+    shares = (order.share(step, runtime.rank, runtime.world) for step in steps)
+    for step, pixels in zip(steps, loaded(train, shares, plan.config.data), strict=True):
+        samples = order.share(step, runtime.rank, runtime.world)
+        images = train.fit(runtime.put(pixels))
+        images = plan.augment(images, seed=plan.seed, epoch=order.epoch(step), samples=samples)
+        yield Batch(images, runtime.put(train.labels(samples)), samples, len(order.batch(step)))
+
+
+def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
+    """Evaluate, choose, save the model under the epoch's number, and begin the next epoch in `state`.
+
+    Interrupted while it evaluates, it leaves `state` as it was: a resume evaluates again.
+    """
+    runtime.share_buffers(state.model)
+    train_loss = Sums(runtime.total(state.epoch.values)).means()[0]
+    passes: dict[str, tuple[Scores, float]] = {}
+    for split in plan.evaluations:
+        began = time.perf_counter()
+        scores = yield from _evaluated(state, plan, runtime, split)
+        if scores is None:
+            return
+        passes[split] = scores, time.perf_counter() - began
+    epoch = state.epochs_done + 1
+    improved = plan.selects_on is None
+    if plan.selects_on is not None:
+        chosen = passes[plan.selects_on][0]
+        value = chosen.measure(state.selection.measure)
+        state.selection = state.selection.updated(
+            value, epoch, train_loss=train_loss, val_loss=chosen.loss
+        )
+        improved = state.selection.epoch == epoch
+        before = state.plateau.factor
+        schedule = plan.config.schedule
+        state.plateau = state.plateau.updated(value, patience=schedule.plateau, drop=schedule.plateau_factor)
+        if state.plateau.factor != before:
+            yield Noted(state.step, f"No improvement for {schedule.plateau} epochs: the learning rate drops to "
+                        f"{plan.learning_rate(state.step) * state.plateau.factor:.3g}.")  # fmt: skip
+        limits = plan.config.training
+        state.stopped = state.selection.stop_reason(limits.patience, limits.overfit_patience)
+    for split, (scores, seconds) in passes.items():
+        selects = split == plan.selects_on
+        yield Evaluated(state.step, epoch, split, scores, selects, selects and improved, seconds)
+    state.epochs_done = epoch
+    if runtime.is_main:
+        yield from save_epoch(state, plan, {split: scores for split, (scores, _) in passes.items()}, improved=improved)
+    state.epoch, state.seconds, state.waited = Sums.zeros(runtime.device), 0.0, 0.0
+
+
+def _evaluated(
+    state: TrainState, plan: Plan, runtime: Runtime, split: str
+) -> Generator[Progress, None, Scores | None]:
+    """Yield signs of life; return the scores of a split, None if told to stop meanwhile."""
+    prepared = plan.evaluations[split]
+    passing = evaluate(
+        state.average.model, prepared, plan.preprocess, runtime, data=plan.config.data, batch_size=plan.eval_batch_size
+    )
+    clock = Clock(0.0, 0.0)
+    while True:
+        try:
+            done = next(passing)
+        except StopIteration as end:
+            scores: Scores = end.value
+            return scores
+        if clock.tick():
+            yield Progress(state.step, None, done / clock.running, 0.0, split, done, len(prepared))
+        if runtime.world == 1 and runtime.stop_requested:
+            return None
+
+
+def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
+    """Return the first event: what will run, and what became of one batch on the whole way."""
+    check = preflight(state, plan, runtime)
+    return Started(
+        directory=plan.directory,
+        step=state.step,
+        steps_per_epoch=plan.order.steps_per_epoch,
+        epochs=plan.config.training.epochs,
+        classes=plan.classes,
+        facts=(*plan.facts, ("device", runtime.in_words())),
+        shapes=check.shapes,
+        first_batch=check.pictures,
+        first_labels=check.labels,
+        selects_on=plan.selects_on,
+    )
+
+
+def record(state: TrainState, plan: Plan, runtime: Runtime) -> Trained:
+    """Return the loss since the last record and begin a new one. Raises `TrainingFault` if it is not finite."""
+    loss, _, samples = Sums(runtime.total(state.window.values)).means()
+    rate = plan.learning_rate(state.step - 1) * state.plateau.factor
+    epoch = plan.order.epoch(state.step - 1) + 1
+    if not math.isfinite(loss):
+        raise TrainingFault(
+            f"step {state.step} (epoch {epoch}): the training loss is {loss}. Nothing was saved since it went wrong. "
+            f"Begin again with a lower --lr (it is {rate:g}), with --clip-norm 1, or with another --precision."
+        )
+    state.window = Sums.zeros(runtime.device)
+    return Trained(state.step, epoch, loss, samples, rate)
+
+
+def record_epoch(state: TrainState, plan: Plan, runtime: Runtime, clock: Clock) -> EpochTrained:
+    """Return what the epoch's training came to."""
+    loss, accuracy, samples = Sums(runtime.total(state.epoch.values)).means()
+    return EpochTrained(
+        step=state.step,
+        epoch=plan.order.epoch(state.step - 1) + 1,
+        loss=loss,
+        accuracy=accuracy,
+        samples=samples,
+        lr=plan.learning_rate(state.step - 1) * state.plateau.factor,
+        seconds=clock.seconds,
+        images_per_second=samples / clock.seconds,
+        waiting=clock.waiting,
+    )

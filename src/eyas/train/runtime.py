@@ -1,0 +1,177 @@
+"""Device, precision, processes, signals: what the loop need not know. The only file that knows torch.distributed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FrameType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from eyas.data.order import key
+from eyas.device import choose_device, device_in_words
+from eyas.train.settings import DeviceConfig
+
+_POLL_STEPS = 16  # several processes ask each other this seldom whether one was told to stop: it costs a message
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Runtime:
+    """Where and how the arithmetic runs: one process on one device, or one of several with a share of every batch."""
+
+    def __init__(self, config: DeviceConfig, *, rank: int = 0, world: int = 1, local_rank: int = 0) -> None:
+        self.config, self.rank, self.world = config, rank, world
+        name = f"cuda:{local_rank}" if world > 1 and config.device in ("auto", "cuda") and torch.cuda.is_available() else None
+        self.device = choose_device(name or ("cpu" if world > 1 and config.device == "auto" else config.device))
+        self.dtype = _DTYPES[config.precision]
+        self.stop_requested = False
+        self._last_save = time.monotonic()
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+    def seed(self, seed: int, step: int) -> None:
+        """Make dropout and mixing a function of (seed, step, rank)."""
+        number = key(seed, "step", step, self.rank)
+        torch.default_generator.manual_seed(number)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(number % 2**63)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(number % 2**63)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Compute in 16 bits inside, if so configured."""
+        mixed = self.dtype != torch.float32
+        return torch.autocast(self.device.type, self.dtype) if mixed else nullcontext()
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Return the gradient scaler; one that does nothing except for fp16."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Move a bare model to the device, in the memory order configured."""
+        order = torch.channels_last if self.config.channels_last else torch.preserve_format
+        return model.to(device=self.device, memory_format=order)
+
+    def wrap(self, model: nn.Module) -> Any:
+        """Return the network to call in training: compiled and joined with the other processes', if so configured."""
+        network: Any = torch.compile(model) if self.config.compile else model
+        if self.world == 1:
+            return network
+        return DistributedDataParallel(network, [self.device.index] if self.device.type == "cuda" else None)
+
+    def gradient_sync(self, network: Any, *, enabled: bool) -> AbstractContextManager[Any]:
+        """Join gradients with the other processes' at the backward pass inside, or wait for a later one."""
+        return nullcontext() if enabled or self.world == 1 else network.no_sync()
+
+    def put(self, tensor: Tensor) -> Tensor:
+        """Return the tensor on the device."""
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
+        else:
+            tensor = tensor.to(self.device)
+        images = tensor.ndim == 4 and self.config.channels_last
+        return tensor.contiguous(memory_format=torch.channels_last) if images else tensor
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """Return the sum over all processes."""
+        if self.world > 1:
+            tensor = tensor.clone()
+            dist.all_reduce(tensor)
+        return tensor
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every process rank 0's buffers: the running statistics of BatchNorm are the model's, and it has one."""
+        if self.world > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, 0)
+
+    def wait_for_all(self) -> None:
+        """Return when every process has come here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def interrupted(self, step: int) -> bool:
+        """Return whether the run should stop after this step; the same answer in every process."""
+        if self.world == 1:
+            return self.stop_requested
+        return step % _POLL_STEPS == 0 and self._any(self.stop_requested)
+
+    def save_due(self, step: int, minutes: float) -> bool:
+        """Return whether the last save is `minutes` ago (0: never due); the same answer in every process."""
+        late = minutes > 0 and time.monotonic() - self._last_save > 60 * minutes
+        if self.world > 1:
+            return minutes > 0 and step % _POLL_STEPS == 0 and self._any(late and self.is_main)
+        return late
+
+    def saved(self) -> None:
+        """Note that the state was saved now."""
+        self._last_save = time.monotonic()
+
+    def _any(self, flag: bool) -> bool:
+        return bool(self.total(torch.tensor(int(flag), device=self.device)).item())
+
+    def in_words(self) -> str:
+        """Return device and precision for people."""
+        parts = [device_in_words(self.device), self.config.precision]
+        parts += [f"{self.world} processes"] if self.world > 1 else []
+        parts += ["compiled"] if self.config.compile else []
+        parts += ["channels last"] if self.config.channels_last else []
+        return ", ".join(parts)
+
+
+@contextmanager
+def open_runtime(config: DeviceConfig) -> Iterator[Runtime]:
+    """Yield the runtime of this process; under torchrun, joined with the others.
+
+    Ctrl-C and SIGTERM inside ask the run to stop after its step and be saved; a second one ends the process at once.
+    """
+    rank, world, local_rank = (int(os.environ.get(name, first)) for name, first in _ENVIRONMENT)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
+        torch.use_deterministic_algorithms(True)
+    runtime = Runtime(config, rank=rank, world=world, local_rank=local_rank)
+    if world > 1:
+        dist.init_process_group("nccl" if runtime.device.type == "cuda" else "gloo")
+    try:
+        with _signals(runtime):
+            yield runtime
+    finally:
+        if world > 1:
+            dist.destroy_process_group()
+
+
+_ENVIRONMENT = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
+
+
+@contextmanager
+def _signals(runtime: Runtime) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a flag: nothing is ever saved inside a handler."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        runtime.stop_requested = True
+        for waiting, usual in before.items():  # the second one is answered as usual
+            signal.signal(waiting, usual)
+
+    before: dict[signal.Signals, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, ask)
+    except ValueError:  # not the main thread: then whoever owns it decides
+        before = {}
+    try:
+        yield
+    finally:
+        for number, usual in before.items():
+            signal.signal(number, usual)

@@ -1,0 +1,167 @@
+"""Everything that must survive a crash, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from eyas.data.order import key
+from eyas.model.zoo import head_of
+from eyas.train.ema import Average, Ema, NoEma
+from eyas.train.optim import make_optimizer
+from eyas.train.runtime import Runtime
+from eyas.train.selection import Plateau, Selection
+
+if TYPE_CHECKING:
+    from eyas.plan import Plan
+
+
+@dataclass(slots=True)
+class Sums:
+    """Loss, correct answers and samples, summed on the device: float64 [3] (float32 where there is no float64)."""
+
+    values: Tensor
+
+    @staticmethod
+    def zeros(device: torch.device) -> Sums:
+        """Return sums of nothing."""
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        return Sums(torch.zeros(3, dtype=dtype, device=device))
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: `loss` is its sum, `logits` [B, C], `labels` int64 [B]. No host sync."""
+        correct = (logits.argmax(1) == labels).sum()
+        count = torch.full_like(correct, len(labels))
+        self.values += torch.stack([loss.to(self.values), correct.to(self.values), count.to(self.values)])
+
+    def merge(self, other: Sums) -> None:
+        """Add another's sums."""
+        self.values += other.values
+
+    def means(self) -> tuple[float, float, int]:
+        """Return (mean loss, accuracy, samples) on the host; nan of nothing."""
+        loss, correct, count = self.values.tolist()
+        return (loss / count, correct / count, int(count)) if count else (float("nan"), float("nan"), 0)
+
+
+@dataclass(slots=True)
+class TrainState:
+    """The training after `step` steps. It holds the bare model, never a compiled or distributed wrapper of it.
+
+    No generator and no loader is in it: what a step sees and draws is a function of the seed and the step.
+    """
+
+    step: int
+    model: nn.Module
+    optimizer: Optimizer
+    scaler: torch.amp.GradScaler
+    average: Average
+    selection: Selection
+    plateau: Plateau
+    window: Sums  # since the last record
+    epoch: Sums  # since the epoch began
+    epochs_done: int = 0  # epochs evaluated and saved: one less than trained between an epoch's last step and that
+    seconds: float = 0.0  # of training in this epoch, over interruptions
+    waited: float = 0.0  # seconds of them spent waiting for data
+    stopped: str = ""  # why the run ended early: "stalled", "overfitting"
+
+    @staticmethod
+    def fresh(plan: Plan, runtime: Runtime) -> TrainState:
+        """Return the state before the first step: weights are a function of the seed, or those given."""
+        torch.default_generator.manual_seed(key(plan.seed, "weights"))
+        model = runtime.place(plan.new_model())
+        optimizer = make_optimizer(model, head_of(model), plan.config.optim)
+        decay = plan.config.training.ema
+        return TrainState(
+            step=0,
+            model=model,
+            optimizer=optimizer,
+            scaler=runtime.scaler(),
+            average=Ema(model, decay) if decay else NoEma(model),
+            selection=Selection(plan.config.training.select),
+            plateau=Plateau(plan.config.training.select),
+            window=Sums.zeros(runtime.device),
+            epoch=Sums.zeros(runtime.device),
+        )
+
+    def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return all of it as tensors, named "FIELD/...", and plain data, one entry per field."""
+        tensors: dict[str, Tensor] = {}
+        plain: dict[str, Any] = {}
+        for field in fields(self):
+            parts, plain[field.name] = _saved(getattr(self, field.name), self.model)
+            tensors |= {f"{field.name}/{name}": tensor for name, tensor in parts.items()}
+        return tensors, plain
+
+    def load(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+        """Become what `saved` was called on. The tensors are copied to this state's device."""
+        for field in fields(self):
+            prefix = f"{field.name}/"
+            parts = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            value = getattr(self, field.name)
+            setattr(self, field.name, _loaded(value, parts, plain[field.name], self.model))
+
+
+def _saved(value: Any, model: nn.Module) -> tuple[dict[str, Tensor], Any]:
+    """Return a field's value as (tensors, plain data)."""
+    match value:
+        case nn.Module():
+            return dict(value.state_dict()), {}
+        case Optimizer():
+            return _saved_optimizer(value, model)
+        case torch.amp.GradScaler():
+            return {}, value.state_dict()
+        case Ema() | NoEma():
+            return value.tensors(), value.plain()
+        case Sums():
+            return {"values": value.values}, {}
+        case Selection() | Plateau():
+            return {}, asdict(value)
+    return {}, value
+
+
+def _loaded(value: Any, tensors: dict[str, Tensor], plain: Any, model: nn.Module) -> Any:
+    """Return what a field's value becomes: changed in place where it is an object with tensors."""
+    match value:
+        case nn.Module():
+            value.load_state_dict(tensors)
+        case Optimizer():
+            _load_optimizer(value, tensors, plain, model)
+        case torch.amp.GradScaler():
+            value.load_state_dict(plain)
+        case Ema() | NoEma():
+            value.load(tensors, plain)
+        case Sums():
+            value.values.copy_(tensors["values"])
+        case Selection() | Plateau():
+            return type(value)(**plain)
+        case _:
+            return plain
+    return value
+
+
+def _saved_optimizer(optimizer: Optimizer, model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the state by the parameters' names: their order would not survive another grouping."""
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for name, parameter in model.named_parameters():
+        for item, value in optimizer.state.get(parameter, {}).items():
+            target = tensors if isinstance(value, Tensor) else plain
+            target[f"{name}/{item}"] = value
+    return tensors, plain
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], plain: dict[str, Any], model: nn.Module) -> None:
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    ordered = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+    items: dict[str, dict[str, Any]] = {}
+    for place, value in (tensors | plain).items():
+        name, item = place.rsplit("/", 1)
+        items.setdefault(name, {})[item] = value
+    state = {number: items[name] for number, name in enumerate(ordered) if name in items}
+    # torch's own loading knows which entries belong on the device and which stay on the host
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,78 @@
+"""One optimiser step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torch.nn import functional as nnf
+from torch.nn.utils import clip_grad_norm_
+
+from eyas.data.order import Indices
+from eyas.train.optim import set_learning_rate
+from eyas.train.runtime import Runtime
+from eyas.train.state import Sums, TrainState
+
+if TYPE_CHECKING:
+    from eyas.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """This process's share of a batch, on the device, augmented: uint8 images `[b, 3, S, S]`, int64 labels [b]."""
+
+    images: Tensor
+    labels: Tensor
+    samples: Indices  # which samples of the training set they are, int64 [b]
+    size: int  # images in the whole batch, over all processes
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Cross entropy summed over samples: of whole labels [B] or of blended targets [B, C]."""
+
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None  # float32 [C], 1 on average over the training samples
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the sum, a scalar; the step divides it by the size of the whole batch."""
+        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
+        return nnf.cross_entropy(
+            logits.float(), targets, weight=weights, reduction="sum", label_smoothing=self.label_smoothing
+        )
+
+
+def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtime: Runtime) -> None:
+    """Take one optimiser step on one batch, in `accumulate` parts. Changes `state` and nothing else; no host sync."""
+    runtime.seed(plan.seed, state.step)  # dropout and mixing are functions of the step
+    set_learning_rate(state.optimizer, plan.learning_rate(state.step) * state.plateau.factor)
+    state.model.train()
+    images, targets = plan.mix(plan.preprocess.normalize(batch.images), batch.labels)
+    sums = Sums.zeros(runtime.device)
+    parts = list(_parts(images, targets, batch.labels, plan.config.training.accumulate))
+    for number, (some_images, some_targets, labels) in enumerate(parts, start=1):
+        with runtime.gradient_sync(network, enabled=number == len(parts)):  # several processes: join them once
+            with runtime.autocast():
+                logits = network(some_images)
+                loss = plan.loss(logits, some_targets)  # a sum over samples, not a mean
+            # joined gradients are averaged over the processes, so each is scaled up by their number
+            state.scaler.scale(loss * runtime.world / batch.size).backward()
+        sums.add(loss.detach(), logits.detach(), labels)
+    state.scaler.unscale_(state.optimizer)  # a disabled scaler makes these lines plain SGD
+    if plan.config.training.clip_norm:
+        clip_grad_norm_(state.model.parameters(), plan.config.training.clip_norm)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.zero_grad(set_to_none=True)
+    state.average.update(state.model)
+    state.window.merge(sums)
+    state.epoch.merge(sums)
+    state.step += 1
+
+
+def _parts(images: Tensor, targets: Tensor, labels: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield (images, targets, labels) in at most `count` nearly equal parts, none of them empty."""
+    count = min(count, len(images))
+    yield from zip(images.tensor_split(count), targets.tensor_split(count), labels.tensor_split(count), strict=True)

@@ -1,0 +1,136 @@
+"""What a data spec means, and the data set of a text file in a plain PyTorch loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2
+
+from eyas.data.datasets import ImageTxtDataset, default_test, default_val, export_named, open_images
+from eyas.data.settings import DataConfig
+from eyas.errors import DataError, SettingsError
+
+
+def picture(path: Path, color: str = "red") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (6, 4), color).save(path)
+
+
+def small_list(folder: Path, count: int = 6) -> Path:
+    for number in range(count):
+        picture(folder / "img" / f"{number}.png", f"rgb({number * 9},0,0)")
+    path = folder / "train.txt"
+    path.write_text("".join(f"img/{number}.png {number % 3}\n" for number in range(count)))
+    return path
+
+
+def config(**settings: object) -> DataConfig:
+    return DataConfig.model_validate(settings)
+
+
+def test_a_list_is_opened(tmp_path: Path) -> None:
+    images = open_images(str(small_list(tmp_path)), config(), split="train")
+    assert (len(images), images.classes, images.named) == (6, ("0", "1", "2"), False)
+
+
+def test_a_folder_per_class_is_opened_in_sorted_order(tmp_path: Path) -> None:
+    for name in ("dog/1.png", "cat/deep/2.PNG", "cat/1.png", ".hidden/1.png"):
+        picture(tmp_path / name)
+    (tmp_path / "cat" / "notes.txt").write_text("no image")
+    (tmp_path / "emu").mkdir()
+    images = open_images(str(tmp_path), config(), split="train")
+    assert images.classes == ("cat", "dog", "emu")
+    assert images.labels.tolist() == [0, 0, 1]
+    assert [Path(images.place(i)).relative_to(tmp_path).as_posix() for i in range(3)] == [
+        "cat/1.png",
+        "cat/deep/2.PNG",
+        "dog/1.png",
+    ]
+    assert any("1 file(s) that are no images" in note for note in images.notes)
+    assert any("1 class(es) without images: emu" in note for note in images.notes)
+
+
+def test_a_folder_with_train_and_test_in_it_is_opened_by_split(tmp_path: Path) -> None:
+    picture(tmp_path / "train" / "cat" / "1.png")
+    picture(tmp_path / "valid" / "cat" / "2.png")
+    spec = str(tmp_path)
+    assert open_images(spec, config(), split="train").place(0).endswith("train/cat/1.png")
+    assert open_images(spec, config(), split="val").place(0).endswith("valid/cat/2.png")
+    assert (default_val(spec, config()), default_test(spec, config())) == (spec, None)
+    with pytest.raises(DataError, match="none for 'test'"):
+        open_images(spec, config(), split="test")
+
+
+def test_a_list_with_a_split_column_has_its_own_test_set(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / f"{number}.png")
+    path = tmp_path / "all.csv"
+    path.write_text("path,label,split\n0.png,cat,train\n1.png,dog,train\n2.png,cat,test\n")
+    assert default_test(str(path), config()) == str(path)
+    assert default_val(str(path), config()) is None
+    assert len(open_images(str(path), config(), split="train")) == 2
+
+
+def test_a_named_set_has_its_own_test_split() -> None:
+    assert default_test("cifar10", config()) == "cifar10:test"
+    assert default_test("cifar10:test", config()) is None
+    assert default_val("cifar10", config()) is None
+    assert default_val("dtd", config()) == "dtd:val"
+    assert len(open_images("digits:test", config(), split="train")) == 359
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("digts", SettingsError, "Did you mean 'digits'"),
+        ("none.txt", DataError, "there is no such list"),
+        ("some/where", DataError, "there is no such file or folder"),
+    ],
+)
+def test_an_unknown_spec_is_an_error_that_helps(spec: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        open_images(spec, config(), split="train")
+
+
+def test_a_text_file_works_in_a_plain_loader_with_torchvisions_transforms(tmp_path: Path) -> None:
+    transform = v2.Compose([v2.Resize((8, 8)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    dataset = ImageTxtDataset(small_list(tmp_path), transform=transform)
+    for workers in (0, 2):
+        batches = list(DataLoader(dataset, batch_size=4, num_workers=workers))
+        assert [tuple(images.shape) for images, _ in batches] == [(4, 3, 8, 8), (2, 3, 8, 8)]
+        assert torch.cat([labels for _, labels in batches]).tolist() == dataset.targets
+
+
+def test_without_a_transform_a_text_file_gives_pil_images(tmp_path: Path) -> None:
+    dataset = ImageTxtDataset(small_list(tmp_path), classes=["cat", "dog", "emu"])
+    image, label = dataset[-1]
+    assert (image.mode, image.size, label, type(label)) == ("RGB", (6, 4), 2, int)
+    assert dataset.class_to_idx == {"cat": 0, "dog": 1, "emu": 2}
+    with pytest.raises(IndexError):
+        dataset[6]
+
+
+def test_class_names_may_be_given_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("cat\ndog\nemu\n")
+    assert ImageTxtDataset(small_list(tmp_path), classes=tmp_path / "names.txt").classes == [
+        "cat",
+        "dog",
+        "emu",
+    ]
+
+
+def test_an_exported_set_is_read_back_as_it_was(tmp_path: Path) -> None:
+    written = export_named("digits", tmp_path / "out", config())
+    assert [path.name for path in written] == ["train.txt", "test.txt", "classes.txt"]
+    before = open_images("digits:test", config(), split="test")
+    after = open_images(str(tmp_path / "out" / "test.txt"), config(), split="test")
+    assert (after.classes, after.named, after.ordered) == (before.classes, True, True)
+    assert np.array_equal(before.labels, after.labels)
+    assert all(torch.equal(before.image(i), after.image(i)) for i in range(0, 359, 20))
+    with pytest.raises(SettingsError, match="not empty"):
+        export_named("digits", tmp_path / "out", config())
