@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from eyas.data.datasets import ImageTxtDataset as ImageTxtDataset
     from eyas.data.preprocess import Preprocess as Preprocess
     from eyas.errors import EyasError as EyasError
-    from eyas.measure import measure as measure
+    from eyas.measure import evaluate as evaluate
     from eyas.model.classifier import Classifier as Classifier
     from eyas.model.classifier import Prediction as Prediction
     from eyas.model.compact import compact as compact
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from eyas.run import Run as Run
     from eyas.run import resume as resume
     from eyas.run import train as train
-    from eyas.train.loop import fit as fit
-    from eyas.train.runtime import open_runtime as open_runtime
+    from eyas.training.loop import fit as fit
+    from eyas.training.runtime import open_runtime as open_runtime
 
 _PLACES = {
     "Classifier": "model.classifier",
@@ -31,11 +31,11 @@ _PLACES = {
     "RunConfig": "config",
     "alex": "model.zoo",
     "compact": "model.compact",
-    "fit": "train.loop",
+    "evaluate": "measure",
+    "fit": "training.loop",
     "make_config": "config",
     "make_plan": "plan",
-    "measure": "measure",
-    "open_runtime": "train.runtime",
+    "open_runtime": "training.runtime",
     "resume": "run",
     "train": "run",
 }

@@ -6,12 +6,11 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 
 from eyas.errors import INTERRUPTED, EyasError, SettingsError, suggest
 
 Arguments = list[str]
-T = TypeVar("T")
 
 
 def train(arguments: Arguments) -> int:
@@ -26,121 +25,55 @@ def train(arguments: Arguments) -> int:
 
 def resume(arguments: Arguments) -> int:
     """Go on with a run where it stopped."""
-    import tyro
-    from tyro.conf import Positional
+    from eyas.cli_flags import ResumeFlags, parsed
 
-    def flags(
-        run: Annotated[Positional[str], tyro.conf.arg(help="Run folder of `eyas train`.")],
-        epochs: Annotated[int | None, tyro.conf.arg(help="Train to this epoch, more than first asked for.")] = None,
-        patience: Annotated[int | None, tyro.conf.arg(help="Another patience of early stopping (0: never).")] = None,
-        stretch_schedule: Annotated[bool, tyro.conf.arg(help="Let cosine or onecycle take a longer course.")] = False,
-    ) -> tuple[str, dict[str, Any]]:
-        return run, {"epochs": epochs, "patience": patience, "stretch_schedule": stretch_schedule}
+    given = parsed(ResumeFlags, "resume", arguments)
+    from eyas.run import resume as go_on
 
-    run, given = _parsed(flags, "resume", arguments)
-    from eyas.run import resume as resume_run
-
-    gone_on = resume_run(run, **given)
-    if gone_on is None:
-        print(f"{run}: is already complete; nothing was changed. To train longer: eyas resume {run} --epochs N")
+    finished = go_on(given.run, **given.model_dump(exclude={"run"}))
+    if finished is None:
+        print(f"{given.run}: is complete; nothing was changed. To train longer: eyas resume {given.run} --epochs N")
         return 0
-    return _exit_code(gone_on)
+    return _exit_code(finished)
 
 
 def evaluate(arguments: Arguments) -> int:
     """Measure a trained model on any labelled set."""
-    import tyro
-    from tyro.conf import Positional
+    from eyas.cli_flags import EvaluateFlags, parsed
 
-    from eyas.cli_flags import MeasureFlags
+    given = parsed(EvaluateFlags, "evaluate", arguments)
+    from eyas.measure import evaluate as measure
+    from eyas.measure import print_scores, write_scores
 
-    def flags(
-        run: Annotated[Positional[str], tyro.conf.arg(help="Run folder, or a .safetensors file in it.")],
-        data: Annotated[Positional[str], tyro.conf.arg(help="List, folder or named set, such as cifar10:test.")],
-        options: MeasureFlags = MeasureFlags(),  # noqa: B008
-    ) -> tuple[str, str, MeasureFlags]:
-        return run, data, options
-
-    run, data, options = _parsed(flags, "evaluate", arguments)
-    from eyas.measure import measure
-    from eyas.sinks.summary import print_scores, scores_to_dict
-
-    scores, images = measure(
-        run, data, settings=options.data_config(), device=options.device_config(), batch_size=options.batch_size
-    )
-    print_scores(scores, source=images.source, notes=images.notes)
-    if options.json_file is not None:
-        import json
-
-        from eyas.files import write_text
-
-        write_text(Path(options.json_file), json.dumps(scores_to_dict(scores), ensure_ascii=False, indent=1) + "\n")
+    data, device = given.data_config(), given.device_config()
+    scores, images = measure(given.run, given.data, settings=data, device=device, batch_size=given.batch_size)
+    print_scores(scores, images)
+    write_scores(scores, images, json_file=given.json_file, charts=given.charts)
     return 0
 
 
 def predict(arguments: Arguments) -> int:
     """Classify files, folders and lists; CSV or JSON lines."""
-    import tyro
-    from tyro.conf import Positional
+    from eyas.cli_flags import PredictFlags, parsed
 
-    def flags(
-        run: Annotated[Positional[str], tyro.conf.arg(help="Run folder, or a .safetensors file in it.")],
-        paths: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(help="Images, folders, list files.")],
-        out: Annotated[str | None, tyro.conf.arg(help="File to write, .csv or .jsonl. Default: the terminal.")] = None,
-        form: Annotated[Literal["csv", "jsonl"], tyro.conf.arg(help="Form on the terminal.")] = "csv",
-        top: Annotated[int, tyro.conf.arg(help="Number of most likely classes per image.")] = 1,
-        root: Annotated[str | None, tyro.conf.arg(help="Folder that paths in lists are relative to.")] = None,
-        device: Annotated[str, tyro.conf.arg(help="cpu, cuda, mps or auto.")] = "auto",
-        batch_size: Annotated[int, tyro.conf.arg(help="Images per batch.")] = 64,
-    ) -> dict[str, Any]:
-        return locals()
+    given = parsed(PredictFlags, "predict", arguments)
+    from eyas.predict import predict_to
 
-    given = _parsed(flags, "predict", arguments)
-    if given["top"] < 1 or given["batch_size"] < 1:
-        raise SettingsError("--top and --batch-size must be 1 or more.")
-    return _predict(**given)
-
-
-def _predict(
-    run: str, paths: tuple[str, ...], out: str | None, form: str, top: int, root: str | None, device: str, batch_size: int
-) -> int:
-    import contextlib
-
-    from eyas.files import atomic_path
-    from eyas.model.classifier import Classifier
-    from eyas.predict import files_in, predict_files, rows_to
-    from eyas.progress import track
-
-    if out is not None:
-        form = Path(out).suffix.removeprefix(".").lower()
-    if not paths:
-        raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
-    files = files_in(paths, root=root)
-    classifier = Classifier.load(run, device)
-    bad = 0
-    with contextlib.ExitStack() as stack:
-        target = stack.enter_context(atomic_path(Path(out))) if out else None
-        stream = stack.enter_context(target.open("w", encoding="utf-8", newline="")) if target else sys.stdout
-        rows = rows_to(stream, form, top=min(top, len(classifier.classes)))
-        for answer in track(predict_files(classifier, files, batch_size=batch_size), len(files), "Predicting"):
-            rows.write(answer)
-            if answer.prediction is None:
-                bad += 1
-                print(answer.error, file=sys.stderr)
-    if bad:
-        print(f"{bad} of {len(files)} files could not be read; their rows carry the reason.", file=sys.stderr)
-    return 65 if bad == len(files) else 0
+    form = Path(given.out).suffix.removeprefix(".").lower() if given.out else given.form
+    count, unreadable = predict_to(
+        given.out, given.run, given.paths, form=form, top=given.top, root=given.root, device=given.device,
+        batch_size=given.batch_size,
+    )  # fmt: skip
+    if unreadable:
+        print(f"{unreadable} of {count} files could not be read; their rows carry the reason.", file=sys.stderr)
+    return 65 if unreadable == count else 0
 
 
 def models(arguments: Arguments) -> int:
     """List the networks that can be named."""
-    import tyro
-    from tyro.conf import Positional
+    from eyas.cli_flags import ModelsFlags, parsed
 
-    def flags(text: Annotated[Positional[str], tyro.conf.arg(help="Only names with this in them.")] = "") -> str:
-        return text
-
-    text = _parsed(flags, "models", arguments)
+    text = parsed(ModelsFlags, "models", arguments).text
     from eyas.model.zoo import model_names
 
     found = model_names(text)
@@ -153,33 +86,24 @@ def models(arguments: Arguments) -> int:
 
 def datasets(arguments: Arguments) -> int:
     """List the named data sets, or write one as image files and lists."""
-    import tyro
-    from tyro.conf import Positional
+    from eyas.cli_flags import DatasetsFlags, parsed
 
-    def flags(
-        name: Annotated[Positional[str], tyro.conf.arg(help="A named set; without one all are listed.")] = "",
-        export: Annotated[str | None, tyro.conf.arg(help="Empty folder to write image files and lists to.")] = None,
-        data_dir: Annotated[str, tyro.conf.arg(help="Folder that sets are downloaded into.")] = "data",
-        mirror: Annotated[str | None, tyro.conf.arg(help="Address of a folder with the archives.")] = None,
-    ) -> tuple[str, str | None, str, str | None]:
-        return name, export, data_dir, mirror
-
-    name, export, data_dir, mirror = _parsed(flags, "datasets", arguments)
-    if export is None:
+    given = parsed(DatasetsFlags, "datasets", arguments)
+    if given.export is None:
         from eyas.data.named import dataset_names
 
-        rows = [row for row in dataset_names() if name in row[0]]
+        rows = [row for row in dataset_names() if given.name in row[0]]
         if not rows:
-            raise SettingsError(f"{name}: no such set.{suggest(name, [row[0] for row in dataset_names()])}")
-        for row in rows:
-            print(f"{row[0]:22} {row[1]}")
+            raise SettingsError(f"{given.name}: no such set.{suggest(given.name, [row[0] for row in dataset_names()])}")
+        for name, about in rows:
+            print(f"{name:22} {about}")
         return 0
-    if not name:
+    if not given.name:
         raise SettingsError("Which set? eyas datasets NAME --export FOLDER")
     from eyas.data.export import export_named
     from eyas.data.settings import DataConfig
 
-    for path in export_named(name, export, DataConfig(data_dir=data_dir, mirror=mirror)):
+    for path in export_named(given.name, given.export, DataConfig(data_dir=given.data_dir, mirror=given.mirror)):
         print(path)
     return 0
 
@@ -233,13 +157,6 @@ usage: eyas COMMAND ...    (eyas COMMAND --help explains it)
 {rows}
 
 Try it: eyas train digits --model compact --size 32"""
-
-
-def _parsed(flags: Callable[..., T], command: str, arguments: Arguments) -> T:
-    """Return what `flags` makes of the command line."""
-    from eyas.cli_flags import parsed
-
-    return parsed(flags, command, arguments)
 
 
 def _exit_code(run: Any) -> int:

@@ -7,25 +7,50 @@ from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 
 import tyro
+from pydantic import Field
 
 from eyas.config import RunConfig, make_config
 from eyas.data.settings import DataConfig
 from eyas.errors import SettingsError
 from eyas.recipes import RECIPES
 from eyas.settings import Section
-from eyas.train.settings import DeviceConfig
+from eyas.training.settings import DeviceConfig
 
 T = TypeVar("T")
 _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
 
 
-class MeasureFlags(Section):
-    """How to measure."""
+Positional = tyro.conf.Positional
 
+
+class ResumeFlags(Section):
+    """Go on with a run where it stopped."""
+
+    run: Positional[str]
+    """Run folder of `eyas train`."""
+    epochs: int | None = None
+    """Train to this epoch, which may be more than first asked for."""
+    patience: int | None = None
+    """Another patience of early stopping (0: never)."""
+    stretch_schedule: bool = False
+    """Let a cosine or onecycle schedule take the course of the longer run from here on."""
+
+
+class EvaluateFlags(Section):
+    """Measure a trained model on any labelled set."""
+
+    run: Positional[str]
+    """Run folder, or a .safetensors file in it."""
+    data: Positional[str]
+    """List, folder or named set, such as cifar10:test."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
     classes: str | None = None
     """File with one class name per line, in the order of the labels' numbers."""
+    columns: str | None = None
+    """Columns of a list file, such as path=0,label=2. Default: found by itself."""
+    first_label: Literal["auto", "0", "1"] = "auto"
+    """Whether a list's numbers count from 0 or from 1."""
     skip_unreadable: bool = False
     """Leave images out that cannot be decoded; they are counted beside the numbers."""
     data_dir: str = "data"
@@ -36,19 +61,61 @@ class MeasureFlags(Section):
     """cpu, cuda, mps or auto."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of the arithmetic."""
-    batch_size: int = 128
+    batch_size: Annotated[int, Field(ge=1)] = 128
     """Images per batch."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
     """File to write all numbers to, as JSON."""
+    charts: str | None = None
+    """Folder to draw the per-class chart and the confusion matrix into."""
 
     def data_config(self) -> DataConfig:
         """Return what concerns the data."""
-        names = ("root", "classes", "skip_unreadable", "data_dir", "mirror")
-        return DataConfig(**{name: getattr(self, name) for name in names})
+        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
 
     def device_config(self) -> DeviceConfig:
         """Return what concerns the device."""
         return DeviceConfig(device=self.device, precision=self.precision)
+
+
+class PredictFlags(Section):
+    """Classify files, folders and lists; CSV or JSON lines."""
+
+    run: Positional[str]
+    """Run folder, or a .safetensors file in it."""
+    paths: Positional[tuple[str, ...]]
+    """Images, folders, list files."""
+    out: str | None = None
+    """File to write, .csv or .jsonl. Default: the terminal."""
+    form: Literal["csv", "jsonl"] = "csv"
+    """Form of the rows on the terminal."""
+    top: Annotated[int, Field(ge=1)] = 1
+    """Number of most likely classes per image."""
+    root: str | None = None
+    """Folder that paths in lists are relative to. Default: the folder of the list."""
+    device: str = "auto"
+    """cpu, cuda, mps or auto."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    """Images per batch."""
+
+
+class ModelsFlags(Section):
+    """List the networks that can be named."""
+
+    text: Positional[str] = ""
+    """Only names with this in them."""
+
+
+class DatasetsFlags(Section):
+    """List the named data sets, or write one as image files and lists."""
+
+    name: Positional[str] = ""
+    """A named set; without one all are listed."""
+    export: str | None = None
+    """Empty folder to write image files, train.txt, test.txt and classes.txt to."""
+    data_dir: str = "data"
+    """Folder that sets are downloaded into."""
+    mirror: str | None = None
+    """Address of a folder that holds the archives."""
 
 
 def parse_config(arguments: list[str]) -> RunConfig:

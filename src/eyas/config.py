@@ -12,7 +12,7 @@ from eyas.errors import SettingsError, suggest
 from eyas.model.settings import ModelConfig
 from eyas.recipes import RECIPES
 from eyas.settings import Section
-from eyas.train.settings import DeviceConfig, OptimConfig, OutputConfig, ScheduleConfig, TrainConfig
+from eyas.training.settings import DeviceConfig, OptimConfig, OutputConfig, ScheduleConfig, TrainConfig
 
 
 class RunConfig(Section):

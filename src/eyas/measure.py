@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,15 +14,16 @@ from eyas.data.datasets import open_images
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError
-from eyas.evaluate import evaluate
+from eyas.evaluation import evaluate as pass_over
+from eyas.files import write_text
 from eyas.metrics import Scores
 from eyas.model.classifier import Classifier
 from eyas.progress import track
-from eyas.train.runtime import open_runtime
-from eyas.train.settings import DeviceConfig
+from eyas.training.runtime import open_runtime
+from eyas.training.settings import DeviceConfig
 
 
-def measure(
+def evaluate(
     run: str | Path,
     data: str,
     *,
@@ -41,7 +43,7 @@ def measure(
         scores: list[Scores] = []
 
         def passing() -> Generator[int, None, None]:
-            result = yield from evaluate(
+            result = yield from pass_over(
                 classifier.network, prepared, classifier.preprocess, runtime, data=settings, batch_size=batch_size
             )
             scores.append(result)
@@ -65,3 +67,41 @@ def for_classes(classifier: Classifier, images: ImageSet) -> ImageSet:
             "cannot be told to mean these names."
         )
     return matched
+
+
+def print_scores(scores: Scores, images: ImageSet) -> None:
+    """Print loss, accuracy with its interval, and the classes."""
+    from rich.console import Console
+
+    from eyas.sinks.summary import class_table, pairs
+    from eyas.sinks.wording import said_accuracy, said_percent
+
+    left_out = f" ({scores.skipped:,} unreadable left out)" if scores.skipped else ""
+    console = Console(soft_wrap=True)
+    console.print(
+        pairs(
+            [
+                ("measured on", f"{images.source}: {scores.count:,} images{left_out}"),
+                *(("note", note) for note in images.notes),
+                ("accuracy", f"{said_accuracy(scores)} (95 % interval)"),
+                ("loss", f"{scores.loss:.4f} on average, {scores.loss_sum:.4f} in sum"),
+                ("macro F1", said_percent(scores.macro_f1)),
+            ]
+        )
+    )
+    console.print()
+    for part in class_table("Classes", scores):
+        console.print(part)
+
+
+def write_scores(scores: Scores, images: ImageSet, *, json_file: str | None, charts: str | None) -> None:
+    """Write all numbers to a JSON file and the charts to a folder, where they are named."""
+    if json_file is not None:
+        from eyas.sinks.jsonl import scored, strict
+
+        numbers = {"data": images.source, "classes": scores.classes, **scored(scores), "confusion": scores.confusion}
+        write_text(Path(json_file), json.dumps(strict(numbers), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    if charts is not None:
+        from eyas.report.figures import save_scores
+
+        save_scores(scores, Path(charts))

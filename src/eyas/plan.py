@@ -21,8 +21,8 @@ from eyas.data.order import Order
 from eyas.data.preprocess import Preprocess, resolve_preprocess
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
-from eyas.train.optim import HORIZON, LearningRate
-from eyas.train.step import Loss
+from eyas.training.optim import HORIZON, LearningRate
+from eyas.training.step import Loss
 
 
 class Due(NamedTuple):

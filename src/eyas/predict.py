@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +20,9 @@ from torch import Tensor
 from eyas.data.decode import read_image
 from eyas.data.listing import read_listing
 from eyas.errors import DataError, SettingsError
+from eyas.files import atomic_path
 from eyas.model.classifier import Classifier, Prediction
+from eyas.progress import track
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
@@ -84,18 +88,44 @@ def predict_files(classifier: Classifier, paths: Iterable[str], *, batch_size: i
                 yield Answer(path, None, image) if isinstance(image, str) else Answer(path, next(predictions))
 
 
+def predict_to(
+    out: str | Path | None,
+    run: str | Path,
+    paths: Sequence[str | Path],
+    *,
+    form: str,
+    top: int = 1,
+    root: str | None = None,
+    device: str = "auto",
+    batch_size: int = 64,
+) -> tuple[int, int]:
+    """Write a row for every image to a file (atomically) or, for None, to stdout; return (images, unreadable ones).
+
+    Raises `DataError` for paths that do not exist and `SettingsError` for a form that is not known.
+    """
+    if form not in WRITERS:
+        raise SettingsError(f"{form or out}: unknown form of predictions; there are {', '.join(WRITERS)}.")
+    files = files_in(paths, root=root)
+    if not files:
+        raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
+    classifier = Classifier.load(run, device)
+    unreadable = 0
+    with contextlib.ExitStack() as stack:
+        target = stack.enter_context(atomic_path(Path(out))) if out else None
+        stream = stack.enter_context(target.open("w", encoding="utf-8", newline="")) if target else sys.stdout
+        rows = WRITERS[form](stream, min(top, len(classifier.classes)))
+        for answer in track(predict_files(classifier, files, batch_size=batch_size), len(files), "Predicting"):
+            rows.write(answer)
+            if answer.prediction is None:
+                unreadable += 1
+                print(answer.error, file=sys.stderr)
+    return len(files), unreadable
+
+
 class Rows(Protocol):
     """Writes answers to a stream."""
 
     def write(self, answer: Answer) -> None: ...
-
-
-def rows_to(stream: TextIO, form: str, *, top: int = 1) -> Rows:
-    """Return the writer for "csv" or "jsonl" with the `top` most likely classes."""
-    writers: dict[str, type[CsvRows] | type[JsonRows]] = {"csv": CsvRows, "jsonl": JsonRows}
-    if form not in writers:
-        raise SettingsError(f"{form}: unknown form of predictions; there are {', '.join(writers)}.")
-    return writers[form](stream, top)
 
 
 class CsvRows:
@@ -127,6 +157,9 @@ class JsonRows:
             best = answer.prediction
             row = {"path": answer.path, "label": best.label, "probability": best.probability, "top": best.top(self.top)}
         self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+WRITERS: dict[str, Callable[[TextIO, int], Rows]] = {"csv": CsvRows, "jsonl": JsonRows}
 
 
 def _no_formula(label: str) -> str:

@@ -16,10 +16,10 @@ from eyas.files import folder_lock, write_text
 from eyas.model.classifier import Classifier
 from eyas.plan import make_plan
 from eyas.sinks import Sinks, open_sinks
-from eyas.train.checkpoint import newest_state
-from eyas.train.loop import fit
-from eyas.train.optim import HORIZON
-from eyas.train.runtime import Runtime, open_runtime
+from eyas.training.checkpoint import newest_state
+from eyas.training.loop import fit
+from eyas.training.optim import HORIZON
+from eyas.training.runtime import Runtime, open_runtime
 
 CONFIG = "config.toml"
 

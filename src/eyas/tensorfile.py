@@ -27,7 +27,8 @@ def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], header: dic
     """
     whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format": FORMAT, "kind": kind, **header}, ensure_ascii=False, sort_keys=True)
-    metadata = {_KEY: text, "sha256": _digest(whole, text)}
+    # one entry only: safetensors writes several in a random order, and equal runs shall give equal files
+    metadata = {_KEY: json.dumps({"header": text, "sha256": _digest(whole, text)}, ensure_ascii=False)}
     with atomic_path(path) as temporary:
         try:
             safetensors.torch.save_file(_unshared(whole), temporary, metadata)
@@ -52,8 +53,12 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         raise CheckpointError(f"{path}: is damaged or no safetensors file ({_first_line(error)}).") from error
     if _KEY not in metadata:
         raise CheckpointError(f"{path}: was not written by eyas. Foreign weights are given with --weights.")
-    text = metadata[_KEY]
-    if metadata.get("sha256") != _digest(tensors, text):
+    try:
+        sealed = json.loads(metadata[_KEY])
+        text, digest = sealed["header"], sealed["sha256"]
+    except (ValueError, KeyError, TypeError):
+        text, digest = "", ""
+    if digest != _digest(tensors, text):
         raise CheckpointError(f"{path}: is damaged: its content does not match its SHA-256.")
     header = json.loads(text)
     if header["format"] != FORMAT:

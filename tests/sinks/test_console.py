@@ -17,7 +17,7 @@ from eyas.events import Evaluated, Event, Noted, Progress
 from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.console import LiveConsole, PlainConsole, Unbreakable
 from eyas.sinks.wording import clean, said_accuracy, said_clock, said_duration, said_loss
-from eyas.train.settings import OutputConfig
+from eyas.training.settings import OutputConfig
 
 
 def ticking(seconds: float) -> Callable[[], float]:

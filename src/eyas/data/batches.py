@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,16 +173,19 @@ def loaded(prepared: Prepared, batches: Iterable[Indices], config: DataConfig) -
     `DataError` for a file that vanished or changed, `TrainingFault` for a process that died or hangs.
     """
     workers = 0 if prepared.store is not None else config.workers
-    loader = DataLoader(
-        _Reader(prepared),
-        batch_sampler=_Batches(batches),
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        timeout=config.worker_timeout if workers else 0,
-        worker_init_fn=_quiet_worker,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # more workers than cores: asked for, and no fault
+        loader: DataLoader[Any] = DataLoader(
+            _Reader(prepared),
+            batch_sampler=_Batches(batches),
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            timeout=config.worker_timeout if workers else 0,
+            worker_init_fn=_quiet_worker,
+        )
+        reading = iter(loader)
     try:
-        for images in loader:
+        for images in reading:
             if isinstance(images, DataError):
                 raise images
             yield images
@@ -213,11 +217,11 @@ class _Batches:
     def __init__(self, batches: Iterable[Indices]) -> None:
         self.batches = batches
 
-    def __iter__(self) -> Iterator[Indices]:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self.batches)
 
 
-def _as_it_is(batch: Tensor | DataError) -> Tensor | DataError:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from eyas.events import Event
-    from eyas.train.settings import OutputConfig
+    from eyas.training.settings import OutputConfig
 
 
 class Sink(Protocol):
@@ -54,6 +54,7 @@ def open_sinks(directory: Path, output: OutputConfig, *, resumed_step: int | Non
     between are about to be taken again. A fresh run therefore starts with empty records.
     Raises `FileFault` where a file cannot be read or written.
     """
+    from eyas.sinks.charts import ChartFiles
     from eyas.sinks.console import open_console
     from eyas.sinks.jsonl import JsonLines
     from eyas.sinks.table import MetricsTable
@@ -64,6 +65,7 @@ def open_sinks(directory: Path, output: OutputConfig, *, resumed_step: int | Non
             JsonLines(directory / "events.jsonl", resumed_step=resumed_step),
             MetricsTable(directory / "metrics.csv", resumed_step=resumed_step),
             TensorBoard(directory / "tensorboard", resumed_step=resumed_step),
+            ChartFiles(directory),
             open_console(output.view),  # last: what it says is written, is written
         )
     )

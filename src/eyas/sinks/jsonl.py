@@ -47,7 +47,7 @@ class JsonLines:
             return
         if isinstance(event, Evaluated) and (event.step, event.split) in self._evaluated:
             return
-        line = json.dumps(_strict(_record(event)), ensure_ascii=False, allow_nan=False)
+        line = json.dumps(strict(_record(event)), ensure_ascii=False, allow_nan=False)
         try:
             # a lone surrogate (an undecodable byte of a file name) has no UTF-8 form: its escape is written
             self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
@@ -100,12 +100,12 @@ def _record(event: Event) -> dict[str, Any]:
     """Return the event's fields under its name and the time."""
     values = {field.name: getattr(event, field.name) for field in fields(event) if field.name not in PICTURES}
     if isinstance(event, Evaluated):
-        values |= _scored(values.pop("scores"))
+        values |= scored(values.pop("scores"))
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return {"event": type(event).__name__.lower(), "time": now, **values}
 
 
-def _scored(scores: Scores) -> dict[str, Any]:
+def scored(scores: Scores) -> dict[str, Any]:
     """Return every number of `scores`; the confusion matrix only where it is small."""
     single = ("count", "correct", "skipped", "loss_sum", "loss", "accuracy", "interval", "macro_f1")
     per_class = ("precision", "recall", "f1", "support")
@@ -113,16 +113,16 @@ def _scored(scores: Scores) -> dict[str, Any]:
     return values | ({"confusion": scores.confusion} if len(scores.classes) <= CONFUSION_CLASSES else {})
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """Return `value` as plain JSON: arrays as lists, paths as text, what is not a finite number as null."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _strict(part) for key, part in value.items()}
+        return {key: strict(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_strict(part) for part in value]
+        return [strict(part) for part in value]
     return str(value) if isinstance(value, Path) else value
 
 

@@ -135,24 +135,22 @@ def _measured(row: EpochRow) -> Iterator[tuple[str, str]]:
 
 
 def _classes(result: Evaluated, *, best: bool) -> Iterator[RenderableType]:
-    """Yield the table of classes, the lowest F1 first."""
-    scores = result.scores
-    order = np.argsort(np.nan_to_num(scores.f1, nan=2.0), kind="stable")[:CLASSES_SHOWN]
+    """Yield the table of classes under its title."""
     which = "best" if best else "last measured"
-    cut = (
-        f", the {len(order)} lowest F1 of {len(scores.classes)} classes"
-        if len(order) < len(scores.classes)
-        else ""
-    )
-    yield Text(f"Classes on {result.split}, epoch {result.epoch} ({which}){cut}")
+    yield from class_table(f"Classes on {result.split}, epoch {result.epoch} ({which})", result.scores)
+
+
+def class_table(title: str, scores: Scores) -> Iterator[RenderableType]:
+    """Yield precision, recall, F1 and samples of every class, the lowest F1 first; of many classes the lowest ones."""
+    order = np.argsort(np.nan_to_num(scores.f1, nan=2.0), kind="stable")[:CLASSES_SHOWN]
+    many = len(order) < len(scores.classes)
+    yield Text(f"{title}, the {len(order)} lowest F1 of {len(scores.classes)} classes" if many else title)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("class", overflow="fold")
     for head in ("precision", "recall", "F1", "samples"):
         table.add_column(head, justify="right", no_wrap=True)
     for number in order:
-        cells = (
-            said_percent(float(values[number])) for values in (scores.precision, scores.recall, scores.f1)
-        )
+        cells = (said_percent(float(values[number])) for values in (scores.precision, scores.recall, scores.f1))
         table.add_row(Text(clean(scores.classes[number])), *cells, f"{scores.support[number]:,}")
     yield table
 

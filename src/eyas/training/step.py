@@ -11,9 +11,9 @@ from torch.nn import functional as nnf
 from torch.nn.utils import clip_grad_norm_
 
 from eyas.data.order import Indices
-from eyas.train.optim import set_learning_rate
-from eyas.train.runtime import Runtime
-from eyas.train.state import Sums, TrainState
+from eyas.training.optim import set_learning_rate
+from eyas.training.runtime import Runtime
+from eyas.training.state import Sums, TrainState
 
 if TYPE_CHECKING:
     from eyas.plan import Plan

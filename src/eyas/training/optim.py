@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from eyas.model.zoo import in_head
-from eyas.train.settings import OptimConfig, ScheduleConfig
+from eyas.training.settings import OptimConfig, ScheduleConfig
 
 
 def make_optimizer(model: nn.Module, head: tuple[str, ...], config: OptimConfig) -> Optimizer:

@@ -11,10 +11,10 @@ from torch.optim import Optimizer
 
 from eyas.data.order import key
 from eyas.model.zoo import head_of
-from eyas.train.ema import Average, Ema, NoEma
-from eyas.train.optim import make_optimizer
-from eyas.train.runtime import Runtime
-from eyas.train.selection import Plateau, Selection
+from eyas.training.ema import Average, Ema, NoEma
+from eyas.training.optim import make_optimizer
+from eyas.training.runtime import Runtime
+from eyas.training.selection import Plateau, Selection
 
 if TYPE_CHECKING:
     from eyas.plan import Plan

@@ -14,7 +14,7 @@ from eyas.data.order import Order
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
 from eyas.metrics import Scores
-from eyas.train.runtime import Runtime
+from eyas.training.runtime import Runtime
 
 
 def evaluate(

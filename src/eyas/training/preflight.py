@@ -15,8 +15,8 @@ from eyas.errors import CheckpointError
 from eyas.files import TEMPORARY
 from eyas.model.classifier import Classifier
 from eyas.model.shapes import check_logits, check_size, explain_failure, shape_table
-from eyas.train.runtime import Runtime
-from eyas.train.state import TrainState
+from eyas.training.runtime import Runtime
+from eyas.training.state import TrainState
 
 if TYPE_CHECKING:
     from eyas.plan import Plan

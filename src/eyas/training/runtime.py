@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from eyas.data.order import key
 from eyas.device import choose_device, device_in_words
-from eyas.train.settings import DeviceConfig
+from eyas.training.settings import DeviceConfig
 
 _POLL_STEPS = 16  # several processes ask each other this seldom whether one was told to stop: it costs a message
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

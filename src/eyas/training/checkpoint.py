@@ -15,8 +15,8 @@ from eyas.files import link
 from eyas.metrics import Scores
 from eyas.model.classifier import Classifier
 from eyas.tensorfile import read_tensors, write_tensors
-from eyas.train.runtime import Runtime
-from eyas.train.state import TrainState
+from eyas.training.runtime import Runtime
+from eyas.training.state import TrainState
 
 if TYPE_CHECKING:
     from eyas.plan import Plan

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from eyas.data.batches import loaded
 from eyas.errors import TrainingFault
-from eyas.evaluate import evaluate
+from eyas.evaluation import evaluate
 from eyas.events import EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
 from eyas.metrics import Scores
-from eyas.train.checkpoint import restore, save_epoch, save_state
-from eyas.train.clock import Clock
-from eyas.train.preflight import preflight
-from eyas.train.runtime import Runtime
-from eyas.train.state import Sums, TrainState
-from eyas.train.step import Batch, train_step
+from eyas.training.checkpoint import restore, save_epoch, save_state
+from eyas.training.clock import Clock
+from eyas.training.preflight import preflight
+from eyas.training.runtime import Runtime
+from eyas.training.state import Sums, TrainState
+from eyas.training.step import Batch, train_step
 
 if TYPE_CHECKING:
     from eyas.plan import Plan

@@ -1,0 +1,18 @@
+"""Scores drawn into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eyas.metrics import Scores
+from eyas.report.charts import confusion_chart, per_class_chart, save_chart
+
+
+def save_scores(scores: Scores, folder: Path, *, prefix: str = "") -> None:
+    """Write `per-class.svg` and `confusion.svg` into `folder`, their names after `prefix`.
+
+    Raises `FileFault` where the disk refuses it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_chart(per_class_chart(scores), folder / f"{prefix}per-class.svg")
+    save_chart(confusion_chart(scores), folder / f"{prefix}confusion.svg")

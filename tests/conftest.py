@@ -1,0 +1,38 @@
+"""Small real files that tests train on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads would only fight
+
+COLOURS = {"red": (200, 60, 60), "green": (60, 180, 60), "blue": (60, 60, 210)}
+
+
+def write_pictures(folder: Path, counts: dict[str, int], *, size: int = 20, seed: int = 0) -> Path:
+    """Write noisy pictures of a colour, and the list `folder/list.txt` of "path name" lines; return the list."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            noise = rng.normal(0, 60, (size, size, 3)) + np.array(COLOURS[name])
+            path = folder / name / f"{number:03d}.png"
+            Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(path)
+            lines.append(f"{name}/{number:03d}.png {name}")
+    (folder / "list.txt").write_text("\n".join(lines) + "\n")
+    return folder / "list.txt"
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Lists of 50 training and 21 test pictures in three classes; an epoch of batches of 16 ends with a short one."""
+    folder = tmp_path_factory.mktemp("pictures")
+    train = write_pictures(folder / "train", {"red": 20, "green": 16, "blue": 14})
+    test = write_pictures(folder / "test", {"red": 8, "green": 7, "blue": 6}, seed=1)
+    return {"train": str(train), "test": str(test)}

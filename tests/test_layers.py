@@ -1,0 +1,167 @@
+"""Law 9: rooms import downwards, heavy libraries load late, files and functions stay small."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "eyas"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# From the ground up. A module imports from the layers below its own, and within a layer from its own room.
+# What names a room stands for all of its modules that no other layer names.
+LAYERS = {
+    "ground": ("errors", "files", "settings", "device", "progress", "tensorfile"),
+    "parts: data": ("data", "metrics", "events", "recipes"),
+    "parts: network, charts": ("model", "report"),
+    "parts: training": (
+        "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
+    ),
+    "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
+    "assemblies": ("evaluation", "training.state", "training.step", "training.checkpoint", "training.preflight"),
+    "plan": ("plan",),
+    "verbs": ("training.loop", "predict", "measure"),
+    "runs": ("run",),
+    "edge": ("cli", "cli_flags", "__main__"),
+}  # fmt: skip
+WORKS_WITHOUT_TRAINING = ("predict", "model.classifier", "data.datasets", "data.preprocess", "model.zoo")
+
+
+def name_of(file: Path) -> str:
+    """Return a module's name below eyas, "" for the package itself."""
+    parts = file.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def imports(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield (module below eyas, line) for every import, also inside functions; not those for type checkers."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        if isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"line {child.lineno}: relative imports hide which layer they reach"
+            whole = child.module or ""
+            if whole == "eyas":
+                yield from ((alias.name, child.lineno) for alias in child.names)
+            elif whole.startswith("eyas."):
+                yield whole.removeprefix("eyas."), child.lineno
+        elif isinstance(child, ast.Import):
+            yield from ((a.name.removeprefix("eyas."), child.lineno) for a in child.names if a.name.startswith("eyas."))
+        yield from imports(child)
+
+
+def layer_of(module: str) -> int:
+    """Return how high a module stands."""
+    for name in (module, module.partition(".")[0]):
+        for height, members in enumerate(LAYERS.values()):
+            if name in members:
+                return height
+    raise AssertionError(f"eyas.{module}: is in no layer; add it to LAYERS")
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0] if "." in module or (SOURCE / module).is_dir() else ""
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if name_of(f)], ids=name_of)
+def test_a_module_imports_only_from_layers_below_or_its_own_room(file):
+    module = name_of(file)
+    for target, line in imports(tree_of(file)):
+        below = layer_of(target) < layer_of(module)
+        beside = layer_of(target) == layer_of(module) and room_of(target) == room_of(module)
+        assert below or beside, f"{file}:{line}: eyas.{module} may not import eyas.{target}"
+
+
+def test_every_name_in_the_table_of_layers_exists():
+    known = {name_of(file) for file in FILES} | {path.name for path in SOURCE.iterdir() if path.is_dir()}
+    assert {name for members in LAYERS.values() for name in members} <= known
+
+
+def test_what_uses_a_model_never_loads_the_training():
+    wanted = ", ".join(f"eyas.{module}" for module in WORKS_WITHOUT_TRAINING)
+    loaded = run_python(f"import {wanted}, sys; print(*sys.modules)").split()
+    assert "eyas.predict" in loaded
+    assert not [name for name in loaded if name.startswith(("eyas.training", "eyas.plan", "eyas.run"))]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"], ["--version"], ["train", "--help"], ["resume", "--help"], ["evaluate", "--help"],
+        ["predict", "--help"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
+        ["train", "digits", "--epoch", "3"], ["train", "digits", "--epochs", "0"], ["trian"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_help_and_mistakes_do_not_load_torch(arguments):
+    code = f"""
+import contextlib, io, sys
+from eyas.cli import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    try:
+        code = main({arguments!r})
+    except SystemExit as stop:
+        code = stop.code
+print(code or 0, *[name for name in ('torch', 'matplotlib', 'sklearn') if name in sys.modules])
+"""
+    code, *heavy = run_python(code).split()
+    helping = "--help" in arguments or arguments in (["--version"], ["datasets"])
+    assert (int(code), heavy) == (0 if helping else 2, [])
+
+
+def run_python(code: str) -> str:
+    """Return what a fresh Python prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_public_list_loads_nothing():
+    assert run_python("import sys, eyas; print(*[m for m in sys.modules if m.startswith('eyas.')])").split() == []
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.name != "__main__.py"], ids=name_of)
+def test_importing_a_module_does_no_work(file):
+    """At the top of a file names are defined: nothing loops, opens or calls for its effect."""
+    for node in tree_of(file).body:
+        told = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        asked = isinstance(node, ast.If) and any(word in ast.dump(node.test) for word in ("TYPE_CHECKING", "__main__"))
+        named = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+        assert told or asked or isinstance(node, named), f"{file}:{node.lineno}: does something when it is imported"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_files_and_functions_stay_small(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
+    functions = [node for node in ast.walk(tree_of(file)) if isinstance(node, ast.FunctionDef)]
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions if f.end_lineno - f.lineno >= 60}
+    assert long == {}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_nothing_is_unpickled_and_only_the_runtime_reads_the_environment(file):
+    for node in ast.walk(tree_of(file)):
+        place = f"{file}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+            assert not names & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}, place
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "torch.save"):
+            assert ast.unparse(node.func) == "torch.load", f"{place}: torch.save writes pickles"
+            assert ("weights_only", "True") in [(k.arg, ast.unparse(k.value)) for k in node.keywords], place
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "putenv"):
+            assert name_of(file) == "training.runtime", f"{place}: environment variables belong into training/runtime.py"
+
+
+def test_no_file_is_named_after_a_drawer():
+    """A name says what is in a file; these say that nobody knew."""
+    drawers = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc", "core"}
+    assert not [file for file in FILES if drawers & set(file.stem.split("_"))]
