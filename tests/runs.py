@@ -61,12 +61,16 @@ def timeless(events: list[Event]) -> list[Any]:
     """Return the events as values to compare: without times, paths and what depends on where a run was cut."""
     kept = []
     for event in events:
-        if isinstance(event, (Started, Progress, Saved)) or (isinstance(event, Finished) and event.reason == "interrupted"):
+        if isinstance(event, (Started, Progress, Saved)) or (
+            isinstance(event, Finished) and event.reason == "interrupted"
+        ):
             continue
         if isinstance(event, EpochTrained):
             kept.append(replace(event, seconds=0, images_per_second=0, waiting=0))
         elif isinstance(event, Evaluated):
-            kept.append((event.epoch, event.split, event.scores.confusion.tolist(), event.scores.loss_sum, event.improved))
+            kept.append(
+                (event.epoch, event.split, event.scores.confusion.tolist(), event.scores.loss_sum, event.improved)
+            )
         elif isinstance(event, Finished):
             kept.append(replace(event, seconds=0))
         else:

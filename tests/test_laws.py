@@ -64,7 +64,9 @@ def test_a_run_with_dropout_cut_twice_equals_an_uncut_one_bit_by_bit(pictures, t
     config = config_of(pictures, **DROPOUT)
     events = run_fit(config, tmp_path / "uncut")
     parts = [run_fit(config, tmp_path / "cut", stop_at=lambda e: isinstance(e, Trained) and e.step == 3)]
-    parts += [run_fit(config, tmp_path / "cut", stop_at=lambda e: isinstance(e, Trained) and e.step == 6, resuming=True)]
+    parts += [
+        run_fit(config, tmp_path / "cut", stop_at=lambda e: isinstance(e, Trained) and e.step == 6, resuming=True)
+    ]
     parts += [run_fit(config, tmp_path / "cut", resuming=True)]
     assert_same_run(tmp_path / "cut", tmp_path / "uncut")
     assert [value for part in parts for value in timeless(part)] == timeless(events)
@@ -191,7 +193,9 @@ def test_an_evaluation_counts_every_sample_once_whatever_the_batch_size(uncut, p
 
 def test_accumulating_in_four_parts_equals_one(pictures, tmp_path):
     for parts in (1, 4):
-        run_fit(config_of(pictures, model=SMOOTH, size=32, accumulate=parts, mixup=0.2, lr=0.002), tmp_path / str(parts))
+        run_fit(
+            config_of(pictures, model=SMOOTH, size=32, accumulate=parts, mixup=0.2, lr=0.002), tmp_path / str(parts)
+        )
     one, four = (read_tensors(tmp_path / parts / "state.safetensors", "state")[0] for parts in ("1", "4"))
     for name in one:
         assert torch.allclose(one[name], four[name], atol=1e-6), name
@@ -224,7 +228,10 @@ def test_the_preprocessing_equals_torchvisions_transforms(pictures):
     standard = transforms.Compose(
         [transforms.Resize((256, 256)), transforms.ToTensor(), transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
     )
-    theirs, ours = ImageTxtDataset(pictures["test"], transform=standard), ImageTxtDataset(pictures["test"], transform=Preprocess())
+    theirs, ours = (
+        ImageTxtDataset(pictures["test"], transform=standard),
+        ImageTxtDataset(pictures["test"], transform=Preprocess()),
+    )
     for number in range(len(ours)):
         assert torch.equal(ours[number][0], theirs[number][0])
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
 
 import tyro
 from pydantic import Field
+from tyro.conf import Positional
 
 from eyas.config import RunConfig, make_config
 from eyas.data.settings import DataConfig
@@ -18,9 +18,6 @@ from eyas.training.settings import DeviceConfig
 
 T = TypeVar("T")
 _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
-
-
-Positional = tyro.conf.Positional
 
 
 class ResumeFlags(Section):
@@ -151,5 +148,3 @@ def _taken(arguments: list[str], flag: str) -> tuple[str | None, list[str]]:
             raise SettingsError(f"{flag} needs a value.")
         return arguments[place + 1], arguments[:place] + arguments[place + 2 :]
     return None, arguments
-
-

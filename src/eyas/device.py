@@ -23,9 +23,13 @@ def choose_device(name: str) -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device.type, False):
         usable = ", ".join(kind for kind, present in there.items() if present)
-        raise SettingsError(f"--device {name}: this machine or this build of PyTorch has none. Here there is: {usable}.")
+        raise SettingsError(
+            f"--device {name}: this machine or this build of PyTorch has none. Here there is: {usable}."
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise SettingsError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0.")
+        raise SettingsError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0."
+        )
     return device
 
 

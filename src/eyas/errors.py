@@ -30,7 +30,7 @@ class CheckpointError(EyasError):
     exit_code = 65
 
 
-class TrainingFault(EyasError):
+class TrainingError(EyasError):
     """The training itself went wrong: a loss that is not finite, memory that ran out."""
 
     exit_code = 70
@@ -42,7 +42,7 @@ class RunInUseError(EyasError):
     exit_code = 73
 
 
-class FileFault(EyasError):
+class FileError(EyasError):
     """Reading or writing failed: a full disk, a missing permission, a failing device."""
 
     exit_code = 74

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from eyas.errors import FileFault, RunInUseError
+from eyas.errors import FileError, RunInUseError
 
 TEMPORARY = ".tmp-"  # files of this prefix are rubbish of a run that was cut off; only the lock's holder removes them
 
@@ -20,7 +20,7 @@ TEMPORARY = ".tmp-"  # files of this prefix are rubbish of a run that was cut of
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; what is written there becomes `target` whole, or not at all.
 
-    Raises `FileFault` with the path where the disk is full or not writable; nothing temporary stays behind.
+    Raises `FileError` with the path where the disk is full or not writable; nothing temporary stays behind.
     """
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
     try:
@@ -29,7 +29,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
         _flush(target.parent)
     except OSError as error:
-        raise FileFault(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise FileError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -58,7 +58,12 @@ def for_classes(classifier: Classifier, images: ImageSet) -> ImageSet:
     bare = all(name.isdigit() for name in classifier.classes)
     nothing = ArrayImages.of("model", np.zeros((0, 1, 1, 3), dtype=np.uint8))
     outputs = ImageSet(
-        f"the {classifier.model} model", classifier.classes, not bare, np.zeros(0, dtype=np.int64), nothing, ordered=not bare
+        f"the {classifier.model} model",
+        classifier.classes,
+        not bare,
+        np.zeros(0, dtype=np.int64),
+        nothing,
+        ordered=not bare,
     )
     named, matched = match_classes(outputs, images)
     if len(named.classes) != len(classifier.classes):

@@ -88,4 +88,6 @@ def wilson(correct: int, count: int, z: float = Z_95) -> tuple[float, float]:
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Divide, with nan where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    ratio = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=ratio, where=whole > 0)
+    return ratio

@@ -108,7 +108,9 @@ def make_plan(
     wider = augment.stored_size > preprocess.size
     fitting = preprocess.enlarged(augment.stored_size) if wider else preprocess
     ready = prepare(train, fitting, config.data, checked=resuming)
-    evaluations = {split: prepare(images, preprocess, config.data, checked=resuming) for split, images in others.items()}
+    evaluations = {
+        split: prepare(images, preprocess, config.data, checked=resuming) for split, images in others.items()
+    }
     order = Order(len(ready), limits.batch_size, limits.seed, drop_last=limits.drop_last)
     if order.steps_per_epoch == 0:
         raise SettingsError(
@@ -236,7 +238,9 @@ def _facts(plan: Plan, told: str) -> tuple[tuple[str, str], ...]:
         facts.append((split, f"{prepared.images.source}: {_counted(prepared.images)}{chosen}"))
     if not plan.evaluations:
         facts.append(("test", "none given: accuracy is not measured (--test, --val)"))
-    facts += [("note", note) for part in (images, *(p.images for p in plan.evaluations.values())) for note in part.notes]
+    facts += [
+        ("note", note) for part in (images, *(p.images for p in plan.evaluations.values())) for note in part.notes
+    ]
     schedule = config.schedule.schedule + (f", plateau {config.schedule.plateau}" if config.schedule.plateau else "")
     return (
         *dict.fromkeys(facts),

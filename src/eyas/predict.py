@@ -24,7 +24,9 @@ from eyas.files import atomic_path
 from eyas.model.classifier import Classifier, Prediction
 from eyas.progress import track
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"}
+)
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
 
 
@@ -70,7 +72,7 @@ def listed(path: Path, *, root: str | None = None) -> list[str]:
 
 
 def predict_files(classifier: Classifier, paths: Iterable[str], *, batch_size: int = 64) -> Iterator[Answer]:
-    """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing else stops."""
+    """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing stops."""
 
     def fitted(path: str) -> Tensor | str:
         try:

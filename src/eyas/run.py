@@ -111,7 +111,13 @@ def resume(
 
 
 def _drained(
-    directory: Path, first: Event, events: Iterator[Event], config: RunConfig, runtime: Runtime, *, resumed_step: int | None
+    directory: Path,
+    first: Event,
+    events: Iterator[Event],
+    config: RunConfig,
+    runtime: Runtime,
+    *,
+    resumed_step: int | None,
 ) -> Run:
     """Hand every event to the sinks; every process drains its generator, one writes."""
     sinks = open_sinks(directory, config.output, resumed_step=resumed_step) if runtime.is_main else Sinks(())
@@ -129,15 +135,17 @@ def _unfinished(header: dict[str, Any], config: RunConfig, *, told_more: bool) -
     state = header["state"]
     done, asked = state["epochs_done"], config.training.epochs
     if done > asked:
-        raise SettingsError(f"--epochs {asked}: {done} are trained already. Give more, or use epochs/epoch-{asked:03d}.safetensors.")
+        raise SettingsError(
+            f"--epochs {asked}: {done} are trained already. Give more, or use epochs/epoch-{asked:03d}.safetensors."
+        )
     return done < asked and (told_more or not state["stopped"])
 
 
 def _check_horizon(config: RunConfig, longer: RunConfig) -> None:
     if config.schedule.schedule in HORIZON:
         raise SettingsError(
-            f"--epochs {longer.training.epochs}: the learning rate's course ({config.schedule.schedule}) was laid out for "
-            f"{config.training.epochs} epochs and would jump. Add --stretch-schedule to take the longer course from here on."
+            f"--epochs {longer.training.epochs}: the learning rate's course ({config.schedule.schedule}) was laid "
+            f"out for {config.training.epochs} epochs and would jump. Add --stretch-schedule to take the longer course."
         )
 
 

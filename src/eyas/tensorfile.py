@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from eyas.errors import CheckpointError, FileFault
+from eyas.errors import CheckpointError, FileError
 from eyas.files import atomic_path
 
 FORMAT = 1  # raised when a file of this version of eyas cannot be read by the one before
@@ -23,7 +23,7 @@ def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], header: dic
     """Write tensors and header to `path`, atomically. `kind` says what the file is for ("model", "state").
 
     The header also gets the format's version and a SHA-256 over everything: safetensors itself does not notice a
-    flipped bit. Raises `FileFault` if the disk refuses.
+    flipped bit. Raises `FileError` if the disk refuses.
     """
     whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format": FORMAT, "kind": kind, **header}, ensure_ascii=False, sort_keys=True)
@@ -44,7 +44,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FileFault(f"{path}: cannot be read: {error.strerror}") from error
+        raise FileError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
@@ -73,7 +73,7 @@ def _digest(tensors: dict[str, Tensor], text: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

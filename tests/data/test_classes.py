@@ -79,9 +79,7 @@ def test_a_training_list_that_counts_from_1_is_matched_if_it_has_all_classes() -
 
 
 def test_a_number_beyond_the_classes_is_an_error_with_its_place() -> None:
-    with pytest.raises(
-        DataError, match=r"train.txt#1: label 7 is out of range: cifar:test has 3 classes \(0 to 2\)"
-    ):
+    with pytest.raises(DataError, match=r"train.txt#1: label 7 is out of range: cifar:test has 3 classes \(0 to 2\)"):
         match_classes(numbers("train.txt", [0, 7]), CIFAR)
 
 

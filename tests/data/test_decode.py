@@ -53,9 +53,7 @@ def test_exif_orientation_is_applied(turn: int) -> None:
     picture.putpixel((0, 0), (255, 0, 0))
     image = decode(saved(picture, "PNG", exif=exif))
     assert image.size == ((32, 24) if turn < 5 else (24, 32))
-    corner = {1: (0, 0), 2: (31, 0), 3: (31, 23), 4: (0, 23), 5: (0, 0), 6: (23, 0), 7: (23, 31), 8: (0, 31)}[
-        turn
-    ]
+    corner = {1: (0, 0), 2: (31, 0), 3: (31, 23), 4: (0, 23), 5: (0, 0), 6: (23, 0), 7: (23, 31), 8: (0, 31)}[turn]
     assert image.getpixel(corner) == (255, 0, 0)
 
 

@@ -97,9 +97,7 @@ def test_a_mirror_is_an_address_or_a_folder(served, tmp_path: Path) -> None:
 
 def test_downloads_at_the_same_time_do_not_disturb_each_other(served, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
-        paths = list(
-            threads.map(lambda _: fetch(served.url + "set.tar", tmp_path / "set.tar", md5=MD5), range(4))
-        )
+        paths = list(threads.map(lambda _: fetch(served.url + "set.tar", tmp_path / "set.tar", md5=MD5), range(4)))
     assert {path.read_bytes() for path in paths} == {BODY}
     assert len(served.asked) == 1
 

@@ -234,9 +234,7 @@ def test_all_problems_are_gathered_ten_are_shown(tmp_path: Path) -> None:
 
 
 def test_an_image_listed_twice_with_one_label_is_a_note(tmp_path: Path) -> None:
-    assert listed(tmp_path, "a.jpg 0\na.jpg 0\nb.jpg 1\n").notes == (
-        "1 line repeat an image that is listed before",
-    )
+    assert listed(tmp_path, "a.jpg 0\na.jpg 0\nb.jpg 1\n").notes == ("1 line repeat an image that is listed before",)
 
 
 def test_packed_strings_keep_every_text_and_travel_to_other_processes() -> None:

@@ -119,9 +119,7 @@ def test_a_set_that_is_unpacked_already_is_not_downloaded(tmp_path: Path) -> Non
     for part in ("train", "t10k"):
         for kind, values in (("images-idx3", pixels), ("labels-idx1", np.arange(6))):
             write_idx(raw / f"{part}-{kind}-ubyte.gz", values)
-            (raw / f"{part}-{kind}-ubyte").write_bytes(
-                gzip.decompress((raw / f"{part}-{kind}-ubyte.gz").read_bytes())
-            )
+            (raw / f"{part}-{kind}-ubyte").write_bytes(gzip.decompress((raw / f"{part}-{kind}-ubyte.gz").read_bytes()))
     images = open_named("fashion-mnist", "test", tmp_path)
     assert images.labels.tolist() == [0, 1, 2, 3, 4, 5]
     assert images.classes[9] == "Ankle boot"

@@ -120,9 +120,7 @@ def test_several_outputs_are_explained() -> None:
             return images.mean((2, 3)), images.mean((2, 3))
 
     assert "must return one tensor of logits [2, 3]" in _explained(Twice(), torch.rand(2, 3, 4, 4))
-    with pytest.raises(
-        SettingsError, match=r"mine returns a tuple of 2 instead of one tensor of logits \[2, 3\]"
-    ):
+    with pytest.raises(SettingsError, match=r"mine returns a tuple of 2 instead of one tensor of logits \[2, 3\]"):
         check_logits(Twice()(torch.rand(2, 3, 4, 4)), "mine", batch_size=2, num_classes=3)
 
 

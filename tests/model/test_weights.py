@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import VisionTransformer
 
-from eyas.errors import CheckpointError, FileFault
+from eyas.errors import CheckpointError, FileError
 from eyas.model.compact import compact
 from eyas.model.pretrained import download_state, load_pretrained
 from eyas.model.weights import load_weights
@@ -68,9 +68,7 @@ def test_pickled_weights_are_loaded_in_any_usual_wrapping(
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "model."])
-def test_prefixes_of_wrappers_are_taken_off(
-    donor: nn.Module, receiver: nn.Module, tmp_path: Path, prefix: str
-) -> None:
+def test_prefixes_of_wrappers_are_taken_off(donor: nn.Module, receiver: nn.Module, tmp_path: Path, prefix: str) -> None:
     torch.save({f"{prefix}{key}": tensor for key, tensor in donor.state_dict().items()}, tmp_path / "w.pth")
 
     load_weights(receiver, tmp_path / "w.pth")
@@ -138,9 +136,7 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(
         load_weights(receiver, tmp_path / "w.pth")
 
 
-def test_values_that_are_not_finite_are_refused(
-    donor: nn.Module, receiver: nn.Module, tmp_path: Path
-) -> None:
+def test_values_that_are_not_finite_are_refused(donor: nn.Module, receiver: nn.Module, tmp_path: Path) -> None:
     donor.get_parameter("fc.bias").data[0] = float("nan")
     torch.save(donor.state_dict(), tmp_path / "w.pth")
 
@@ -174,9 +170,7 @@ def test_damaged_files_are_refused_in_one_line(
     donor: nn.Module, receiver: nn.Module, tmp_path: Path, suffix: str
 ) -> None:
     whole = tmp_path / f"whole{suffix}"
-    save_file(donor.state_dict(), whole) if suffix == ".safetensors" else torch.save(
-        donor.state_dict(), whole
-    )
+    save_file(donor.state_dict(), whole) if suffix == ".safetensors" else torch.save(donor.state_dict(), whole)
     content = whole.read_bytes()
     damaged = [
         b"",
@@ -195,9 +189,7 @@ def test_damaged_files_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"epoch": 3}, {"state_dict": {"a": 1}}, torch.zeros(3)])
-def test_a_file_without_weights_by_name_is_refused(
-    receiver: nn.Module, tmp_path: Path, content: object
-) -> None:
+def test_a_file_without_weights_by_name_is_refused(receiver: nn.Module, tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.pth")
 
     with pytest.raises(CheckpointError, match=r"state_dict"):
@@ -205,9 +197,9 @@ def test_a_file_without_weights_by_name_is_refused(
 
 
 def test_a_missing_file_and_a_foreign_ending_are_told_apart(receiver: nn.Module, tmp_path: Path) -> None:
-    with pytest.raises(FileFault, match=r"No such file"):
+    with pytest.raises(FileError, match=r"No such file"):
         load_weights(receiver, tmp_path / "none.pth")
-    with pytest.raises(FileFault, match=r"none.safetensors"):
+    with pytest.raises(FileError, match=r"none.safetensors"):
         load_weights(receiver, tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match=r"is no weights file"):
         load_weights(receiver, tmp_path / "w.h5")
@@ -221,8 +213,7 @@ def test_auxiliary_heads_and_old_names_in_published_files_are_understood(tmp_pat
     )
     torch.save({**google.state_dict(), "aux1.fc2.weight": torch.zeros(3, 4)}, tmp_path / "google.pth")
     renamed = {
-        key.replace(".norm1.", ".norm.1.").replace(".conv2.", ".conv.2."): t
-        for key, t in dense.state_dict().items()
+        key.replace(".norm1.", ".norm.1.").replace(".conv2.", ".conv.2."): t for key, t in dense.state_dict().items()
     }
     torch.save(renamed, tmp_path / "dense.pth")
     legacy = {
@@ -276,12 +267,12 @@ def test_a_download_is_checked_against_the_hash_in_its_name(
     assert all(torch.equal(state[key], tensor) for key, tensor in donor.state_dict().items())
     with pytest.raises(CheckpointError, match=r"invalid hash value"):
         download_state(f"{address}/w-00000000.pth", folder=tmp_path)
-    with pytest.raises(FileFault, match=r"404.*--weights FILE"):
+    with pytest.raises(FileError, match=r"404.*--weights FILE"):
         download_state(f"{address}/w-11111111.pth", folder=tmp_path)
 
 
 def test_a_host_that_cannot_be_reached_is_an_answer_with_a_remedy(tmp_path: Path) -> None:
-    with pytest.raises(FileFault, match=r"cannot be downloaded .* --weights FILE"):
+    with pytest.raises(FileError, match=r"cannot be downloaded .* --weights FILE"):
         download_state("http://127.0.0.1:9/w-11111111.pth", folder=tmp_path)
 
 

@@ -195,9 +195,7 @@ def test_googlenets_preprocessing_equals_its_own_conversion_of_the_input() -> No
     expected = expected_preprocess("googlenet", weights=True)
     assert expected is not None
     raw = torch.rand(2, 3, 8, 8)
-    mean, std = (
-        torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    )
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     theirs = torchvision.models.googlenet(transform_input=True, aux_logits=False, init_weights=False)
 
     converted = theirs._transform_input((raw - mean) / std)
@@ -252,24 +250,16 @@ def test_a_network_of_one_size_names_it(name: str) -> None:
 
 def test_the_size_check_works_for_a_users_own_network() -> None:
     def tiny(num_classes: int) -> nn.Module:
-        return nn.Sequential(
-            nn.Conv2d(3, 4, 9), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes)
-        )
+        return nn.Sequential(nn.Conv2d(3, 4, 9), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes))
 
-    with pytest.raises(
-        SettingsError, match=r"tiny needs images of at least 9x9 pixels; --size is 8. Use --size 32"
-    ):
+    with pytest.raises(SettingsError, match=r"tiny needs images of at least 9x9 pixels; --size is 8. Use --size 32"):
         check_size(tiny, 3, 8)
 
 
 def test_a_network_of_multiples_names_the_nearest_sizes() -> None:
     class Patches(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return (
-                images.unflatten(2, (-1, 32)).unflatten(4, (-1, 32)).mean((1, 2, 3, 4)).mean(1, keepdim=True)
-            )
+            return images.unflatten(2, (-1, 32)).unflatten(4, (-1, 32)).mean((1, 2, 3, 4)).mean(1, keepdim=True)
 
-    with pytest.raises(
-        SettingsError, match=r"cannot take images of 100x100 pixels\. Use --size 96 or --size 128"
-    ):
+    with pytest.raises(SettingsError, match=r"cannot take images of 100x100 pixels\. Use --size 96 or --size 128"):
         check_size(lambda num_classes: Patches(), 1, 100)

@@ -141,9 +141,7 @@ def test_of_many_classes_the_thirty_worst_are_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("show", [plain, live])
-def test_foreign_text_steers_neither_the_terminal_nor_the_markup(
-    show: Callable[..., str], tmp_path: Path
-) -> None:
+def test_foreign_text_steers_neither_the_terminal_nor_the_markup(show: Callable[..., str], tmp_path: Path) -> None:
     note = Noted(1, "[red]odd[/red] \x1b]0;title\x07 \u202e", warning=True)
     said = show([started(tmp_path), note])
     assert "warning: [red]odd[/red] \\x1b]0;title\\x07 \\u202e" in said
@@ -173,9 +171,7 @@ def test_a_stream_without_the_characters_or_gone_stops_nobody(tmp_path: Path) ->
     safe.flush()
 
 
-def test_views_choose_the_console_and_none_says_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_views_choose_the_console_and_none_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_sinks(tmp_path, OutputConfig(view="none"), resumed_step=None) as sinks:
         for event in whole(tmp_path):
             sinks.write(event)

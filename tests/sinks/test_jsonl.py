@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sample_run import finished, scores, started, steps, whole
 
-from eyas.errors import DataError, FileFault
+from eyas.errors import DataError, FileError
 from eyas.events import Evaluated, Event, Noted
 from eyas.metrics import Scores
 from eyas.sinks.jsonl import JsonLines, read_events
@@ -76,9 +76,7 @@ def test_a_resume_drops_what_lies_past_its_step_and_keeps_the_history(tmp_path: 
 def test_an_evaluation_made_again_after_an_interruption_is_recorded_once(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     record(path, [started(tmp_path), *steps(1, 10)])
-    record(
-        path, [started(tmp_path, 10), Evaluated(10, 1, "test", scores(71), True, True, 1.5)], resumed_step=10
-    )
+    record(path, [started(tmp_path, 10), Evaluated(10, 1, "test", scores(71), True, True, 1.5)], resumed_step=10)
     assert told(path).count(("evaluated", 10)) == 1
 
 
@@ -114,5 +112,5 @@ def test_damage_in_the_middle_is_said_with_its_line(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_said_in_a_line(tmp_path: Path) -> None:
-    with pytest.raises(FileFault, match="No such file"):
+    with pytest.raises(FileError, match="No such file"):
         read_events(tmp_path / "events.jsonl")

@@ -13,9 +13,7 @@ from eyas.metrics import Scores
 from eyas.sinks.tensorboard import TensorBoard, class_tags
 
 
-def record(
-    folder: Path, events: list[Event], resumed_step: int | None = None, *, close: bool = True
-) -> TensorBoard:
+def record(folder: Path, events: list[Event], resumed_step: int | None = None, *, close: bool = True) -> TensorBoard:
     sink = TensorBoard(folder, resumed_step=resumed_step)
     for event in events:
         sink.write(event)
@@ -32,9 +30,7 @@ def shown(folder: Path, *, purge: bool = True) -> EventAccumulator:
 
 def points(folder: Path, *, purge: bool = True) -> dict[str, list[tuple[int, float]]]:
     board = shown(folder, purge=purge)
-    return {
-        tag: [(point.step, point.value) for point in board.Scalars(tag)] for tag in board.Tags()["scalars"]
-    }
+    return {tag: [(point.step, point.value) for point in board.Scalars(tag)] for tag in board.Tags()["scalars"]}
 
 
 def test_the_loss_counts_in_steps_and_the_test_in_epochs(tmp_path: Path) -> None:
@@ -43,9 +39,7 @@ def test_the_loss_counts_in_steps_and_the_test_in_epochs(tmp_path: Path) -> None
     assert [step for step, _ in curves["train/loss"]] == [5, 10, 15, 20, 25, 30]
     assert [step for step, _ in curves["test/loss_sum"]] == [1, 2, 3]
     assert curves["test/accuracy"][1][1] == np.float32(0.72)
-    assert {"train/learning_rate", "time/seconds_per_epoch", "test/loss_mean", "test_f1/dog_wolf"} <= set(
-        curves
-    )
+    assert {"train/learning_rate", "time/seconds_per_epoch", "test/loss_mean", "test_f1/dog_wolf"} <= set(curves)
     assert "test_recall/鸟" in curves
 
 

@@ -20,7 +20,7 @@ from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.order import Indices
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
-from eyas.errors import DataError, TrainingFault
+from eyas.errors import DataError, TrainingError
 from eyas.progress import track
 
 SHOWN = 10  # unreadable files named in a message; the rest is counted
@@ -153,7 +153,9 @@ def _report(source: str, unreadable: list[str]) -> str:
     lines = [f"{source}: {len(unreadable)} image(s) cannot be decoded:", *unreadable[:SHOWN]]
     if len(unreadable) > SHOWN:
         lines.append(f"... and {len(unreadable) - SHOWN} more.")
-    lines.append("Mend or remove them, or leave them out with --skip-unreadable (they are counted beside every number).")
+    lines.append(
+        "Mend or remove them, or leave them out with --skip-unreadable (they are counted beside every number)."
+    )
     return "\n".join(lines)
 
 
@@ -170,7 +172,7 @@ def loaded(prepared: Prepared, batches: Iterable[Indices], config: DataConfig) -
     """Yield uint8 `[B, 3, h, w]` for every array of sample indices, in order.
 
     `--workers` processes read ahead where images are decoded each time; the number changes no result. Raises
-    `DataError` for a file that vanished or changed, `TrainingFault` for a process that died or hangs.
+    `DataError` for a file that vanished or changed, `TrainingError` for a process that died or hangs.
     """
     workers = 0 if prepared.store is not None else config.workers
     with warnings.catch_warnings():
@@ -191,7 +193,7 @@ def loaded(prepared: Prepared, batches: Iterable[Indices], config: DataConfig) -
             yield images
     except RuntimeError as error:
         if "worker" in str(error) or "timed out" in str(error):
-            raise TrainingFault(
+            raise TrainingError(
                 f"A process that reads images failed: {str(error).splitlines()[0]} Was memory short? The run is "
                 "saved up to its last state: go on with fewer --workers, or --workers 0."
             ) from error

@@ -65,9 +65,7 @@ def open_archive(archive: Archive, split: str, directory: Path, *, mirror: str |
     parts = [_records(folder / name, count, archive) for name, count in archive.files[split].items()]
     labels = np.concatenate([part[:, archive.label_bytes - 1] for part in parts]).astype(np.int64)
     if labels.max() >= len(classes):
-        raise DataError(
-            f"{folder}: label {labels.max()} is out of range. Remove the folder to download it again."
-        )
+        raise DataError(f"{folder}: label {labels.max()} is out of range. Remove the folder to download it again.")
     planes = np.concatenate([part[:, archive.label_bytes :] for part in parts]).reshape(-1, 3, 32, 32)
     pixels = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
     source = f"{archive.name}:{split}"
@@ -94,9 +92,7 @@ def _classes(archive: Archive, folder: Path) -> tuple[str, ...]:
     try:
         return tuple(path.read_text("utf-8").split())
     except (OSError, UnicodeDecodeError):
-        raise DataError(
-            f"{path}: the class names cannot be read. Remove {folder} to download it again."
-        ) from None
+        raise DataError(f"{path}: the class names cannot be read. Remove {folder} to download it again.") from None
 
 
 def _records(path: Path, count: int, archive: Archive) -> np.ndarray:

@@ -98,9 +98,7 @@ def _refuse_unknown(train: ImageSet, other: ImageSet) -> None:
     counted = f"{len(unknown)} class{'es' * (len(unknown) > 1)}"
     shown = [f"{name!r}.{suggest(name, train.classes)}" for name in unknown[:SHOWN]]
     more = [f"... and {len(unknown) - SHOWN} more."] if len(unknown) > SHOWN else []
-    raise DataError(
-        "\n".join([f"{other.source} has {counted} that {train.source} does not have:", *shown, *more])
-    )
+    raise DataError("\n".join([f"{other.source} has {counted} that {train.source} does not have:", *shown, *more]))
 
 
 def _note_absent(train: ImageSet, other: ImageSet) -> ImageSet:

@@ -150,9 +150,7 @@ def _choose(
     return picks
 
 
-def _asked_column(
-    key: str, value: str, header: list[str] | None, rows: list[list[str]], source: Path
-) -> int | None:
+def _asked_column(key: str, value: str, header: list[str] | None, rows: list[list[str]], source: Path) -> int | None:
     if key == "label" and value == "folder":
         return None
     if value.isdigit():

@@ -41,8 +41,7 @@ def open_images(spec: str, config: DataConfig, *, split: str) -> ImageSet:
     if "/" in spec or path.suffix:
         raise DataError(f"{spec}: there is no such file or folder.")
     raise SettingsError(
-        f"{spec}: neither a list file, nor a folder, nor a named data set.{suggest(name, names())} "
-        "See eyas datasets."
+        f"{spec}: neither a list file, nor a folder, nor a named data set.{suggest(name, names())} See eyas datasets."
     )
 
 

@@ -119,9 +119,7 @@ def _receive(address: str, part: Path) -> None:
         part.unlink()
         return _receive(address, part)
     with response:
-        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(
-            f"bytes {have}-"
-        )
+        resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         start = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None

@@ -10,7 +10,7 @@ from rich.progress import track
 from eyas.data.imageset import ImageSet
 from eyas.data.named import open_named, splits_of
 from eyas.data.settings import DataConfig
-from eyas.errors import FileFault, SettingsError
+from eyas.errors import FileError, SettingsError
 from eyas.files import write_text
 
 
@@ -18,7 +18,7 @@ def export_named(name: str, directory: str | Path, config: DataConfig) -> list[P
     """Write a named set as `train/00000.png` ..., `train.txt` (`train/00000.png 6`), `classes.txt`.
 
     Returns the lists and the class file. Refuses a folder that is not empty with `SettingsError`; a full disk
-    raises `FileFault`.
+    raises `FileError`.
     """
     folder = Path(directory)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -32,7 +32,7 @@ def export_named(name: str, directory: str | Path, config: DataConfig) -> list[P
         folder.mkdir(parents=True, exist_ok=True)
         written = [_write_split(folder, split, images) for split, images in sets.items()]
     except OSError as error:
-        raise FileFault(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise FileError(f"{folder}: cannot be written: {error.strerror or error}") from error
     classes = folder / "classes.txt"
     write_text(classes, "".join(f"{text}\n" for text in sets["train"].classes))
     return [*written, classes]

@@ -48,9 +48,7 @@ def read_class_names(path: Path) -> ClassNames:
     except OSError as error:
         raise DataError(f"{path}: the class names cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise DataError(
-            f"{path}: the class names are not UTF-8 text. Save the file again as UTF-8."
-        ) from None
+        raise DataError(f"{path}: the class names are not UTF-8 text. Save the file again as UTF-8.") from None
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
         raise DataError(f"{path}: names no class. It needs one name per line.")
@@ -67,11 +65,7 @@ def _without_numbers(lines: list[str]) -> tuple[int | None, list[str]]:
         found = [pattern.match(line) for line in lines]
         pairs = [(int(match[number]), match[name]) for match in found if match]
         numbers = sorted(pair[0] for pair in pairs)
-        if (
-            len(pairs) == len(lines)
-            and numbers[0] <= 1
-            and numbers == [*range(numbers[0], numbers[0] + len(lines))]
-        ):
+        if len(pairs) == len(lines) and numbers[0] <= 1 and numbers == [*range(numbers[0], numbers[0] + len(lines))]:
             return numbers[0], [text for _, text in sorted(pairs)]
     return None, lines
 
@@ -130,9 +124,7 @@ def _alike(classes: tuple[str, ...]) -> tuple[str, ...]:
     return ()
 
 
-def _by_number(
-    unique: list[str], names: ClassNames | None, first_label: str, wrong: dict[int, str]
-) -> Labels:
+def _by_number(unique: list[str], names: ClassNames | None, first_label: str, wrong: dict[int, str]) -> Labels:
     values: dict[int, int] = {}
     for code, text in enumerate(unique):
         if _WHOLE.match(text):
@@ -172,14 +164,10 @@ def _first_number(good: list[int], names: ClassNames | None, asked: str) -> tupl
     if asked != "auto":
         return int(asked), ()
     if names is not None and names.first is not None:
-        return names.first, (f"labels count from {names.first}, as {names.source.name} does",) * (
-            names.first != 0
-        )
+        return names.first, (f"labels count from {names.first}, as {names.source.name} does",) * (names.first != 0)
     if not good or min(good) != 1:
         return 0, ()
     size = len(names.names) if names else len(set(good))
     if max(good) == size:
         return 1, (f"labels count from 1 (to {size})",)
-    return 0, (
-        "no label is 0, but labels are taken to count from 0; if they count from 1, pass --first-label 1",
-    )
+    return 0, ("no label is 0, but labels are taken to count from 0; if they count from 1, pass --first-label 1",)

@@ -102,9 +102,7 @@ def report(source: str, problems: Problems) -> None:
     raise DataError("\n".join(shown))
 
 
-def listed_splits(
-    path: str | Path, *, root: str | None = None, columns: str | None = None
-) -> tuple[str, ...]:
+def listed_splits(path: str | Path, *, root: str | None = None, columns: str | None = None) -> tuple[str, ...]:
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     source = Path(path)
     folder = Path(root) if root is not None else source.parent
@@ -139,9 +137,7 @@ def _text(source: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8."
-        ) from None
+        raise DataError(f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8.") from None
 
 
 def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tuple[str, ...]]:
@@ -153,9 +149,7 @@ def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tup
         return table, ("the column that names the split is not used: all lines are read",)
     kept = [row for row, word in enumerate(words) if word == split]
     if not kept:
-        raise DataError(
-            f"{source}: no line is of the split {split!r}; there are {', '.join(sorted(set(words)))}."
-        )
+        raise DataError(f"{source}: no line is of the split {split!r}; there are {', '.join(sorted(set(words)))}.")
     chosen = replace(
         table,
         paths=[table.paths[row] for row in kept],

@@ -44,9 +44,7 @@ _WHOLE: dict[str, dict[str, Any]] = {"whole": {}}
 
 def _splits(*names: str, **renamed: str) -> dict[str, dict[str, Any]]:
     """Return splits whose argument is their name, or another one."""
-    return {name: {"split": name} for name in names} | {
-        ours: {"split": name} for ours, name in renamed.items()
-    }
+    return {name: {"split": name} for name in names} | {ours: {"split": name} for ours, name in renamed.items()}
 
 
 def _mnist(cls: str, about: str, classes: tuple[str, ...] | str = DIGITS, count: int = 10) -> TorchvisionSet:

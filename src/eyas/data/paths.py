@@ -53,9 +53,7 @@ class PackedStrings(Sequence[str]):
         return PackedStrings.of(self[int(index)] for index in indices)
 
 
-def tidy_paths(
-    paths: list[str], lines: list[int], root: Path, problems: Problems
-) -> tuple[list[str], tuple[str, ...]]:
+def tidy_paths(paths: list[str], lines: list[int], root: Path, problems: Problems) -> tuple[list[str], tuple[str, ...]]:
     """Return paths relative to `root` where they lie in it, and notes on what was changed to find them."""
     notes: tuple[str, ...] = ()
     if all(len(path) > 1 and path[0] == path[-1] == '"' for path in paths[:20]):
@@ -70,9 +68,7 @@ def tidy_paths(
         paths = [os.path.normpath(path) if ".." in path else path for path in paths]
     for line, path in zip(lines, paths, strict=True):
         if path[:2] == ".." and (path == ".." or path[2] == "/"):
-            problems.append(
-                (line, f"{path} leaves the folder {root} that paths are relative to. Pass --root.")
-            )
+            problems.append((line, f"{path} leaves the folder {root} that paths are relative to. Pass --root."))
     suffix = _left_off_suffix(paths, root)
     if suffix:
         paths = [path + suffix for path in paths]

@@ -50,7 +50,8 @@ class Preprocess:
             short = round(self.size / self.crop_ratio)
             scale = short / min(height, width)
             fitted = self._resized(images, max(short, int(height * scale)), max(short, int(width * scale)))
-            return v2.center_crop(fitted, [self.size, self.size])
+            cropped: Tensor = v2.center_crop(fitted, [self.size, self.size])
+            return cropped
         scale = self.size / max(height, width)
         fitted = self._resized(images, max(1, round(height * scale)), max(1, round(width * scale)))
         return self._padded(fitted)
@@ -74,7 +75,9 @@ class Preprocess:
         known = {field.name for field in fields(Preprocess)}
         if set(data) != known:
             differing = ", ".join(sorted(known ^ set(data)))
-            raise CheckpointError(f"The stored preprocessing is not of this version of eyas (it differs in: {differing}).")
+            raise CheckpointError(
+                f"The stored preprocessing is not of this version of eyas (it differs in: {differing})."
+            )
         return Preprocess(**data | {"mean": tuple(data["mean"]), "std": tuple(data["std"])})
 
     def in_words(self) -> str:
@@ -87,7 +90,9 @@ class Preprocess:
         if images.shape[-2:] == (height, width):
             return images
         smooth = self.interpolation != "nearest"
-        return v2.resize(images, [height, width], InterpolationMode(self.interpolation), antialias=smooth)
+        mode = InterpolationMode(self.interpolation)
+        resized: Tensor = v2.resize(images, [height, width], mode, antialias=smooth)
+        return resized
 
     def _padded(self, images: Tensor) -> Tensor:
         """Centre on a square of the mean colour, which becomes zero in the network."""

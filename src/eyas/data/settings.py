@@ -17,9 +17,9 @@ class DataConfig(Section):
     """Which images to train and to measure on."""
 
     train: Annotated[str, tyro.conf.Positional] = ""
-    """Training set: a list file (.txt .csv .tsv), a folder with a folder per class, or a named set (cifar10, digits)."""
+    """Training set: a list file (.txt .csv .tsv), a folder with one folder per class, or a name (cifar10, digits)."""
     test: str | None = None
-    """Test set, a data spec like the training set; read after every epoch. Default: the training set's own test split."""
+    """Test set, named like the training set; read after every epoch. Default: that set's own test split."""
     val: str | None = None
     """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1."""
     root: str | None = None
@@ -37,7 +37,7 @@ class DataConfig(Section):
     mirror: str | None = None
     """Address of a folder that holds the named sets' archives, used instead of their official hosts."""
     workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that decode images while the network trains; 0 decodes in the training process. Results are the same."""
+    """Processes that decode images while the network trains; 0: the training process does. Results are equal."""
     cache: Literal["auto", "ram", "none"] = "auto"
     """Keep decoded images in memory: auto does so where they fit into a quarter of what is free."""
     worker_timeout: Annotated[float, Field(ge=0)] = 120.0
@@ -93,4 +93,4 @@ class AugmentConfig(Section):
     mixup: Annotated[float, Field(ge=0)] = 0.0
     """Alpha of mixup (arXiv:1710.09412), blends pairs of images and their labels (0: off)."""
     cutmix: Annotated[float, Field(ge=0)] = 0.0
-    """Alpha of CutMix (arXiv:1905.04899), pastes rectangles between images (0: off); with mixup, one of both by chance."""
+    """Alpha of CutMix (arXiv:1905.04899), pastes rectangles between images (0: off); with mixup, one of both."""

@@ -21,9 +21,7 @@ LABEL_NAMES = frozenset(
      "species", "breed", "y")
 )  # fmt: skip
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?$")
-_SUFFIX_INSIDE = re.compile(
-    rf"(?:{'|'.join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)})(?![\w.])", re.IGNORECASE
-)
+_SUFFIX_INSIDE = re.compile(rf"(?:{'|'.join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)})(?![\w.])", re.IGNORECASE)
 _PATH_THEN_TEXT = re.compile(
     rf"(.*(?:{'|'.join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)}))\s+(\S.*)$", re.IGNORECASE
 )

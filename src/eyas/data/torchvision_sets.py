@@ -14,9 +14,7 @@ from eyas.data.named import TorchvisionSet
 from eyas.errors import DataError
 
 
-def open_torchvision(
-    name: str, entry: TorchvisionSet, split: str, directory: Path, mirror: str | None
-) -> ImageSet:
+def open_torchvision(name: str, entry: TorchvisionSet, split: str, directory: Path, mirror: str | None) -> ImageSet:
     """Return one split of a set, downloaded into `directory` by torchvision's own code unless it is there.
 
     Raises `DataError` where it cannot be downloaded or read; it says where the files belong.
@@ -57,9 +55,7 @@ def _build(name: str, entry: TorchvisionSet, split: str, directory: Path, mirror
         except (RuntimeError, OSError, ValueError) as error:  # URLError is an OSError
             if isinstance(error, HTTPError):
                 error.close()  # it holds the connection
-            raise unreachable(
-                f"{name} ({getattr(cls, 'url', None) or entry.cls})", directory, error
-            ) from None
+            raise unreachable(f"{name} ({getattr(cls, 'url', None) or entry.cls})", directory, error) from None
 
 
 def _mirrored(cls: Any, mirror: str) -> Any:
@@ -73,8 +69,7 @@ def _mirrored(cls: Any, mirror: str) -> Any:
             changed[attribute] = base + getattr(cls, attribute).rpartition("/")[2]
     if hasattr(cls, "split_list"):  # SVHN, USPS: {split: [address, file, checksum]}
         changed["split_list"] = {
-            split: [base + address.rpartition("/")[2], *rest]
-            for split, (address, *rest) in cls.split_list.items()
+            split: [base + address.rpartition("/")[2], *rest] for split, (address, *rest) in cls.split_list.items()
         }
     if not changed:
         raise DataError(f"torchvision's {cls.__name__} does not know mirrors. Download it by hand.")

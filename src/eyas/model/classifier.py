@@ -87,7 +87,7 @@ class Classifier:
         return logits.float()
 
     @overload
-    def predict(self, images: Picture) -> Prediction: ...
+    def predict(self, images: Picture) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is a Sequence too
     @overload
     def predict(self, images: Sequence[Picture]) -> list[Prediction]: ...
     def predict(self, images: Picture | Sequence[Picture]) -> Prediction | list[Prediction]:
@@ -127,6 +127,8 @@ def _pixels(image: Picture) -> Tensor:
     if isinstance(image, Tensor):
         if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
             shape = "x".join(map(str, image.shape))
-            raise DataError(f"An image tensor must be uint8 [3, H, W] (RGB, 0 to 255); this one is {image.dtype} [{shape}].")
+            raise DataError(
+                f"An image tensor must be uint8 [3, H, W] (RGB, 0 to 255); this one is {image.dtype} [{shape}]."
+            )
         return image
     return to_tensor(image) if isinstance(image, Image.Image) else read_image(Path(image))

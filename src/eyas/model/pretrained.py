@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from eyas.errors import CheckpointError, FileFault
+from eyas.errors import CheckpointError, FileError
 from eyas.model.weights import State, fill, tensors_in
 from eyas.model.zoo import find_model, torchvision_weights
 
@@ -25,14 +25,12 @@ def load_pretrained(model: nn.Module, name: str) -> str:
     """Put the published weights of the network `name` into `model`, in place; return a sentence that says so.
 
     torchvision's and timm's own code downloads them and checks them, into their own caches. Raises
-    `FileFault` where the host cannot be reached and `CheckpointError` where there are none, or what came is
+    `FileError` where the host cannot be reached and `CheckpointError` where there are none, or what came is
     damaged or does not fit.
     """
     found = find_model(name)
     if found.library == "eyas":
-        raise CheckpointError(
-            f"There are no published weights of {found.name}; train it without --pretrained."
-        )
+        raise CheckpointError(f"There are no published weights of {found.name}; train it without --pretrained.")
     if found.library == "timm":
         return fill(model, _timm_state(found.name), source=f"timm's {found.name}").sentence
     entry = torchvision_weights(found.name)
@@ -42,7 +40,7 @@ def load_pretrained(model: nn.Module, name: str) -> str:
 def download_state(url: str, *, folder: Path | None = None) -> State:
     """Return the weights that `url` (`NAME-HASH.pth`) serves, checked, kept in torch's cache or `folder`.
 
-    Raises `FileFault` where the host cannot be reached, `CheckpointError` where what came is not what the
+    Raises `FileError` where the host cannot be reached, `CheckpointError` where what came is not what the
     name promises.
     """
     try:
@@ -57,9 +55,7 @@ def download_state(url: str, *, folder: Path | None = None) -> State:
             )
     except OSError as error:  # URLError, HTTPError and time-outs are of this kind
         raise _unreachable(url, error) from error
-    except (
-        Exception
-    ) as error:  # a wrong hash is a RuntimeError; what a damaged cached file raises has no common kind
+    except Exception as error:  # a wrong hash is a RuntimeError; what a damaged cached file raises has no common kind
         raise CheckpointError(
             f"{url}: what was downloaded is damaged ({_first_line(error)}). "
             "Try again, or give a file with --weights FILE."
@@ -105,9 +101,7 @@ def _probe_hub() -> None:
     from huggingface_hub import constants
 
     with contextlib.suppress(urllib.error.HTTPError):  # any answer, even a refusal, is an answer
-        urllib.request.urlopen(
-            urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=PATIENCE
-        ).close()
+        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=PATIENCE).close()
 
 
 @contextlib.contextmanager
@@ -121,8 +115,8 @@ def _patience() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _unreachable(what: str, error: OSError) -> FileFault:
-    return FileFault(
+def _unreachable(what: str, error: OSError) -> FileError:
+    return FileError(
         f"{what}: cannot be downloaded ({_first_line(error)}). Without a network, fetch the file on another "
         "machine and give it with --weights FILE."
     )

@@ -28,9 +28,7 @@ def smallest_size(network: str | Builder, num_classes: int = 10) -> int:
     model = outline(network, num_classes)
     working = _working_size(model)
     if working is None:
-        raise SettingsError(
-            f"{_title(network)} takes RGB images of none of the usual sizes {sorted(USUAL_SIZES)}."
-        )
+        raise SettingsError(f"{_title(network)} takes RGB images of none of the usual sizes {sorted(USUAL_SIZES)}.")
     return _smallest(model, working)
 
 
@@ -52,9 +50,7 @@ def check_size(network: str | Builder, num_classes: int, size: int) -> None:
     sizes = _neighbours(model, size, working)
     if len(sizes) == 1:
         needs = f"{_title(network)} needs images of exactly {working}x{working} pixels; --size is {size}."
-        raise SettingsError(
-            f"{needs} Use --size {working}, or a network that takes any size such as --model resnet18."
-        )
+        raise SettingsError(f"{needs} Use --size {working}, or a network that takes any size such as --model resnet18.")
     near = " or ".join(f"--size {near}" for near in sizes)
     raise SettingsError(f"{_title(network)} cannot take images of {size}x{size} pixels. Use {near}.")
 

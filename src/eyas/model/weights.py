@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from eyas.errors import CheckpointError, FileFault
+from eyas.errors import CheckpointError, FileError
 from eyas.model.zoo import head_of, in_head
 
 PICKLED = (".pth", ".pt", ".bin")
@@ -55,7 +55,7 @@ def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     """Put the weights of a local file into `model`, in place, and return what was loaded.
 
     Reads .safetensors (an eyas model file too) and .pth, .pt, .bin without running code from them. All but
-    the head must fit in name and shape; a head that fits exactly is taken too. Raises `FileFault` where the
+    the head must fit in name and shape; a head that fits exactly is taken too. Raises `FileError` where the
     file cannot be read and `CheckpointError` where it is damaged, foreign, unsafe, not finite or of another
     network; `model` is then as it was.
     """
@@ -75,11 +75,9 @@ def read_state(path: Path) -> State:
             pass
         content = _read_pickled(path) if path.suffix.lower() in PICKLED else safetensors.torch.load_file(path)
     except OSError as error:
-        raise FileFault(f"{path}: cannot be read: {error.strerror or error}.") from error
+        raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except safetensors.SafetensorError as error:
-        raise CheckpointError(
-            f"{path}: is damaged or no safetensors file ({error}). Fetch it again."
-        ) from error
+        raise CheckpointError(f"{path}: is damaged or no safetensors file ({error}). Fetch it again.") from error
     return tensors_in(content, str(path))
 
 
@@ -90,9 +88,7 @@ def _read_pickled(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except (
-        Exception
-    ) as error:  # damaged pickles raise whatever their bytes happen to say: there is no common kind
+    except Exception as error:  # damaged pickles raise whatever their bytes happen to say: there is no common kind
         raise CheckpointError(
             f"{path}: is damaged, or holds more than weights, and such a file can run code when it is read. "
             "Nothing was run. Fetch it again, or have its author save the state_dict alone, as .safetensors."
@@ -103,9 +99,7 @@ def tensors_in(content: Any, source: str) -> State:
     """Return the state dictionary inside `content` after checks that all of it are plain, finite tensors."""
     for _ in WRAPPERS:
         inner = [
-            content[key]
-            for key in WRAPPERS
-            if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
+            content[key] for key in WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
         ]
         content = inner[0] if inner else content
     if not isinstance(content, Mapping) or not content:
@@ -114,9 +108,7 @@ def tensors_in(content: Any, source: str) -> State:
         )
     for key, tensor in content.items():
         if not isinstance(key, str) or not isinstance(tensor, torch.Tensor):
-            raise CheckpointError(
-                f"{source}: '{key}' is no tensor, so this is no state_dict. Save model.state_dict()."
-            )
+            raise CheckpointError(f"{source}: '{key}' is no tensor, so this is no state_dict. Save model.state_dict().")
         if tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided:
             raise CheckpointError(
                 f"{source}: '{key}' is no plain tensor (quantised, sparse or empty); eyas cannot use it."
@@ -141,17 +133,11 @@ def fill(model: nn.Module, state: State, *, source: str) -> LoadedWeights:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns where a tensor on the meta device is not assigned
         outcome = twin.load_state_dict(given, strict=False, assign=True)
-    missing = [
-        key
-        for key in outcome.missing_keys
-        if key not in mismatched and not key.endswith("num_batches_tracked")
-    ]
+    missing = [key for key in outcome.missing_keys if key not in mismatched and not key.endswith("num_batches_tracked")]
     rest = {
         "missing": [key for key in missing if not in_head(key, heads)],
         "unexpected": [key for key in outcome.unexpected_keys if not in_head(key, heads)],
-        "of another shape": [
-            _shapes(key, mismatched, current) for key in mismatched if not in_head(key, heads)
-        ],
+        "of another shape": [_shapes(key, mismatched, current) for key in mismatched if not in_head(key, heads)],
     }
     if any(rest.values()):
         raise _misfit(source, rest, count=len(current))
@@ -185,11 +171,7 @@ def _renamed(state: State, current: State) -> OrderedDict[str, torch.Tensor]:
 def _common_prefix(keys: list[str], current: State) -> str:
     """Return the wrapper's prefix that all `keys` have and no name in the network has, or ""."""
     for prefix in PREFIXES:
-        if (
-            keys
-            and all(key.startswith(prefix) for key in keys)
-            and not any(key.startswith(prefix) for key in current)
-        ):
+        if keys and all(key.startswith(prefix) for key in keys) and not any(key.startswith(prefix) for key in current):
             return prefix
     return ""
 

@@ -227,9 +227,7 @@ def _in_timm(name: str) -> bool:
     tagged: list[str] = timm.list_pretrained(f"{architecture}.*") if tag else []
     if tag and name not in tagged:
         known = f"It has {', '.join(tagged[:5])}." if tagged else "It has no tags."
-        raise SettingsError(
-            f"--model {name}: timm's {architecture} has no weights of the tag '{tag}'. {known}"
-        )
+        raise SettingsError(f"--model {name}: timm's {architecture} has no weights of the tag '{tag}'. {known}")
     return True
 
 

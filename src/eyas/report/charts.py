@@ -74,9 +74,7 @@ def confusion_chart(scores: Scores) -> Figure:
     axes = figure.add_subplot()
     # a square-root scale: confusions of a few per cent are what the picture is looked at for
     norm = PowerNorm(0.5, vmin=0, vmax=1)
-    image = axes.imshow(
-        shares, cmap="Blues", norm=norm, interpolation="nearest", rasterized=count > NAMES_SHOWN
-    )
+    image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest", rasterized=count > NAMES_SHOWN)
     if count <= COUNTS_SHOWN:
         _counts(axes, scores.confusion, shares)
     _class_axes(axes, scores.classes)
@@ -109,9 +107,7 @@ def curves_chart(rows: Sequence[Mapping[str, str | float]]) -> Figure:
     best = [epoch for epoch, flag in zip(epochs, _column(rows, "best"), strict=True) if flag == 1][-1:]
     marked = "".join(f"; dotted line: best, epoch {epoch:g}" for epoch in best)
     _title(loss, "Loss", f"mean cross entropy per image{marked}")
-    _title(
-        accuracy, "Accuracy", "band: 95 % interval of the test" if not np.isnan(low).all() else "share right"
-    )
+    _title(accuracy, "Accuracy", "band: 95 % interval of the test" if not np.isnan(low).all() else "share right")
     _title(rate, "Learning rate", "at the end of the epoch")
     _title(seconds, "Seconds per epoch", "of the training steps")
     for axes in (loss, accuracy, rate, seconds):
@@ -143,7 +139,7 @@ def pictures_chart(pictures: np.ndarray, labels: Sequence[str]) -> Figure:
 def save_chart(figure: Figure, path: Path) -> None:
     """Write a chart as PNG or SVG, by the ending of `path`, whole or not at all; equal charts, equal bytes.
 
-    Raises `FileFault` where the disk refuses it.
+    Raises `FileError` where the disk refuses it.
     """
     from matplotlib import rc_context
 

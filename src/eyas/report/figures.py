@@ -11,7 +11,7 @@ from eyas.report.charts import confusion_chart, per_class_chart, save_chart
 def save_scores(scores: Scores, folder: Path, *, prefix: str = "") -> None:
     """Write `per-class.svg` and `confusion.svg` into `folder`, their names after `prefix`.
 
-    Raises `FileFault` where the disk refuses it.
+    Raises `FileError` where the disk refuses it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_chart(per_class_chart(scores), folder / f"{prefix}per-class.svg")

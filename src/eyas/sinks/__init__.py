@@ -52,7 +52,7 @@ def open_sinks(directory: Path, output: OutputConfig, *, resumed_step: int | Non
     `resumed_step` is the step of the state that the run goes on from, None for a fresh run. Whatever the
     record files hold past it is dropped first: after a crash they may be ahead of the state, and the steps
     between are about to be taken again. A fresh run therefore starts with empty records.
-    Raises `FileFault` where a file cannot be read or written.
+    Raises `FileError` where a file cannot be read or written.
     """
     from eyas.sinks.charts import ChartFiles
     from eyas.sinks.console import open_console

@@ -249,9 +249,7 @@ def _bar(event: Progress, started: Started, left: float | None) -> RenderableTyp
         top.add_column(ratio=ratio, no_wrap=True)
     rest = f"{said_duration(left)} left" if left is not None else ""
     share = said_percent(event.step / total, 0)
-    top.add_row(
-        f"epoch {epoch}/{started.epochs}", ProgressBar(total=total, completed=event.step), share, rest
-    )
+    top.add_row(f"epoch {epoch}/{started.epochs}", ProgressBar(total=total, completed=event.step), share, rest)
     if event.stage == "train":
         speed = (said_rate(event.images_per_second), f"waiting for data {said_percent(event.waiting, 0)}")
         doing: tuple[str, ...] = (f"step {event.step:,}/{total:,}", f"loss {said_loss(event.loss)}", *speed)

@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from eyas.errors import DataError, FileFault
+from eyas.errors import DataError, FileError
 from eyas.events import Evaluated, Event, Progress
 from eyas.files import write_bytes
 from eyas.metrics import Scores
 
-CONFUSION_CLASSES = (
-    200  # above this a confusion matrix has more than 40,000 cells: too much for a line of text
-)
+CONFUSION_CLASSES = 200  # above this a confusion matrix has more than 40,000 cells: too much for a line of text
 PICTURES = {"first_batch", "first_labels"}  # pictures are for TensorBoard; labels mean nothing without them
 
 
@@ -30,7 +28,7 @@ class JsonLines:
         """Open `path` for appending, without what lies past `resumed_step` (None: without anything).
 
         Lines of `resumed_step` itself stay: a state is saved after the events of its step. A half-written
-        last line goes. Raises `FileFault` where the file cannot be read or written.
+        last line goes. Raises `FileError` where the file cannot be read or written.
         """
         self._path = path
         try:
@@ -42,7 +40,7 @@ class JsonLines:
         self._evaluated = {(r["step"], r["split"]) for r in kept if r["event"] == "evaluated"}
 
     def write(self, event: Event) -> None:
-        """Append `event`; raises `FileFault` where the disk refuses it."""
+        """Append `event`; raises `FileError` where the disk refuses it."""
         if isinstance(event, Progress):
             return
         if isinstance(event, Evaluated) and (event.step, event.split) in self._evaluated:
@@ -63,7 +61,7 @@ class JsonLines:
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Return the records of an `events.jsonl`, oldest first; a half-written last line is left out.
 
-    Raises `DataError` naming the line where the file is damaged elsewhere, `FileFault` if it is unreadable.
+    Raises `DataError` naming the line where the file is damaged elsewhere, `FileError` if it is unreadable.
     """
     try:
         lines = list(_lines(path))
@@ -126,8 +124,6 @@ def strict(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _fault(path: Path, error: OSError) -> FileFault:
+def _fault(path: Path, error: OSError) -> FileError:
     """Say which file failed and why."""
-    return FileFault(
-        f"{path}: {error.strerror or error}. Check the disk's space and the folder's permissions."
-    )
+    return FileError(f"{path}: {error.strerror or error}. Check the disk's space and the folder's permissions.")

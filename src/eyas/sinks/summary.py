@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eyas.events import Evaluated, Finished, Started
+from eyas.metrics import Scores
 from eyas.sinks.story import EpochRow, Story
 from eyas.sinks.wording import clean, said_accuracy, said_duration, said_loss, said_percent
 
@@ -50,9 +51,7 @@ def estimate(started: Started, seconds: float) -> list[str]:
     said = [f"about {said_duration(seconds)} for {what}"]
     device = next((value for name, value in started.facts if name == "device"), "")
     if device.lower().startswith("cpu") and seconds > LONG_HOURS * 3600:
-        said.append(
-            "quicker: smaller images (--size 64), a small model (--model compact), or a GPU (--device cuda)"
-        )
+        said.append("quicker: smaller images (--size 64), a small model (--model compact), or a GPU (--device cuda)")
     return said
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from eyas.errors import DataError, FileFault
+from eyas.errors import DataError, FileError
 from eyas.events import EpochTrained, Evaluated, Event
 from eyas.files import write_text
 
@@ -32,7 +32,7 @@ class MetricsTable:
     def __init__(self, path: Path, *, resumed_step: int | None = None) -> None:
         """Take over the rows of `path` up to `resumed_step` (None: none of them).
 
-        Raises `DataError` where the file is not such a table, `FileFault` where it cannot be read or written.
+        Raises `DataError` where the file is not such a table, `FileError` where it cannot be read or written.
         """
         self._path = path
         found = read_table(path) if path.exists() else []
@@ -68,13 +68,13 @@ def read_table(path: Path) -> list[Row]:
 
     The last row with `best` 1 is the best epoch: a 1 says that the epoch was the best so far when it ended,
     so that cutting the table off after any row leaves it true.
-    Raises `DataError` naming the line that is no such row, `FileFault` where the file cannot be read.
+    Raises `DataError` naming the line that is no such row, `FileError` where the file cannot be read.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
     except OSError as error:
-        raise FileFault(f"{path}: {error.strerror or error}.") from error
+        raise FileError(f"{path}: {error.strerror or error}.") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a table of metrics: {error}.") from error
     for number, row in enumerate(rows, 2):
@@ -119,7 +119,4 @@ def _evaluated_cells(event: Evaluated) -> Row:
 def _cells(numbers: dict[str, float]) -> Row:
     """Return the numbers that have a column, written so that reading gives the same number back."""
     known = {name: number for name, number in numbers.items() if name in COLUMNS and number == number}
-    return {
-        name: str(number) if isinstance(number, int) else repr(float(number))
-        for name, number in known.items()
-    }
+    return {name: str(number) if isinstance(number, int) else repr(float(number)) for name, number in known.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eyas.errors import FileFault
+from eyas.errors import FileError
 from eyas.events import EpochTrained, Evaluated, Event, Finished, Started, Trained
 from eyas.files import write_bytes
 from eyas.metrics import Scores
@@ -34,11 +34,11 @@ class TensorBoard:
         self._there: set[tuple[str, int]] = set()  # (tag, step) that an evaluation made again would repeat
 
     def write(self, event: Event) -> None:
-        """Write what the event has to show; raises `FileFault` where the disk refuses it."""
+        """Write what the event has to show; raises `FileError` where the disk refuses it."""
         try:
             self._write(event)
         except OSError as error:
-            raise FileFault(f"{self._folder}: {error.strerror or error}. Check the disk's space.") from error
+            raise FileError(f"{self._folder}: {error.strerror or error}. Check the disk's space.") from error
 
     def close(self) -> None:
         """Write what is queued and close the file."""
@@ -58,10 +58,7 @@ class TensorBoard:
                 self._scalars(_evaluated_scalars(event), event.epoch)
                 self._charts(event)
         # what precedes a saved state must outlive a kill: it would not be written again after the resume
-        if (
-            isinstance(event, Started | Trained | EpochTrained | Evaluated | Finished)
-            and self._writer is not None
-        ):
+        if isinstance(event, Started | Trained | EpochTrained | Evaluated | Finished) and self._writer is not None:
             self._writer.flush()
 
     def _open(self, event: Started) -> None:

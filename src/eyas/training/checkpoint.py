@@ -27,7 +27,7 @@ STATE, EARLIER = "state.safetensors", "state-earlier.safetensors"
 def newest_state(directory: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], tuple[str, ...]] | None:
     """Return (tensors, header, notes) of the newest state that verifies, None where none was ever saved.
 
-    A damaged newest file is named in the notes and the one before it is used. Raises `CheckpointError` if none is whole.
+    A damaged newest file is named in the notes and the one before it is used; if none is whole: `CheckpointError`.
     """
     damaged: list[str] = []
     for name in (STATE, EARLIER):
@@ -54,15 +54,18 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
     changed = changes(header["fingerprint"], plan.fingerprint, plan.allowed_changes)
     if changed:
         raise SettingsError(
-            f"{plan.directory}: cannot go on, since this changed after it was saved:\n" + "\n".join(changed) +
-            "\nPut it back as it was, or begin a new run with `eyas train`."
+            f"{plan.directory}: cannot go on, since this changed after it was saved:\n"
+            + "\n".join(changed)
+            + "\nPut it back as it was, or begin a new run with `eyas train`."
         )
     state.load(tensors, header["state"])
     state.stopped = ""  # to go on was asked for
     yield from (Noted(state.step, note, warning=True) for note in notes)
     for what, then in header["environment"].items():
         if (now := environment(runtime)[what]) != then:
-            yield Noted(state.step, f"Resumed with {what} {now} instead of {then}: right, but not to the last bit.", True)
+            yield Noted(
+                state.step, f"Resumed with {what} {now} instead of {then}: right, but not to the last bit.", True
+            )
 
 
 def changes(then: dict[str, Any], now: dict[str, Any], allowed: frozenset[str] = frozenset()) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from eyas.data.batches import loaded
-from eyas.errors import TrainingFault
+from eyas.errors import TrainingError
 from eyas.evaluation import evaluate
 from eyas.events import EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
 from eyas.metrics import Scores
@@ -99,9 +99,7 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
     if plan.selects_on is not None:
         chosen = passes[plan.selects_on][0]
         value = chosen.measure(state.selection.measure)
-        state.selection = state.selection.updated(
-            value, epoch, train_loss=train_loss, val_loss=chosen.loss
-        )
+        state.selection = state.selection.updated(value, epoch, train_loss=train_loss, val_loss=chosen.loss)
         improved = state.selection.epoch == epoch
         before = state.plateau.factor
         schedule = plan.config.schedule
@@ -120,9 +118,7 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
     state.epoch, state.seconds, state.waited = Sums.zeros(runtime.device), 0.0, 0.0
 
 
-def _evaluated(
-    state: TrainState, plan: Plan, runtime: Runtime, split: str
-) -> Generator[Progress, None, Scores | None]:
+def _evaluated(state: TrainState, plan: Plan, runtime: Runtime, split: str) -> Generator[Progress, None, Scores | None]:
     """Yield signs of life; return the scores of a split, None if told to stop meanwhile."""
     prepared = plan.evaluations[split]
     passing = evaluate(
@@ -159,12 +155,12 @@ def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
 
 
 def record(state: TrainState, plan: Plan, runtime: Runtime) -> Trained:
-    """Return the loss since the last record and begin a new one. Raises `TrainingFault` if it is not finite."""
+    """Return the loss since the last record and begin a new one. Raises `TrainingError` if it is not finite."""
     loss, _, samples = Sums(runtime.total(state.window.values)).means()
     rate = plan.learning_rate(state.step - 1) * state.plateau.factor
     epoch = plan.order.epoch(state.step - 1) + 1
     if not math.isfinite(loss):
-        raise TrainingFault(
+        raise TrainingError(
             f"step {state.step} (epoch {epoch}): the training loss is {loss}. Nothing was saved since it went wrong. "
             f"Begin again with a lower --lr (it is {rate:g}), with --clip-norm 1, or with another --precision."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import cos, pi
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,8 +34,10 @@ def make_optimizer(model: nn.Module, head: tuple[str, ...], config: OptimConfig)
         case "adagrad":
             return torch.optim.Adagrad(options, config.lr)
         case "adam" | "adamw" | "nadam" | "radam":
-            adams = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "nadam": torch.optim.NAdam}
-            return adams.get(config.optimizer, torch.optim.RAdam)(options, config.lr)
+            kinds: tuple[Any, ...] = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam)
+            adams = {kind.__name__.lower(): kind for kind in kinds}
+            optimizer: Optimizer = adams[config.optimizer](options, config.lr)
+            return optimizer
 
 
 HORIZON = ("cosine", "onecycle")  # schedules whose course depends on the run's length: a longer run is another

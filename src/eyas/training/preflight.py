@@ -61,9 +61,7 @@ def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
     return Preflight(tuple(rows), images.permute(0, 2, 3, 1).cpu().numpy(), words)
 
 
-def _loss_row(
-    model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, runtime: Runtime
-) -> tuple[str, str, str]:
+def _loss_row(model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, runtime: Runtime) -> tuple[str, str, str]:
     """Run a training step's arithmetic once."""
     name, classes = plan.config.model.model, len(plan.classes)
     runtime.seed(plan.seed, 0)
@@ -72,7 +70,7 @@ def _loss_row(
             logits = model.train()(inputs)
             check_logits(logits, name, batch_size=len(inputs), num_classes=classes)
             loss = plan.loss(logits, labels) / len(inputs)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError, AssertionError) as error:
         raise explain_failure(error, name, tuple(inputs.shape), classes) from error
     weights = sum(parameter.numel() for parameter in model.parameters() if parameter.grad is not None)
@@ -92,7 +90,7 @@ def _file_row(model: nn.Module, plan: Plan, images: Tensor) -> tuple[str, str, s
         path.unlink(missing_ok=True)
     fitted = images.cpu()
     if not torch.equal(again.logits(fitted), classifier.logits(fitted)):
-        raise CheckpointError(f"{plan.config.model.model}: saved and loaded again it gives another answer: do not use it.")
+        raise CheckpointError(f"{plan.config.model.model}: saved and loaded again it gives another answer.")
     return "saved and loaded", f"{size / 1e6:,.1f} MB", "gives the same answer"
 
 

@@ -28,8 +28,8 @@ class Runtime:
 
     def __init__(self, config: DeviceConfig, *, rank: int = 0, world: int = 1, local_rank: int = 0) -> None:
         self.config, self.rank, self.world = config, rank, world
-        name = f"cuda:{local_rank}" if world > 1 and config.device in ("auto", "cuda") and torch.cuda.is_available() else None
-        self.device = choose_device(name or ("cpu" if world > 1 and config.device == "auto" else config.device))
+        several_gpus = world > 1 and config.device in ("auto", "cuda") and torch.cuda.is_available()
+        self.device = choose_device(f"cuda:{local_rank}" if several_gpus else config.device)
         self.dtype = _DTYPES[config.precision]
         self.stop_requested = False
         self._last_save = time.monotonic()
@@ -60,7 +60,9 @@ class Runtime:
     def place(self, model: nn.Module) -> nn.Module:
         """Move a bare model to the device, in the memory order configured."""
         order = torch.channels_last if self.config.channels_last else torch.preserve_format
-        return model.to(device=self.device, memory_format=order)
+        model.to(device=self.device)
+        model.to(memory_format=order)
+        return model
 
     def wrap(self, model: nn.Module) -> Any:
         """Return the network to call in training: compiled and joined with the other processes', if so configured."""

@@ -58,7 +58,7 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
                 logits = network(some_images)
                 loss = plan.loss(logits, some_targets)  # a sum over samples, not a mean
             # joined gradients are averaged over the processes, so each is scaled up by their number
-            state.scaler.scale(loss * runtime.world / batch.size).backward()
+            state.scaler.scale(loss * runtime.world / batch.size).backward()  # type: ignore[no-untyped-call]
         sums.add(loss.detach(), logits.detach(), labels)
     state.scaler.unscale_(state.optimizer)  # a disabled scaler makes these lines plain SGD
     if plan.config.training.clip_norm:
