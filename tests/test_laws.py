@@ -236,7 +236,11 @@ def test_the_preprocessing_equals_torchvisions_transforms(pictures):
         assert torch.equal(ours[number][0], theirs[number][0])
 
 
-LOSSES_KEPT: list[float] = []
+# of 2026-11-23, torch 2.15 on x86-64: a refactor may not move them
+LOSSES_KEPT = [
+    1.09623, 1.10845, 1.09772, 1.0994, 1.10446, 1.09688, 1.09712, 1.0919, 1.09717, 1.09735,
+    1.09778, 1.10386, 1.08605, 1.10941, 1.08348, 1.1014, 1.08943, 1.11268, 1.07206, 1.07341,
+]  # fmt: skip
 
 
 def test_the_first_20_losses_equal_those_of_a_plain_pytorch_loop(pictures, tmp_path):
@@ -251,7 +255,7 @@ def test_the_first_20_losses_equal_those_of_a_plain_pytorch_loop(pictures, tmp_p
                 break
     theirs = plain_loop(pictures["train"], plan.seed, steps=20)
     assert ours == pytest.approx(theirs, rel=1e-4)
-    assert ours[0] == pytest.approx(np.log(3), rel=0.05)
+    assert ours == pytest.approx(LOSSES_KEPT, abs=2e-4)
 
 
 def plain_loop(list_file: str, seed: int, *, steps: int) -> list[float]:

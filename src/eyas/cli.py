@@ -126,7 +126,7 @@ def main(arguments: Arguments | None = None) -> int:
     except EyasError as error:
         return _told(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _told("Stopped at once. What was saved last is whole: go on with `eyas resume RUN`.", INTERRUPTED)
+        return _told("Stopped at once. What was saved before is whole; a run goes on with `eyas resume RUN`.", 130)
     except BrokenPipeError:  # whoever read the output went away: `eyas models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

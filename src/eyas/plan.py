@@ -71,7 +71,7 @@ class Plan:
     @property
     def shortest_batch(self) -> int:
         """Images in an epoch's last batch."""
-        return len(self.order.batch(self.order.steps_per_epoch - 1))
+        return self.order.size(self.order.steps_per_epoch - 1)
 
     def due(self, step: int) -> Due:
         """Return what is due after `step` steps: a pure calendar."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eyas.config import RunConfig, make_config, to_toml
-from eyas.errors import EyasError, RunInUseError, SettingsError
+from eyas.errors import RunInUseError, SettingsError
 from eyas.events import Event, Finished
 from eyas.files import folder_lock, write_text
 from eyas.model.classifier import Classifier
@@ -19,7 +19,7 @@ from eyas.sinks import Sinks, open_sinks
 from eyas.training.checkpoint import newest_state
 from eyas.training.loop import fit
 from eyas.training.optim import HORIZON
-from eyas.training.runtime import Runtime, open_runtime
+from eyas.training.runtime import Runtime, open_runtime, stoppable
 
 CONFIG = "config.toml"
 
@@ -73,7 +73,7 @@ def train_config(config: RunConfig) -> Run:
                 if runtime.is_main:
                     write_text(directory / CONFIG, to_toml(_repeatable(plan.config)))
                 return _drained(directory, first, events, plan.config, runtime, resumed_step=None)
-        except EyasError:
+        except BaseException:
             if fresh and not (directory / CONFIG).exists():
                 shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
             raise
@@ -121,7 +121,7 @@ def _drained(
 ) -> Run:
     """Hand every event to the sinks; every process drains its generator, one writes."""
     sinks = open_sinks(directory, config.output, resumed_step=resumed_step) if runtime.is_main else Sinks(())
-    with sinks:
+    with sinks, stoppable(runtime):
         event = first
         sinks.write(event)
         for event in events:

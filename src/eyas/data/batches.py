@@ -60,7 +60,7 @@ class Prepared:
     def in_words(self) -> str:
         """Return where the pixels are, for people."""
         if self.store is None:
-            return "decoded for every batch (too large for --cache ram)"
+            return "decoded anew for every batch"
         size = self.store.numel() / 2**20
         return f"decoded once, {'x'.join(map(str, self.store.shape[2:]))}, {size:,.0f} MB in memory"
 

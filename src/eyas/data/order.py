@@ -52,6 +52,10 @@ class Order:
         """Return the epoch, from 0, that the step after `step` taken ones belongs to."""
         return step // self.steps_per_epoch
 
+    def size(self, step: int) -> int:
+        """Return the number of samples in the whole batch of a step."""
+        return min(self.batch_size, self.count - step % self.steps_per_epoch * self.batch_size)
+
     def batch(self, step: int) -> Indices:
         """Return the samples of the whole batch of a step (from 0), int64 [B]."""
         epoch, position = divmod(step, self.steps_per_epoch)

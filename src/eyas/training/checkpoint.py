@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from eyas.errors import CheckpointError, SettingsError
+from eyas.errors import CheckpointError, SettingsError, TrainingError
 from eyas.events import Noted, Saved
 from eyas.files import link
 from eyas.metrics import Scores
@@ -93,6 +93,9 @@ def save_state(state: TrainState, plan: Plan, runtime: Runtime) -> Saved:
     path = plan.directory / STATE
     if runtime.is_main:
         tensors, plain = state.saved()
+        broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
+        if broken is not None:
+            raise diverged(state.step, f"{broken} holds numbers that are not finite")
         if path.exists():
             link(path, plan.directory / EARLIER)
         header = {"state": plain, "fingerprint": plan.fingerprint, "environment": environment(runtime)}
@@ -100,6 +103,14 @@ def save_state(state: TrainState, plan: Plan, runtime: Runtime) -> Saved:
     runtime.wait_for_all()
     runtime.saved()
     return Saved(state.step, path, "state", time.perf_counter() - began)
+
+
+def diverged(step: int, what: str) -> TrainingError:
+    """Return the error for numbers that ran away: nothing of them is ever saved."""
+    return TrainingError(
+        f"step {step}: {what}. Nothing was saved since it went wrong. "
+        "Begin again with a lower --lr, with --clip-norm 1, or with another --precision."
+    )
 
 
 def save_epoch(state: TrainState, plan: Plan, scores: dict[str, Scores], *, improved: bool) -> Iterator[Saved]:

@@ -8,11 +8,10 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from eyas.data.batches import loaded
-from eyas.errors import TrainingError
 from eyas.evaluation import evaluate
 from eyas.events import EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
 from eyas.metrics import Scores
-from eyas.training.checkpoint import restore, save_epoch, save_state
+from eyas.training.checkpoint import diverged, restore, save_epoch, save_state
 from eyas.training.clock import Clock
 from eyas.training.preflight import preflight
 from eyas.training.runtime import Runtime
@@ -39,9 +38,11 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
     clock = Clock(state.seconds, state.waited)
     if state.step > state.epochs_done * plan.order.steps_per_epoch and plan.due(state.step).epoch_end:
         yield from end_epoch(state, plan, runtime)  # was cut off between an epoch's last step and its evaluation
+        yield save_state(state, plan, runtime)
         clock.new_epoch()
     clock.go_on()
-    for batch in clock.timed(train_batches(plan, runtime, start=state.step)):
+    start = plan.total_steps if state.stopped or runtime.interrupted(state.step) else state.step
+    for batch in clock.timed(train_batches(plan, runtime, start=start)):
         train_step(state, network, batch, plan, runtime)
         clock.step_done(batch.size)
         state.seconds, state.waited = clock.seconds, clock.waited
@@ -77,7 +78,7 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
         samples = order.share(step, runtime.rank, runtime.world)
         images = train.fit(runtime.put(pixels))
         images = plan.augment(images, seed=plan.seed, epoch=order.epoch(step), samples=samples)
-        yield Batch(images, runtime.put(train.labels(samples)), samples, len(order.batch(step)))
+        yield Batch(images, runtime.put(train.labels(samples)), samples, order.size(step))
 
 
 def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
@@ -85,7 +86,8 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
 
     Interrupted while it evaluates, it leaves `state` as it was: a resume evaluates again.
     """
-    runtime.share_buffers(state.model)
+    for model in (state.model, state.average.model):
+        runtime.share_buffers(model)
     train_loss = Sums(runtime.total(state.epoch.values)).means()[0]
     passes: dict[str, tuple[Scores, float]] = {}
     for split in plan.evaluations:
@@ -93,6 +95,8 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
         scores = yield from _evaluated(state, plan, runtime, split)
         if scores is None:
             return
+        if not math.isfinite(scores.loss):
+            raise diverged(state.step, f"the {split} loss is {scores.loss}")
         passes[split] = scores, time.perf_counter() - began
     epoch = state.epochs_done + 1
     improved = plan.selects_on is None
@@ -160,10 +164,7 @@ def record(state: TrainState, plan: Plan, runtime: Runtime) -> Trained:
     rate = plan.learning_rate(state.step - 1) * state.plateau.factor
     epoch = plan.order.epoch(state.step - 1) + 1
     if not math.isfinite(loss):
-        raise TrainingError(
-            f"step {state.step} (epoch {epoch}): the training loss is {loss}. Nothing was saved since it went wrong. "
-            f"Begin again with a lower --lr (it is {rate:g}), with --clip-norm 1, or with another --precision."
-        )
+        raise diverged(state.step, f"the training loss is {loss} (epoch {epoch}, learning rate {rate:g})")
     state.window = Sums.zeros(runtime.device)
     return Trained(state.step, epoch, loss, samples, rate)
 

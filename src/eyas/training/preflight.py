@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eyas.errors import CheckpointError
+from eyas.errors import CheckpointError, SettingsError
 from eyas.files import TEMPORARY
 from eyas.model.classifier import Classifier
 from eyas.model.shapes import check_logits, check_size, explain_failure, shape_table
@@ -40,6 +40,11 @@ def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
     Raises `SettingsError` with an explanation where a size, a count of channels or classes does not fit.
     """
     name, classes = plan.config.model.model, len(plan.classes)
+    if plan.shortest_batch < runtime.world:
+        raise SettingsError(
+            f"An epoch's last batch has {plan.shortest_batch} image(s) for {runtime.world} processes. "
+            "Use another --batch-size, or --drop-last."
+        )
     check_size(name, classes, plan.preprocess.size)
     rows: list[tuple[str, str, str]] = []
     samples = plan.order.batch(state.step % plan.order.steps_per_epoch)[:PICTURES]

@@ -133,10 +133,7 @@ class Runtime:
 
 @contextmanager
 def open_runtime(config: DeviceConfig) -> Iterator[Runtime]:
-    """Yield the runtime of this process; under torchrun, joined with the others.
-
-    Ctrl-C and SIGTERM inside ask the run to stop after its step and be saved; a second one ends the process at once.
-    """
+    """Yield the runtime of this process; under torchrun, joined with the others."""
     rank, world, local_rank = (int(os.environ.get(name, first)) for name, first in _ENVIRONMENT)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -147,8 +144,7 @@ def open_runtime(config: DeviceConfig) -> Iterator[Runtime]:
     if world > 1:
         dist.init_process_group("nccl" if runtime.device.type == "cuda" else "gloo")
     try:
-        with _signals(runtime):
-            yield runtime
+        yield runtime
     finally:
         if world > 1:
             dist.destroy_process_group()
@@ -158,8 +154,11 @@ _ENVIRONMENT = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
 
 
 @contextmanager
-def _signals(runtime: Runtime) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a flag: nothing is ever saved inside a handler."""
+def stoppable(runtime: Runtime) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM inside ask the run to stop after its step and be saved; a second one ends it at once.
+
+    They only set a flag: nothing is ever saved inside a signal's handler.
+    """
 
     def ask(number: int, frame: FrameType | None) -> None:
         runtime.stop_requested = True
