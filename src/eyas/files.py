@@ -31,7 +31,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise FileError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what kept it from being written may keep it from being looked for
+            temporary.unlink()
 
 
 def write_bytes(target: Path, content: bytes) -> None:

@@ -85,7 +85,9 @@ def predict_files(classifier: Classifier, paths: Iterable[str], *, batch_size: i
         while batch := list(islice(remaining, batch_size)):
             pixels = list(threads.map(fitted, batch))
             images = [image for image in pixels if isinstance(image, Tensor)]
-            predictions = iter(classifier.predictions(classifier.logits(torch.stack(images))) if images else ())
+            predictions = iter(
+                classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ()
+            )
             for path, image in zip(batch, pixels, strict=True):
                 yield Answer(path, None, image) if isinstance(image, str) else Answer(path, next(predictions))
 

@@ -47,9 +47,9 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         raise FileError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         length = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
         tensors = safetensors.torch.load(content)
-    except (ValueError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
+    except (ValueError, KeyError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: is damaged or no safetensors file ({_first_line(error)}).") from error
     if _KEY not in metadata:
         raise CheckpointError(f"{path}: was not written by eyas. Foreign weights are given with --weights.")
@@ -58,7 +58,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         text, digest = sealed["header"], sealed["sha256"]
     except (ValueError, KeyError, TypeError):
         text, digest = "", ""
-    if digest != _digest(tensors, text):
+    if not isinstance(text, str) or digest != _digest(tensors, text):
         raise CheckpointError(f"{path}: is damaged: its content does not match its SHA-256.")
     header = json.loads(text)
     if header["format"] != FORMAT:

@@ -79,11 +79,15 @@ class Classifier:
         """Where the weights are."""
         return next(self.network.parameters()).device
 
-    @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """Return float32 `[B, C]` on the classifier's device for uint8 `[B, 3, H, W]` of any size."""
+        return self.logits_of_fitted(self.preprocess.fit(images.to(self.device)))
+
+    @torch.inference_mode()
+    def logits_of_fitted(self, images: Tensor) -> Tensor:
+        """Return float32 `[B, C]` for what `preprocess.fit` gave: fitted twice, a crop would be cut out of the crop."""
         self.network.eval()
-        logits: Tensor = self.network(self.preprocess(images.to(self.device)))
+        logits: Tensor = self.network(self.preprocess.normalize(images.to(self.device)))
         return logits.float()
 
     @overload
@@ -100,7 +104,7 @@ class Classifier:
         # each image is resized before they meet in a batch: they come in all sizes
         pixels = [self.preprocess.fit(_pixels(image)) for image in images]
         parts = (torch.stack(pixels[start : start + 64]) for start in range(0, len(pixels), 64))
-        return [prediction for part in parts for prediction in self.predictions(self.logits(part))]
+        return [prediction for part in parts for prediction in self.predictions(self.logits_of_fitted(part))]
 
     def predictions(self, logits: Tensor) -> list[Prediction]:
         """Return the predictions that logits `[B, C]` mean (softmax)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from eyas.settings import Section
 
@@ -28,6 +28,13 @@ class OptimConfig(Section):
     """Weight decay; applied to matrices and filters, never to biases and norms."""
     backbone_lr: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor on the learning rate of everything but the head (below 1 when starting from trained weights)."""
+
+    @field_validator("nesterov")
+    @classmethod
+    def _has_momentum(cls, value: bool, others: ValidationInfo) -> bool:
+        if value and not others.data.get("momentum"):
+            raise ValueError("needs momentum, such as --momentum 0.9")
+        return value
 
 
 class ScheduleConfig(Section):

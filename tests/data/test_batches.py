@@ -1,0 +1,160 @@
+"""From images to batches: the same bits on every way, and every unreadable image named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eyas.data.batches import Prepared, loaded, prepare
+from eyas.data.datasets import open_images
+from eyas.data.imageset import ArrayImages, ImageSet
+from eyas.data.preprocess import Preprocess
+from eyas.data.settings import DataConfig
+from eyas.errors import DataError
+from tests.conftest import write_pictures
+
+BATCHES = [np.array([0, 5, 3]), np.array([1]), np.array([8, 2, 7, 4, 6])]
+
+
+def open_list(list_file: Path | str) -> ImageSet:
+    return open_images(str(list_file), DataConfig(), split="train")
+
+
+def batches_of(prepared: Prepared, config: DataConfig | None = None) -> list[torch.Tensor]:
+    """All batches as the network's input, still grey levels."""
+    return [prepared.fit(pixels) for pixels in loaded(prepared, BATCHES, config or DataConfig())]
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A list of ten pictures of several sizes and shapes."""
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        shape = (10 + 7 * number, 40 - 3 * number, 3)
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "list.txt").write_text("".join(f"{number}.png {number % 2}\n" for number in range(10)))
+    return tmp_path / "list.txt"
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("size", [12, 32])
+def test_kept_streamed_and_worker_loaded_images_have_the_same_bits(mixed, resize, size):
+    images, fitting = open_list(mixed), Preprocess(size, resize)
+    kept = prepare(images, fitting, DataConfig(cache="ram"))
+    streamed = prepare(images, fitting, DataConfig(cache="none"))
+    assert kept.store is not None
+    assert streamed.store is None
+    expected = [torch.stack([fitting.fit(images.image(int(n))) for n in batch]) for batch in BATCHES]
+    ways = [batches_of(kept), batches_of(streamed)]
+    if size == 12:  # two processes start slowly
+        ways.append(batches_of(streamed, DataConfig(cache="none", workers=2)))
+    for way in ways:
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(way, expected, strict=True))
+
+
+def test_small_images_of_one_size_are_kept_as_they_are_with_the_same_bits(tmp_path):
+    images = open_list(write_pictures(tmp_path, {"red": 5, "blue": 5}))
+    fitting = Preprocess(32)
+    native = prepare(images, fitting, DataConfig())
+    assert native.native
+    assert native.store.shape == (10, 3, 20, 20)
+    streamed = prepare(images, fitting, DataConfig(cache="none"))
+    pairs = zip(batches_of(native), batches_of(streamed), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_large_images_of_one_size_are_kept_fitted(tmp_path):
+    prepared = prepare(open_list(write_pictures(tmp_path, {"red": 2, "blue": 2})), Preprocess(8), DataConfig())
+    assert not prepared.native
+    assert prepared.store.shape == (4, 3, 8, 8)
+
+
+def test_an_array_is_used_in_place_and_fitted_by_the_batch():
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 6, 9, 3), dtype=np.uint8)
+    pixels.setflags(write=False)
+    images = ImageSet("set", ("a", "b"), True, np.arange(10) % 2, ArrayImages.of("set", pixels))
+    prepared = prepare(images, Preprocess(16), DataConfig())
+    assert prepared.store.data_ptr() == pixels.ctypes.data
+    for batch, ours in zip(BATCHES, batches_of(prepared), strict=True):
+        assert torch.equal(ours, torch.stack([Preprocess(16).fit(images.image(int(n))) for n in batch]))
+
+
+def test_labels_stay_with_their_images(mixed):
+    prepared = prepare(open_list(mixed), Preprocess(8), DataConfig())
+    assert prepared.labels(np.array([3, 0, 7])).tolist() == [1, 0, 1]
+
+
+def test_all_unreadable_images_are_listed_by_line_in_one_message(mixed):
+    (mixed.parent / "2.png").write_bytes(b"")
+    (mixed.parent / "7.png").write_bytes(b"<html>not found</html>")
+    (mixed.parent / "9.png").write_bytes((mixed.parent / "9.png").read_bytes()[:60])
+    with pytest.raises(DataError) as error:
+        prepare(open_list(mixed), Preprocess(8), DataConfig())
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"{mixed}: 3 image(s) cannot be decoded:"
+    assert [line.split(": ")[0] for line in lines[1:4]] == [f"{mixed}:{number}" for number in (3, 8, 10)]
+    assert "--skip-unreadable" in lines[-1]
+
+
+def test_of_many_unreadable_images_the_rest_is_counted(tmp_path):
+    list_file = write_pictures(tmp_path, {"red": 14, "blue": 2})
+    for path in (tmp_path / "red").iterdir():
+        path.write_bytes(b"x")
+    with pytest.raises(DataError, match=r"\.\.\. and 4 more\."):
+        prepare(open_list(list_file), Preprocess(8), DataConfig())
+
+
+@pytest.mark.parametrize("cache", ["ram", "none"])
+def test_unreadable_images_are_left_out_and_counted_where_asked(mixed, cache):
+    (mixed.parent / "2.png").write_bytes(b"")
+    (mixed.parent / "7.png").write_bytes(b"x")
+    prepared = prepare(open_list(mixed), Preprocess(8), DataConfig(cache=cache, skip_unreadable=True))
+    assert len(prepared) == len(prepared.images) == 8
+    assert prepared.images.skipped == 2
+    assert prepared.images.place(2).startswith(f"{mixed}:4: 3.png")
+    expected = Preprocess(8).fit(prepared.images.image(2))
+    assert torch.equal(prepared.read(np.array([2]))[0], expected)
+    assert prepared.labels(np.array([2])).tolist() == [1]
+
+
+def test_a_set_of_unreadable_images_only_is_an_error_even_where_they_may_be_left_out(mixed):
+    for path in mixed.parent.glob("*.png"):
+        path.write_bytes(b"x")
+    with pytest.raises(DataError, match=r"10 image\(s\) cannot be decoded"):
+        prepare(open_list(mixed), Preprocess(8), DataConfig(skip_unreadable=True))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_file_that_vanishes_during_the_run_is_named(mixed, workers):
+    config = DataConfig(cache="none", workers=workers)
+    prepared = prepare(open_list(mixed), Preprocess(8), config)
+    (mixed.parent / "1.png").unlink()
+    batches = loaded(prepared, BATCHES, config)
+    assert next(batches).shape == (3, 3, 8, 8)
+    with pytest.raises(DataError, match=r"list\.txt:2: 1\.png: cannot be read: No such file"):
+        next(batches)
+
+
+def test_a_resumed_run_does_not_look_at_every_image_again_where_nothing_is_kept(mixed):
+    for path in mixed.parent.glob("*.png"):
+        path.write_bytes(b"x")
+    prepared = prepare(open_list(mixed), Preprocess(8), DataConfig(cache="none"), checked=True)
+    assert len(prepared) == 10
+
+
+def test_a_set_says_where_its_pixels_are(mixed):
+    images = open_list(mixed)
+    assert prepare(images, Preprocess(8), DataConfig(cache="none")).in_words() == "decoded anew for every batch"
+    assert prepare(images, Preprocess(8), DataConfig()).in_words().startswith("decoded once, 8x8")
+
+
+def test_a_set_that_is_fitted_larger_for_random_crops_keeps_everything(mixed):
+    images = open_list(mixed)
+    wide = Preprocess(16, "crop").enlarged(24)
+    assert wide == replace(Preprocess(24, "crop"), crop_ratio=1.0)
+    assert prepare(images, wide, DataConfig()).read(np.array([0])).shape == (1, 3, 24, 24)

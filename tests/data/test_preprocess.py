@@ -1,0 +1,152 @@
+"""Preprocess against Pillow and torchvision's transforms on PIL images."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import InterpolationMode, v2
+
+from eyas.data.decode import to_tensor
+from eyas.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess, resolve_preprocess
+from eyas.data.settings import PreprocessConfig
+from eyas.errors import CheckpointError, DataError
+
+SIZES = [(500, 333), (333, 500), (64, 64), (97, 31), (640, 480)]
+
+
+def photo(width: int, height: int, seed: int = 0) -> Image.Image:
+    """Smooth colours with edges and a little grain, as photographs have them."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / max(width, height)
+    waves = [np.sin(2 * np.pi * (a * x + b * y + c)) for a, b, c in rng.uniform(0.3, 6, (9, 3))]
+    pixels = np.stack([sum(waves[3 * c : 3 * c + 3]) for c in range(3)], -1) * 35 + 128
+    pixels[(x - 0.4) ** 2 + (y - 0.3) ** 2 < 0.03] += 60
+    return Image.fromarray((pixels + rng.normal(0, 4, pixels.shape)).clip(0, 255).astype(np.uint8))
+
+
+def furthest(ours: torch.Tensor, theirs: torch.Tensor) -> int:
+    assert ours.shape == theirs.shape
+    return int((ours.int() - theirs.int()).abs().max())
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", SIZES)
+def test_stretching_equals_torchvision_on_pil_images_within_one_grey_level(size, interpolation):
+    picture = photo(*size)
+    for side in (32, 224):
+        theirs = to_tensor(v2.Resize((side, side), InterpolationMode(interpolation))(picture))
+        apart = (Preprocess(side, interpolation=interpolation).fit(to_tensor(picture)).int() - theirs.int()).abs()
+        assert (apart > 1).sum() <= 5  # of 150,528: ties that Pillow and torch round in other directions ...
+        assert apart.max() <= 2  # ... in both passes, by width and by height
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_nearest_pixels_are_those_that_pillow_takes(size):
+    picture = photo(*size)
+    for side in (128, 384):  # so divisible by two that no centre falls between two pixels, where rounding decides
+        theirs = to_tensor(v2.Resize((side, side), InterpolationMode.NEAREST)(picture))
+        assert torch.equal(Preprocess(side, interpolation="nearest").fit(to_tensor(picture)), theirs)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", SIZES)
+def test_cropping_equals_torchvision_on_pil_images_within_one_grey_level(size, interpolation):
+    picture = photo(*size)
+    theirs = v2.Compose([v2.Resize(256, InterpolationMode(interpolation)), v2.CenterCrop(224)])(picture)
+    ours = Preprocess(224, "crop", 0.875, interpolation).fit(to_tensor(picture))
+    assert furthest(ours, to_tensor(theirs)) <= 1
+
+
+def test_a_crop_resizes_every_shape_as_torchvision_does():
+    # the longer side is rounded down; in floating point it can come out one pixel short
+    for width, height in itertools.product([31, 49, 99, 100, 331, 333, 500], repeat=2):
+        picture = Image.linear_gradient("L").resize((width, height)).convert("RGB")
+        theirs = to_tensor(v2.CenterCrop(28)(v2.Resize(32)(picture)))
+        assert furthest(Preprocess(28, "crop").fit(to_tensor(picture)), theirs) <= 1, (width, height)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_padding_keeps_the_shape_in_the_middle_of_the_mean_colour(size):
+    picture = photo(*size)
+    fitted = Preprocess(128, "pad").fit(to_tensor(picture))
+    assert fitted.shape == (3, 128, 128)
+    width, height = (round(128 * side / max(size)) for side in size)
+    inside = to_tensor(picture.resize((width, height), Image.Resampling.BILINEAR))
+    left, top = (128 - width) // 2, (128 - height) // 2
+    assert furthest(fitted[:, top : top + height, left : left + width], inside) <= 1
+    outside = torch.ones(128, 128, dtype=torch.bool)
+    outside[top : top + height, left : left + width] = False
+    border = Preprocess(128, "pad").normalize(fitted)[:, outside]
+    assert border.numel() == 0 or border.abs().max() < 0.5 / 255 / min(IMAGENET_STD)  # zero but for rounding
+
+
+def test_an_image_of_one_line_is_padded_and_not_lost():
+    fitted = Preprocess(16, "pad").fit(torch.full((3, 1, 400), 200, dtype=torch.uint8))
+    assert (fitted == 200).all(0).sum() == 16
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 7)])
+def test_every_shape_becomes_the_input(resize, shape):
+    assert Preprocess(24, resize)(torch.zeros(3, *shape, dtype=torch.uint8)).shape == (3, 24, 24)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_a_batch_gets_the_bits_of_its_images(resize):
+    images = torch.stack([to_tensor(photo(60, 40, seed)) for seed in range(4)])
+    way = Preprocess(32, resize)
+    assert torch.equal(way.fit(images), torch.stack([way.fit(image) for image in images]))
+    assert torch.allclose(way(images), torch.stack([way(image) for image in images]), atol=1e-6)
+
+
+def test_an_image_of_the_right_size_is_not_touched():
+    image = to_tensor(photo(40, 40))
+    for resize in ("stretch", "pad"):
+        assert torch.equal(Preprocess(40, resize).fit(image), image)
+
+
+def test_the_input_is_scaled_and_normalised_as_torchvision_does():
+    image = to_tensor(photo(30, 30))
+    theirs = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)])(image)
+    assert torch.allclose(Preprocess(30)(image), theirs, atol=1e-6)
+    assert Preprocess(30)(image).dtype == torch.float32
+
+
+def test_a_tensor_of_another_type_is_refused_since_its_range_would_be_a_guess():
+    with pytest.raises(DataError, match=r"uint8.*float32"):
+        Preprocess(8)(torch.rand(3, 8, 8))
+
+
+def test_a_grey_or_transparent_pil_image_is_taken_too():
+    assert Preprocess(16)(photo(20, 20).convert("L")).shape == (3, 16, 16)
+    assert Preprocess(16)(photo(20, 20).convert("RGBA")).shape == (3, 16, 16)
+
+
+def test_it_is_plain_data_and_comes_back_equal():
+    way = Preprocess(48, "crop", 0.9, "bicubic", (0.1, 0.2, 0.3), (0.5, 0.5, 0.25))
+    assert Preprocess.from_dict(json.loads(json.dumps(way.to_dict()))) == way
+
+
+@pytest.mark.parametrize("change", [{"gamma": 2.2}, {"size": None}])
+def test_unknown_and_missing_keys_are_refused_by_name(change):
+    data = {**Preprocess().to_dict(), **change}
+    data = {name: value for name, value in data.items() if value is not None}
+    with pytest.raises(CheckpointError, match=next(iter(change))):
+        Preprocess.from_dict(data)
+
+
+def test_what_is_asked_for_wins_over_what_weights_expect_and_that_over_the_standard():
+    expected = {"size": 224, "resize": "crop", "mean": (0.5, 0.5, 0.5)}
+    assert resolve_preprocess(PreprocessConfig(), None) == Preprocess()
+    resolved = resolve_preprocess(PreprocessConfig(size=64), expected)
+    assert resolved == Preprocess(64, "crop", mean=(0.5, 0.5, 0.5))
+
+
+def test_one_line_says_what_it_does():
+    assert Preprocess().in_words() == "256x256 by stretch, bilinear; mean 0.485 0.456 0.406; std 0.229 0.224 0.225"
+    assert "crop (ratio 0.875)" in Preprocess(resize="crop").in_words()
