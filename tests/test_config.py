@@ -50,7 +50,9 @@ def test_flags_win_over_a_file_wherever_they_stand(tmp_path):
 
 
 def test_flags_and_keywords_give_the_same_settings():
-    flags = parse_config(["a.txt", "--test", "cifar10:test", "--mean", "0.1", "0.2", "0.3", "--erasing", "0.5", "--trivial-augment"])
+    flags = parse_config(
+        ["a.txt", "--test", "cifar10:test", "--mean", "0.1", "0.2", "0.3", "--erasing", "0.5", "--trivial-augment"]
+    )
     given = {"train": "a.txt", "test": "cifar10:test", "mean": (0.1, 0.2, 0.3), "erasing": 0.5, "trivial_augment": True}
     assert flags == make_config(given)
 

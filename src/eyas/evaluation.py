@@ -60,5 +60,5 @@ def _logits(
 ) -> Tensor:
     """Return float32 `[B, C]`, in the precision of the run."""
     with runtime.autocast():
-        logits: Tensor = model(preprocess.normalize(fit(runtime.put(pixels))))
+        logits: Tensor = model(runtime.arrange(preprocess.normalize(fit(runtime.put(pixels)))))
     return logits.float()

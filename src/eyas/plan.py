@@ -73,6 +73,11 @@ class Plan:
         """Images in an epoch's last batch."""
         return self.order.size(self.order.steps_per_epoch - 1)
 
+    def smallest_part(self, processes: int) -> int:
+        """Return the least images that the network sees at once: a process's share, computed in parts."""
+        shares = (size // processes for size in (self.order.size(0), self.shortest_batch))
+        return min(share // min(self.config.training.accumulate, share) for share in shares)
+
     def due(self, step: int) -> Due:
         """Return what is due after `step` steps: a pure calendar."""
         position = step % self.order.steps_per_epoch

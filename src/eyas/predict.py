@@ -27,6 +27,7 @@ from eyas.progress import track
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"}
 )
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet runs
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
 
 
@@ -145,7 +146,9 @@ class CsvRows:
         best: list[Any] = [] if answer.prediction is None else answer.prediction.top(self.top)
         cells = [cell for label, share in best for cell in (_no_formula(label), f"{share:.6f}")]
         cells += [""] * (2 * self.top - len(cells))
-        self.rows.writerow([answer.path, *cells, answer.error])
+        # a path stays a path: "./" in front of it names the same file
+        path = f"./{answer.path}" if answer.path.startswith(FORMULA) else answer.path
+        self.rows.writerow([path, *cells, _no_formula(answer.error)])
 
 
 class JsonRows:
@@ -167,5 +170,5 @@ WRITERS: dict[str, Callable[[TextIO, int], Rows]] = {"csv": CsvRows, "jsonl": Js
 
 
 def _no_formula(label: str) -> str:
-    """Return a class name that a spreadsheet does not run."""
-    return f"'{label}" if label[:1] in ("=", "+", "-", "@", "\t") else label
+    """Return a text that a spreadsheet does not run."""
+    return f"'{label}" if label.startswith(FORMULA) else label

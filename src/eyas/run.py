@@ -50,13 +50,17 @@ class Run:
             return list(csv.DictReader(file))
 
 
-def train(train: str | Path, *, recipe: str = "standard", config: str | Path | None = None, **settings: Any) -> Run:
+def train(
+    train: str | Path | None = None, *, recipe: str = "standard", config: str | Path | None = None, **settings: Any
+) -> Run:
     """Train and return the run; `settings` are the flags' names, such as `model="resnet18"`, `epochs=10`.
 
-    The same as `eyas train`. Raises an `EyasError` where the command would end with a message.
+    `train` may be left out where the file `config` names it. The same as `eyas train`. Raises an `EyasError` where
+    the command would end with a message.
     """
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-    return train_config(make_config({"train": str(train), **given}, recipe=recipe, file=config))
+    named = settings if train is None else {"train": train, **settings}
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
+    return train_config(make_config(given, recipe=recipe, file=config))
 
 
 def train_config(config: RunConfig) -> Run:

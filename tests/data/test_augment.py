@@ -26,7 +26,9 @@ def augment_of(size: int = 24, **settings: object) -> Augment:
     return Augment(AugmentConfig(**{**NONE, **settings}), size, (124, 116, 104))
 
 
-def changed(augment: Augment, images: torch.Tensor, samples: list[int], *, epoch: int = 0, seed: int = 0) -> torch.Tensor:
+def changed(
+    augment: Augment, images: torch.Tensor, samples: list[int], *, epoch: int = 0, seed: int = 0
+) -> torch.Tensor:
     return augment(images, seed=seed, epoch=epoch, samples=np.array(samples))
 
 
@@ -68,7 +70,10 @@ def test_a_sample_gets_the_same_change_in_any_batch(settings):
     assert torch.equal(changed(augment, images[5:6], [105]), whole[5:6])  # alone
 
 
-@pytest.mark.parametrize("settings", [{"crop_padding": 4}, {"crop_scale": 0.4}, {"trivial_augment": True}, {"erasing": 1.0}, {"color_jitter": 0.5}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"crop_padding": 4}, {"crop_scale": 0.4}, {"trivial_augment": True}, {"erasing": 1.0}, {"color_jitter": 0.5}],
+)
 def test_a_change_differs_by_sample_epoch_and_seed(settings):
     augment = augment_of(**settings)
     image = pictures(1, augment.stored_size).expand(30, -1, -1, -1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.conftest import write_pictures
 
 from eyas.data.batches import Prepared, loaded, prepare
 from eyas.data.datasets import open_images
@@ -16,7 +17,6 @@ from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError
-from tests.conftest import write_pictures
 
 BATCHES = [np.array([0, 5, 3]), np.array([1]), np.array([8, 2, 7, 4, 6])]
 

@@ -9,7 +9,9 @@ from eyas.training.selection import Plateau, Selection, is_better
 NAN = float("nan")
 
 
-def after(values: list[float], *, measure: str = "accuracy", train: list[float] | None = None, val: list[float] | None = None) -> Selection:
+def after(
+    values: list[float], *, measure: str = "accuracy", train: list[float] | None = None, val: list[float] | None = None
+) -> Selection:
     selection = Selection(measure)
     train, val = train or [1.0] * len(values), val or [1.0] * len(values)
     for epoch, (value, train_loss, val_loss) in enumerate(zip(values, train, val, strict=True), start=1):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.runs import config_of, run_fit
 from torch.nn import functional as nnf
 
 from eyas.plan import Plan, make_plan
@@ -15,7 +16,6 @@ from eyas.training.loop import train_batches
 from eyas.training.runtime import open_runtime
 from eyas.training.state import Sums, TrainState
 from eyas.training.step import Loss, train_step
-from tests.runs import config_of
 
 
 def steps(pictures: dict[str, str], count: int, **given: Any) -> tuple[TrainState, list[float], Plan]:
@@ -159,3 +159,10 @@ def test_sums_of_nothing_have_no_mean():
     assert loss != loss
     assert accuracy != accuracy
     assert samples == 0
+
+
+def test_a_run_in_channels_last_order_passes_its_own_check(pictures, tmp_path):
+    config = config_of(
+        pictures, model="timm/tf_efficientnet_lite0", size=64, epochs=1, batch_size=25, channels_last=True
+    )
+    assert run_fit(config, tmp_path / "run")[-1].reason == "complete"

@@ -81,7 +81,7 @@ class AugmentConfig(Section):
     vertical_flip: Fraction = 0.0
     """Probability of a vertical flip."""
     crop_padding: Annotated[int, Field(ge=0)] = 0
-    """Shift by up to this many pixels: zero-pad by it, then cut a random window of the input's size."""
+    """Shift by up to this many pixels: pad by it with the mean colour, then cut out a window of the input's size."""
     crop_scale: Fraction = 1.0
     """Cut out a random rectangle of at least this share of the image and resize it to the input (1: off)."""
     color_jitter: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -155,7 +155,7 @@ def _said_one_value(match: re.Match[str], shape: tuple[int, ...], num_classes: i
         return "normalises over one value (batch normalisation), which has no variance. Use a larger --size."
     return (
         "cannot train on a batch of 1 image: batch normalisation needs several values per channel, "
-        "and the last batch has 1 image. Use another --batch-size, or --drop-last."
+        "and a part of a batch (--accumulate) or the last batch has 1 image. Use another --batch-size, or --drop-last."
     )
 
 

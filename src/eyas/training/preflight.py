@@ -50,10 +50,11 @@ def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
     samples = plan.order.batch(state.step % plan.order.steps_per_epoch)[:PICTURES]
     raw = plan.train.read(samples)
     rows.append(("images read", _shape(raw[:_IMAGES]), plan.train.images.place(int(samples[0]))))
-    images = plan.augment(plan.train.fit(raw), seed=plan.seed, epoch=plan.order.epoch(state.step), samples=samples)
+    epoch = plan.order.epoch(state.step)
+    images = plan.augment(plan.train.fit(runtime.put(raw)), seed=plan.seed, epoch=epoch, samples=samples)
     rows.append(("augmented", _shape(images[:_IMAGES]), "as the network's input, still grey levels"))
-    inputs = plan.preprocess.normalize(runtime.put(images[:_IMAGES].contiguous()))
-    if plan.shortest_batch == 1:
+    inputs = runtime.arrange(plan.preprocess.normalize(images[:_IMAGES]))
+    if plan.smallest_part(runtime.world) == 1:
         inputs = inputs[:1]  # batch normalisation refuses one value: better now than at the epoch's end
     rows.append(("network input", _shape(inputs), f"{inputs.min().item():.2f} to {inputs.max().item():.2f}"))
     model = copy.deepcopy(state.model)
@@ -85,8 +86,9 @@ def _loss_row(model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, runt
 def _file_row(model: nn.Module, plan: Plan, images: Tensor) -> tuple[str, str, str]:
     """Save the model, load it again, and compare the answers."""
     path = plan.directory / f"{TEMPORARY}preflight.safetensors"
-    # on the CPU, where the file is loaded to: another device's arithmetic differs in the last bits
-    classifier = Classifier(model.cpu(), plan.config.model.model, plan.classes, plan.preprocess, {})
+    # as the file is loaded: on another device or in another memory order the last bits differ
+    model = model.cpu().to(memory_format=torch.contiguous_format)
+    classifier = Classifier(model, plan.config.model.model, plan.classes, plan.preprocess, {})
     try:
         classifier.save(path)
         again = Classifier.load(path)

@@ -78,11 +78,12 @@ class Runtime:
     def put(self, tensor: Tensor) -> Tensor:
         """Return the tensor on the device."""
         if self.device.type == "cuda":
-            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
-        else:
-            tensor = tensor.to(self.device)
-        images = tensor.ndim == 4 and self.config.channels_last
-        return tensor.contiguous(memory_format=torch.channels_last) if images else tensor
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    def arrange(self, images: Tensor) -> Tensor:
+        """Return the network's input in the memory order configured: half the speed is lost where the two differ."""
+        return images.contiguous(memory_format=torch.channels_last) if self.config.channels_last else images
 
     def total(self, tensor: Tensor) -> Tensor:
         """Return the sum over all processes."""
