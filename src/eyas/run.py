@@ -67,7 +67,7 @@ def train_config(config: RunConfig) -> Run:
     """Train as `config` says, in a new run folder. Raises `RunInUseError` if its folder holds a run already."""
     with open_runtime(config.device) as runtime:
         directory = new_directory(config, runtime)
-        plan = make_plan(_with_absolute_paths(config), directory)
+        plan = make_plan(config, directory)
         fresh = not directory.exists()
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def train_config(config: RunConfig) -> Run:
                 events = fit(plan, runtime)
                 first = next(events)  # by now one batch went all the way: what can be known to fail has failed
                 if runtime.is_main:
-                    write_text(directory / CONFIG, to_toml(_repeatable(plan.config)))
+                    write_text(directory / CONFIG, to_toml(_repeatable(config)))
                 return _drained(directory, first, events, plan.config, runtime, resumed_step=None)
         except BaseException:
             if fresh and not (directory / CONFIG).exists():
@@ -195,5 +195,5 @@ def _absolute(text: str | None) -> str | None:
 
 
 def _repeatable(config: RunConfig) -> RunConfig:
-    """Return the settings without the run folder: to repeat a run is to write another one."""
-    return config.model_copy(update={"output": config.output.model_copy(update={"out": None})})
+    """Return the settings without the run folder (to repeat a run is to write another one) and with full paths."""
+    return _with_absolute_paths(config.model_copy(update={"output": config.output.model_copy(update={"out": None})}))

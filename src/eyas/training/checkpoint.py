@@ -138,6 +138,11 @@ def _number(path: Path) -> int:
     return int(path.stem.removeprefix("epoch-"))
 
 
+def _name(source: str) -> str:
+    """Return a set's name without its folder: where it lay is nobody else's concern, and may change at a resume."""
+    return source.rstrip("/").rsplit("/", 1)[-1]
+
+
 def _facts(state: TrainState, plan: Plan, scores: dict[str, Scores]) -> dict[str, Any]:
     """Return what a model file says of how it came about: values that depend on nothing but the run's settings."""
     return {
@@ -146,10 +151,10 @@ def _facts(state: TrainState, plan: Plan, scores: dict[str, Scores]) -> dict[str
         "select": plan.config.training.select,
         "selects_on": plan.selects_on,
         "seed": plan.seed,
-        "train": {"source": plan.train.images.source, "count": len(plan.train)},
+        "train": {"source": _name(plan.train.images.source), "count": len(plan.train)},
         "scores": {
             split: {
-                "source": plan.evaluations[split].images.source,
+                "source": _name(plan.evaluations[split].images.source),
                 "count": score.count,
                 "skipped": score.skipped,
                 "correct": score.correct,
