@@ -204,8 +204,10 @@ def test_accumulating_in_four_parts_equals_one(pictures, tmp_path):
 # Law 6: one preprocessing.
 
 
-def test_evaluate_predict_and_the_library_give_the_same_answer(uncut, pictures):
-    directory, events = uncut
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_evaluate_predict_and_the_library_give_the_same_answer(pictures, tmp_path, resize):
+    directory = tmp_path / "run"
+    events = run_fit(config_of(pictures, resize=resize, epochs=1, momentum=0.9), directory)
     classifier = Classifier.load(directory / "last.safetensors")
     dataset = ImageTxtDataset(pictures["test"], classes=classifier.classes)
     paths = [str(dataset.images.images.path(i)) for i in range(len(dataset))]

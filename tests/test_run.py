@@ -385,3 +385,22 @@ def test_an_early_run_can_be_used_while_it_is_not_complete(pictures, tmp_path):
     run = train(pictures, tmp_path / "run", epochs=1)
     answer = run.best.predict(torch.zeros(3, 20, 20, dtype=torch.uint8))
     assert answer.label in ("red", "green", "blue")
+
+
+def test_a_named_set_stays_a_name_where_a_folder_is_called_like_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("digits", "0.1"):
+        (tmp_path / name).mkdir()
+    eyas.train("digits", val=0.1, model="compact", size=8, epochs=1, device="cpu", view="none", out="run")
+    assert eyas.resume("run", epochs=2).finished.epoch == 2
+
+
+def test_weights_of_an_eyas_model_bring_their_preprocessing(pictures, tmp_path):
+    first = {"model": "compact", "size": 24, "resize": "pad", "mean": (0.5, 0.4, 0.3), "epochs": 1, "device": "cpu"}
+    data = {"train": pictures["train"], "test": pictures["test"], "view": "none"}
+    run = eyas.train(**data, **first, out=tmp_path / "first")
+    weights = tmp_path / "first" / "best.safetensors"
+    tuned = eyas.train(**data, model="compact", weights=weights, epochs=1, device="cpu", out=tmp_path / "tuned")
+    assert tuned.best.preprocess == run.best.preprocess
+    weights.unlink()  # the settings saved with the run carry the preprocessing: the file is needed no more
+    assert eyas.resume(tmp_path / "tuned", epochs=2).finished.reason == "complete"

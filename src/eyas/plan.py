@@ -21,6 +21,7 @@ from eyas.data.order import Order
 from eyas.data.preprocess import Preprocess, resolve_preprocess
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
+from eyas.tensorfile import read_tensors, written_by_eyas
 from eyas.training.optim import HORIZON, LearningRate
 from eyas.training.step import Loss
 
@@ -106,7 +107,8 @@ def make_plan(
     if selects_on is None and (limits.patience or limits.overfit_patience or config.schedule.plateau):
         raise SettingsError("--patience, --overfit-patience and --plateau need --test or --val: they watch its result.")
     given = config.model.pretrained or config.model.weights is not None
-    preprocess = resolve_preprocess(config.preprocess, expected_preprocess(config.model.model, weights=given))
+    expected = stored_preprocess(config.model.weights) or expected_preprocess(config.model.model, weights=given)
+    preprocess = resolve_preprocess(config.preprocess, expected)
     weights, told = (None, "those saved") if resuming else starting_weights(config, len(train.classes))
     fill = tuple(round(255 * value) for value in preprocess.mean)
     augment = Augment(config.augment, preprocess.size, fill)  # type: ignore[arg-type]
@@ -185,6 +187,13 @@ def starting_weights(config: RunConfig, classes: int) -> tuple[dict[str, Tensor]
     path = model.weights
     told = load_pretrained(network, model.model) if path is None else load_weights(network, path).sentence
     return dict(network.state_dict()), told
+
+
+def stored_preprocess(weights: str | None) -> dict[str, Any] | None:
+    """Return the preprocessing in a model file of eyas, None for foreign weights and where the file is gone."""
+    if weights is None or not written_by_eyas(Path(weights)):
+        return None
+    return Preprocess.from_dict(read_tensors(Path(weights), "model")[1]["preprocess"]).to_dict()
 
 
 def _as_share(text: str) -> float | None:

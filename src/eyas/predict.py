@@ -19,14 +19,12 @@ from torch import Tensor
 
 from eyas.data.decode import read_image
 from eyas.data.listing import read_listing
+from eyas.data.shape import IMAGE_SUFFIXES
 from eyas.errors import DataError, SettingsError
 from eyas.files import atomic_path
 from eyas.model.classifier import Classifier, Prediction
 from eyas.progress import track
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif"}
-)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet runs
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
 
@@ -48,9 +46,11 @@ def files_in(paths: Sequence[str | Path], *, root: str | None = None) -> list[st
     found: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
-            below = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            below = sorted(
+                str(file) for file in path.rglob("*") if file.name.lower().endswith(IMAGE_SUFFIXES) and file.is_file()
+            )
             if not below:
-                raise DataError(f"{path}: holds no images ({', '.join(sorted(SUFFIXES))}).")
+                raise DataError(f"{path}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
             found += below
         elif not path.exists():
             raise DataError(f"{path}: does not exist.")

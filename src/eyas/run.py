@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from eyas.config import RunConfig, make_config, to_toml
-from eyas.errors import RunInUseError, SettingsError
+from eyas.data.settings import PreprocessConfig
+from eyas.errors import RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
 from eyas.files import folder_lock, write_text
 from eyas.model.classifier import Classifier
-from eyas.plan import make_plan
+from eyas.plan import Plan, make_plan
 from eyas.sinks import Sinks, open_sinks
 from eyas.training.checkpoint import newest_state
 from eyas.training.loop import fit
@@ -75,7 +76,7 @@ def train_config(config: RunConfig) -> Run:
                 events = fit(plan, runtime)
                 first = next(events)  # by now one batch went all the way: what can be known to fail has failed
                 if runtime.is_main:
-                    write_text(directory / CONFIG, to_toml(_repeatable(config)))
+                    write_text(directory / CONFIG, to_toml(_repeatable(plan)))
                 return _drained(directory, first, events, plan.config, runtime, resumed_step=None)
         except BaseException:
             if fresh and not (directory / CONFIG).exists():
@@ -128,8 +129,17 @@ def _drained(
     with sinks, stoppable(runtime):
         event = first
         sinks.write(event)
-        for event in events:
-            sinks.write(event)
+        try:
+            for event in events:
+                sinks.write(event)
+        except (RuntimeError, MemoryError) as error:
+            if not isinstance(error, MemoryError) and "out of memory" not in str(error) and "alloc" not in str(error):
+                raise
+            raise TrainingError(
+                f"The memory ran out ({(str(error) or 'MemoryError').splitlines()[0]}). {directory} is saved up to its "
+                "last state. Begin again with a smaller --batch-size, or with --accumulate 4, which computes the same "
+                "steps in parts."
+            ) from error
     assert isinstance(event, Finished)
     return Run(directory, event)
 
@@ -182,7 +192,8 @@ def _locked(directory: Path, runtime: Runtime) -> Iterator[None]:
 
 def _with_absolute_paths(config: RunConfig) -> RunConfig:
     """Return the settings with files and folders by their full path, so that a resume finds them from anywhere."""
-    data = {name: _absolute(getattr(config.data, name)) for name in ("train", "test", "val", "root", "classes")}
+    data = {name: _absolute(getattr(config.data, name)) for name in ("root", "classes")}
+    data |= {name: _absolute_spec(getattr(config.data, name)) for name in ("train", "test", "val")}
     data["data_dir"] = str(Path(config.data.data_dir).absolute())
     model = {"weights": _absolute(config.model.weights)}
     return config.model_copy(
@@ -190,10 +201,25 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
     )
 
 
+def _absolute_spec(spec: str | None) -> str | None:
+    """Return a data spec with its full path; a named set stays a name, and a share of the training set a number."""
+    from eyas.data.named import names
+
+    named = spec is not None and (spec.partition(":")[0] in names() or spec.replace(".", "", 1).isdigit())
+    return spec if named else _absolute(spec)
+
+
 def _absolute(text: str | None) -> str | None:
     return str(Path(text).absolute()) if text and Path(text).exists() else text
 
 
-def _repeatable(config: RunConfig) -> RunConfig:
-    """Return the settings without the run folder (to repeat a run is to write another one) and with full paths."""
-    return _with_absolute_paths(config.model_copy(update={"output": config.output.model_copy(update={"out": None})}))
+def _repeatable(plan: Plan) -> RunConfig:
+    """Return the settings to repeat or to resume the run by: with full paths, without the run folder.
+
+    The preprocessing stands there as it was found, so that it depends no more on a library or a file of weights.
+    """
+    found = {
+        "output": plan.config.output.model_copy(update={"out": None}),
+        "preprocess": PreprocessConfig(**plan.preprocess.to_dict()),
+    }
+    return _with_absolute_paths(plan.config.model_copy(update=found))

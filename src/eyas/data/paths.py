@@ -126,7 +126,8 @@ def file_sizes(paths: PackedStrings, lines: np.ndarray, root: Path, problems: Pr
         try:
             found = os.stat(path if path[:1] == "/" else start + path)  # noqa: PTH116 - a million times
         except (OSError, ValueError):
-            problems.append((int(lines[row]), f"{path} does not exist in {'the current folder' if str(root) == '.' else root}; --root names another"))
+            folder = "the current folder" if str(root) == "." else root
+            problems.append((int(lines[row]), f"{path} does not exist in {folder}; --root names another"))
             continue
         sizes[row] = found.st_size
         if not stat.S_ISREG(found.st_mode):

@@ -42,7 +42,7 @@ class ChartFiles:
         folder = self._directory / "charts"
         for split, scores in self._scores.items():
             save_scores(scores, folder, prefix=f"{split}-")
-        rows = read_table(self._directory / "metrics.csv")
-        if rows:
+        table = self._directory / "metrics.csv"  # not there before the first epoch's end
+        if rows := read_table(table) if table.exists() else []:
             folder.mkdir(exist_ok=True)
             save_chart(curves_chart(rows), folder / "curves.svg")

@@ -56,7 +56,8 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
         raise SettingsError(
             f"{plan.directory}: cannot go on, since this changed after it was saved:\n"
             + "\n".join(changed)
-            + "\nPut it back as it was, or begin a new run with `eyas train`."
+            + "\nPut it back as it was, or begin a new run with `eyas train`. (Another number of epochs under a "
+            "schedule that ends with the run: --stretch-schedule.)"
         )
     state.load(tensors, header["state"])
     state.stopped = ""  # to go on was asked for
