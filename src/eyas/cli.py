@@ -121,6 +121,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
 def main(arguments: Arguments | None = None) -> int:
     """Run the command and return its exit code; every failure that eyas can name is one message on stderr."""
     given = sys.argv[1:] if arguments is None else arguments
+    _calm_threads()
     try:
         return _run(given)
     except EyasError as error:
@@ -132,6 +133,16 @@ def main(arguments: Arguments | None = None) -> int:
         return 0
     except OSError as error:
         return _told(f"{error.filename or 'a file'}: {error.strerror or error}", 74)
+
+
+def _calm_threads() -> None:
+    """Let the arithmetic's idle threads sleep soon instead of spinning; a setting of the user's own wins.
+
+    On a shared machine, where another guest takes a core away for a while, GNU OpenMP's long spinning made a step up to
+    25 times as slow (docs/why.md). It reads the environment when torch is loaded, so this stands before all verbs.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _run(given: Arguments) -> int:
