@@ -94,7 +94,7 @@ def _accuracy(split: str) -> Column:
 
 
 def _interval(split: str) -> Column:
-    return Column(f"{split} accuracy\n[95 % interval]", 22, partial(_interval_cell, split))
+    return Column(f"{split} accuracy\n[95 % interval]", 24, partial(_interval_cell, split))
 
 
 def _loss_cell(split: str, row: EpochRow) -> str:

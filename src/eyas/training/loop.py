@@ -49,7 +49,7 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
         due = plan.due(state.step)
         if due.log:
             yield record(state, plan, runtime)
-        if clock.tick():
+        elif clock.rate and clock.tick():
             yield Progress(state.step, state.window.means()[0], clock.rate, clock.waiting)
         if due.epoch_end:
             yield record_epoch(state, plan, runtime, clock)
