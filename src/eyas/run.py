@@ -23,6 +23,7 @@ from eyas.training.optim import HORIZON
 from eyas.training.runtime import Runtime, open_runtime, stoppable
 
 CONFIG = "config.toml"
+NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "allocate memory")  # how torch says so, on each device
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def _drained(
             for event in events:
                 sinks.write(event)
         except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, MemoryError) and "out of memory" not in str(error) and "alloc" not in str(error):
+            if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
                 raise
             raise TrainingError(
                 f"The memory ran out ({(str(error) or 'MemoryError').splitlines()[0]}). {directory} is saved up to its "
