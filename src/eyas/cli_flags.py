@@ -58,8 +58,8 @@ class EvaluateFlags(Section):
     """cpu, cuda, mps or auto."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of the arithmetic."""
-    batch_size: Annotated[int, Field(ge=1)] = 128
-    """Images per batch."""
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    """Images per batch. Default: as many as are fast."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
     """File to write all numbers to, as JSON."""
     charts: str | None = None
@@ -91,8 +91,8 @@ class PredictFlags(Section):
     """Folder that paths in lists are relative to. Default: the folder of the list."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
-    batch_size: Annotated[int, Field(ge=1)] = 64
-    """Images per batch."""
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    """Images per batch. Default: as many as are fast."""
 
 
 class ModelsFlags(Section):

@@ -38,3 +38,18 @@ def device_in_words(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device}, {torch.cuda.get_device_name(device)}"
     return f"cpu, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+
+
+def sums_type(device: torch.device) -> torch.dtype:
+    """Return the type that sums are kept in: float64, or float32 on a device that has none."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def usual_batch(size: int, device: torch.device) -> int:
+    """Return how many images of `size` pixels a network answers for at once: a function of both alone.
+
+    So the same images meet in a batch in every run. On a CPU an input of more than 25 MB is no faster; a GPU has room
+    for more, without gradients.
+    """
+    room = 2**28 if device.type == "cuda" else 25 * 2**20
+    return max(16, min(2048, room // (12 * size * size)))

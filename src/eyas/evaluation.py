@@ -13,6 +13,7 @@ from eyas.data.batches import Prepared, loaded
 from eyas.data.order import Order
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
+from eyas.device import sums_type, usual_batch
 from eyas.metrics import Scores
 from eyas.training.runtime import Runtime
 
@@ -24,7 +25,7 @@ def evaluate(
     runtime: Runtime,
     *,
     data: DataConfig,
-    batch_size: int,
+    batch_size: int | None = None,
 ) -> Generator[int, None, Scores]:
     """Yield the number of samples done after every batch; return the scores.
 
@@ -32,21 +33,23 @@ def evaluate(
     the same bits come out, for any number of them. No sample is repeated to fill a batch up. Changes nothing but the
     model's mode.
     """
-    order = Order(len(prepared), batch_size, shuffle=False)
+    order = Order(len(prepared), batch_size or usual_batch(preprocess.size, runtime.device), shuffle=False)
     mine = range(runtime.rank, order.steps_per_epoch, runtime.world)
     classes = len(prepared.images.classes)
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=runtime.device)
-    losses = torch.zeros(order.steps_per_epoch, dtype=torch.float64)
+    losses = torch.zeros(order.steps_per_epoch, dtype=sums_type(runtime.device), device=runtime.device)
     model.eval()
-    for step, pixels in zip(mine, loaded(prepared, map(order.batch, mine), data), strict=True):
-        samples = order.batch(step)
+    wanted = ((order.batch(step), 0) for step in mine)
+    # threads read for it: processes would be started anew for every pass
+    read = runtime.moved(loaded(prepared, wanted, data.model_copy(update={"workers": 0})))
+    for step, (samples, pixels) in zip(mine, read, strict=True):
         labels = runtime.put(prepared.labels(samples))
         logits = _logits(model, preprocess, prepared.fit, runtime, pixels)
         confusion += torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
-        losses[step] = nnf.cross_entropy(logits, labels, reduction="none").double().sum().item()
+        losses[step] = nnf.cross_entropy(logits, labels, reduction="none").to(losses.dtype).sum()
         yield min(int(samples[-1]) + 1, len(prepared))
     # every process has filled its own places: the sum is taken in one order whatever their number
-    total = runtime.total(losses.to(runtime.device) if runtime.device.type == "cuda" else losses).sum()
+    total = runtime.total(losses).sum()
     counts = runtime.total(confusion).reshape(classes, classes).cpu().numpy().astype(np.int64)
     scores = Scores(prepared.images.classes, counts, float(total), skipped=prepared.images.skipped)
     if scores.count != len(prepared):
@@ -60,5 +63,6 @@ def _logits(
 ) -> Tensor:
     """Return float32 `[B, C]`, in the precision of the run."""
     with runtime.autocast():
-        logits: Tensor = model(runtime.arrange(preprocess.normalize(fit(runtime.put(pixels)))))
+        logits: Tensor = model(preprocess.normalize(fit(pixels), runtime.order))
     return logits.float()
+

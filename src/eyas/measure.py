@@ -13,6 +13,7 @@ from eyas.data.classes import match_classes
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.settings import DataConfig
+from eyas.device import usual_batch
 from eyas.errors import DataError
 from eyas.evaluation import evaluate as pass_over
 from eyas.files import write_text
@@ -29,7 +30,7 @@ def evaluate(
     *,
     settings: DataConfig | None = None,
     device: DeviceConfig | None = None,
-    batch_size: int = 128,
+    batch_size: int | None = None,
 ) -> tuple[Scores, ImageSet]:
     """Return the scores of a run's best model, or of a model file, on a data spec, and the set as it was matched.
 
@@ -39,7 +40,7 @@ def evaluate(
     with open_runtime(device or DeviceConfig()) as runtime:
         classifier = Classifier.load(run, str(runtime.device))
         images = for_classes(classifier, open_images(data, settings, split="test"))
-        prepared = prepare(images, classifier.preprocess, settings)
+        prepared = prepare(images, classifier.preprocess, settings).placed(runtime.device)
         scores: list[Scores] = []
 
         def passing() -> Generator[int, None, None]:
@@ -48,7 +49,8 @@ def evaluate(
             )
             scores.append(result)
 
-        for _ in track(passing(), -(-len(prepared) // batch_size), f"Evaluating {images.source}"):
+        at_once = batch_size or usual_batch(classifier.preprocess.size, runtime.device)
+        for _ in track(passing(), -(-len(prepared) // at_once), f"Evaluating {images.source}"):
             pass
         return scores[0], prepared.images
 

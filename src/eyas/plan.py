@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from eyas.config import RunConfig
 from eyas.data.augment import Augment, mixing
-from eyas.data.batches import Prepared, prepare
+from eyas.data.batches import Change, Prepared, prepare
 from eyas.data.classes import match_classes
 from eyas.data.datasets import default_test, default_val, open_images
 from eyas.data.imageset import ImageSet, split_off
-from eyas.data.order import Order
+from eyas.data.order import Indices, Order
 from eyas.data.preprocess import Preprocess, resolve_preprocess
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
@@ -45,6 +45,7 @@ class Plan:
     selects_on: str | None  # the split that chooses the best epoch
     order: Order
     preprocess: Preprocess
+    change: Change | None  # the user's own of every image
     augment: Augment
     mix: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     loss: Loss
@@ -64,10 +65,28 @@ class Plan:
         """Steps of the whole run."""
         return self.order.steps_per_epoch * self.config.training.epochs
 
-    @property
-    def eval_batch_size(self) -> int:
-        """Images in an evaluation batch: without gradients there is room for more."""
-        return max(self.config.training.batch_size, 128)
+    def placed(self, device: torch.device) -> Plan:
+        """Return the plan with the sets' pixels on a GPU, as far as there is room for them."""
+        others = {split: prepared.placed(device) for split, prepared in self.evaluations.items()}
+        return replace(self, train=self.train.placed(device), evaluations=others)
+
+    def size(self, epoch: int) -> int:
+        """Return the side in pixels of the training images of an epoch (from 0).
+
+        With --progressive-size it grows evenly, in steps of an eighth, and is whole in the last quarter of the run.
+        """
+        full, start = self.preprocess.size, self.config.training.progressive_size
+        share = start + (1 - start) * min(1.0, epoch / max(1.0, 0.75 * self.config.training.epochs))
+        grain = max(1, full // 8)
+        return full if share >= 1 else min(full, max(1, round(share * full / grain)) * grain)
+
+    def varied(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return training pictures as they were read, now flipped, fitted and changed: uint8 `[B, 3, S, S]`."""
+        augment = replace(self.augment, size=self.size(epoch))
+        # a flip commutes with what fits an image, and small pictures are flipped sooner than large ones
+        images = self.augment.flipped(pixels, seed=self.seed, epoch=epoch, samples=samples)
+        fit = self.train.fit if self.change is None else self.train.rescale
+        return augment(fit(images, augment.stored_size), seed=self.seed, epoch=epoch, samples=samples)
 
     @property
     def shortest_batch(self) -> int:
@@ -132,6 +151,7 @@ def make_plan(
         selects_on=selects_on,
         order=order,
         preprocess=preprocess,
+        change=None,
         augment=augment,
         mix=mixing(config.augment, len(train.classes)),
         loss=Loss(limits.label_smoothing, _class_weights(ready.images, config)),
@@ -222,7 +242,8 @@ def _fingerprint(plan: Plan) -> dict[str, Any]:
     """Return what the results depend on: a resume compares it. Lengths, places and speeds are not in it."""
     config = plan.config
     training = config.training.model_dump(exclude={"epochs", "patience", "overfit_patience"})
-    horizon = {"epochs": config.training.epochs} if config.schedule.schedule in HORIZON else {}
+    grows = config.training.progressive_size < 1
+    horizon = {"epochs": config.training.epochs} if grows or config.schedule.schedule in HORIZON else {}
     return {
         "training data": plan.train.images.fingerprint(),
         **{f"{split} data": prepared.images.fingerprint() for split, prepared in plan.evaluations.items()},
@@ -246,7 +267,7 @@ def _plain(value: Any) -> Any:
 
 def _facts(plan: Plan, told: str) -> tuple[tuple[str, str], ...]:
     config, images = plan.config, plan.train.images
-    facts = [("training", f"{images.source}: {_counted(images)}, {len(plan.classes)} classes; {plan.train.in_words()}")]
+    facts = [("training", f"{images.source}: {_counted(images)}, {len(plan.classes)} classes")]
     for split, prepared in plan.evaluations.items():
         chosen = "; chooses the best epoch" if split == plan.selects_on else ""
         facts.append((split, f"{prepared.images.source}: {_counted(prepared.images)}{chosen}"))

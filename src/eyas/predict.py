@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import torch
 from torch import Tensor
 
+from eyas.data.ahead import read_ahead
 from eyas.data.decode import read_image
 from eyas.data.listing import read_listing
 from eyas.data.shape import IMAGE_SUFFIXES
+from eyas.device import usual_batch
 from eyas.errors import DataError, SettingsError
 from eyas.files import atomic_path
 from eyas.model.classifier import Classifier, Prediction
@@ -72,7 +72,9 @@ def listed(path: Path, *, root: str | None = None) -> list[str]:
     return [str(listing.root / listing.paths[number]) for number in range(len(listing.labels))]
 
 
-def predict_files(classifier: Classifier, paths: Iterable[str], *, batch_size: int = 64) -> Iterator[Answer]:
+def predict_files(
+    classifier: Classifier, paths: Iterable[str], *, batch_size: int | None = None
+) -> Iterator[Answer]:
     """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing stops."""
 
     def fitted(path: str) -> Tensor | str:
@@ -81,16 +83,19 @@ def predict_files(classifier: Classifier, paths: Iterable[str], *, batch_size: i
         except DataError as error:
             return str(error)
 
+    at_once = batch_size or usual_batch(classifier.preprocess.size, classifier.device)
+    now, later = tee(_batches(paths, at_once))
+    for batch, pixels in zip(now, read_ahead(later, fitted), strict=True):
+        images = [image for image in pixels if isinstance(image, Tensor)]
+        predictions = iter(classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ())
+        for path, image in zip(batch, pixels, strict=True):
+            yield Answer(path, None, image) if isinstance(image, str) else Answer(path, next(predictions))
+
+
+def _batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
     remaining = iter(paths)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        while batch := list(islice(remaining, batch_size)):
-            pixels = list(threads.map(fitted, batch))
-            images = [image for image in pixels if isinstance(image, Tensor)]
-            predictions = iter(
-                classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ()
-            )
-            for path, image in zip(batch, pixels, strict=True):
-                yield Answer(path, None, image) if isinstance(image, str) else Answer(path, next(predictions))
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 def predict_to(
@@ -102,7 +107,7 @@ def predict_to(
     top: int = 1,
     root: str | None = None,
     device: str = "auto",
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> tuple[int, int]:
     """Write a row for every image to a file (atomically) or, for None, to stdout; return (images, unreadable ones).
 

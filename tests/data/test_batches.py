@@ -27,7 +27,10 @@ def open_list(list_file: Path | str) -> ImageSet:
 
 def batches_of(prepared: Prepared, config: DataConfig | None = None) -> list[torch.Tensor]:
     """All batches as the network's input, still grey levels."""
-    return [prepared.fit(pixels) for pixels in loaded(prepared, BATCHES, config or DataConfig())]
+    wanted = [(batch, 0) for batch in BATCHES]
+    read = list(loaded(prepared, wanted, config or DataConfig()))
+    assert [samples.tolist() for samples, _ in read] == [batch.tolist() for batch in BATCHES]
+    return [prepared.fit(pixels) for _, pixels in read]
 
 
 @pytest.fixture
@@ -50,7 +53,9 @@ def test_kept_streamed_and_worker_loaded_images_have_the_same_bits(mixed, resize
     assert kept.store is not None
     assert streamed.store is None
     expected = [torch.stack([fitting.fit(images.image(int(n))) for n in batch]) for batch in BATCHES]
+    on_disk = DataConfig(cache="disk", cache_dir=str(mixed.parent / "cache"))
     ways = [batches_of(kept), batches_of(streamed)]
+    ways += [batches_of(prepare(images, fitting, on_disk)) for _ in ("made", "found again")]
     if size == 12:  # two processes start slowly
         ways.append(batches_of(streamed, DataConfig(cache="none", workers=2)))
     for way in ways:
@@ -61,8 +66,8 @@ def test_small_images_of_one_size_are_kept_as_they_are_with_the_same_bits(tmp_pa
     images = open_list(write_pictures(tmp_path, {"red": 5, "blue": 5}))
     fitting = Preprocess(32)
     native = prepare(images, fitting, DataConfig())
-    assert native.native
-    assert native.store.shape == (10, 3, 20, 20)
+    assert native.store.native
+    assert native.store.pixels.shape == (10, 20, 20, 3)
     streamed = prepare(images, fitting, DataConfig(cache="none"))
     pairs = zip(batches_of(native), batches_of(streamed), strict=True)
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
@@ -70,8 +75,8 @@ def test_small_images_of_one_size_are_kept_as_they_are_with_the_same_bits(tmp_pa
 
 def test_large_images_of_one_size_are_kept_fitted(tmp_path):
     prepared = prepare(open_list(write_pictures(tmp_path, {"red": 2, "blue": 2})), Preprocess(8), DataConfig())
-    assert not prepared.native
-    assert prepared.store.shape == (4, 3, 8, 8)
+    assert not prepared.store.native
+    assert prepared.store.pixels.shape == (4, 8, 8, 3)
 
 
 def test_an_array_is_used_in_place_and_fitted_by_the_batch():
@@ -79,7 +84,7 @@ def test_an_array_is_used_in_place_and_fitted_by_the_batch():
     pixels.setflags(write=False)
     images = ImageSet("set", ("a", "b"), True, np.arange(10) % 2, ArrayImages.of("set", pixels))
     prepared = prepare(images, Preprocess(16), DataConfig())
-    assert prepared.store.data_ptr() == pixels.ctypes.data
+    assert prepared.store.pixels.data_ptr() == pixels.ctypes.data
     for batch, ours in zip(BATCHES, batches_of(prepared), strict=True):
         assert torch.equal(ours, torch.stack([Preprocess(16).fit(images.image(int(n))) for n in batch]))
 
@@ -134,8 +139,8 @@ def test_a_file_that_vanishes_during_the_run_is_named(mixed, workers):
     config = DataConfig(cache="none", workers=workers)
     prepared = prepare(open_list(mixed), Preprocess(8), config)
     (mixed.parent / "1.png").unlink()
-    batches = loaded(prepared, BATCHES, config)
-    assert next(batches).shape == (3, 3, 8, 8)
+    batches = loaded(prepared, [(batch, 0) for batch in BATCHES], config)
+    assert next(batches)[1].shape == (3, 3, 8, 8)
     with pytest.raises(DataError, match=r"list\.txt:2: 1\.png: cannot be read: No such file"):
         next(batches)
 
@@ -151,6 +156,27 @@ def test_a_set_says_where_its_pixels_are(mixed):
     images = open_list(mixed)
     assert prepare(images, Preprocess(8), DataConfig(cache="none")).in_words() == "decoded anew for every batch"
     assert prepare(images, Preprocess(8), DataConfig()).in_words().startswith("decoded once, 8x8")
+
+
+def test_grey_pixels_of_an_array_become_three_equal_planes():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 9), dtype=np.uint8)
+    images = ImageSet("set", ("a", "b"), True, np.arange(4) % 2, ArrayImages.of("set", pixels))
+    read = prepare(images, Preprocess(16), DataConfig()).read(np.array([2, 0]))
+    assert all(torch.equal(read[:, plane], torch.from_numpy(pixels[[2, 0]])) for plane in range(3))
+
+
+def test_a_change_of_ones_own_sees_each_sample_with_its_epoch_on_every_way(mixed):
+    images, fitting = open_list(mixed), Preprocess(8)
+
+    def change(pictures, samples, epoch):
+        marked = pictures.clone()
+        marked[:, 0, 0, 0] = torch.from_numpy(samples + 10 * epoch).to(torch.uint8)
+        return marked
+
+    wanted = [(np.array([4, 1]), 0), (np.array([1]), 3)]
+    for config in (DataConfig(), DataConfig(cache="none"), DataConfig(cache="none", workers=1), DataConfig(workers=1)):
+        read = loaded(prepare(images, fitting, config), wanted, config, change=change)
+        assert [pictures[:, 0, 0, 0].tolist() for _, pictures in read] == [[4, 1], [31]]
 
 
 def test_a_set_that_is_fitted_larger_for_random_crops_keeps_everything(mixed):

@@ -43,6 +43,10 @@ class Augment:
                 seed_all(key(seed, "augment", epoch, sample))
                 changed.append(transform(image))
             images = torch.stack(changed)
+        return images
+
+    def flipped(self, images: Tensor, *, seed: int, epoch: int, samples: Indices) -> Tensor:
+        """Return the images, some of them mirrored."""
         images = _flipped(images, uniform(key(seed, "flip", epoch), samples) < self.config.flip, -1)
         return _flipped(images, uniform(key(seed, "vertical", epoch), samples) < self.config.vertical_flip, -2)
 

@@ -1,13 +1,12 @@
-"""From a set of images to batches: decoded once where memory allows, read in parallel where not."""
+"""From a set of images to batches: decoded once where there is room, read in parallel where not."""
 
 from __future__ import annotations
 
-import os
 import signal
 import warnings
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +15,34 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from eyas.data.ahead import read_ahead
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.order import Indices
+from eyas.data.pixel_cache import PixelCache
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
+from eyas.data.stores import Filling, Store, as_tensor, free_memory, in_memory
 from eyas.errors import DataError, TrainingError
-from eyas.progress import track
 
 SHOWN = 10  # unreadable files named in a message; the rest is counted
-_CHUNK = 512  # images decoded between two looks at the memory
+
+Wanted = tuple[Indices, int]  # samples of a batch, and the epoch that sees them
+Change = Callable[[Tensor, Indices, int], Tensor]  # of pictures uint8 [B, 3, h, w], one by one, in a batch wanted
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A set whose images were all seen to be readable.
-
-    `store` holds every image as uint8 `[N, 3, h, w]`: in its own size (`native`) where all have one size not larger
-    than the network's, else fitted. Without a store images are decoded each time they are read.
-    """
+    """A set whose images were all seen to be readable. Without a store they are decoded each time they are read."""
 
     images: ImageSet
     fitting: Preprocess
-    store: Tensor | None = None
-    native: bool = False
+    store: Store | None = None
+    targets: Tensor = torch.empty(0, dtype=torch.int64)  # all labels, int64 [N], on the device of the store
+
+    @staticmethod
+    def of(images: ImageSet, fitting: Preprocess, store: Store | None) -> Prepared:
+        """Return the set with its labels as a tensor."""
+        return Prepared(images, fitting, store, torch.from_numpy(images.labels))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,107 +50,73 @@ class Prepared:
     def read(self, samples: Indices) -> Tensor:
         """Return uint8 `[B, 3, h, w]`, for `fit`. Raises `DataError` naming a file that cannot be read any more."""
         if self.store is not None:
-            return self.store[torch.from_numpy(samples)]
-        return torch.stack([self.fitting.fit(self.images.image(int(sample))) for sample in samples])
+            return self.store.read(samples)
+        return _as_batch([self.read_one(int(sample)) for sample in samples])
 
-    def fit(self, images: Tensor) -> Tensor:
-        """Return what `read` gave as uint8 `[B, 3, size, size]` of the fitting's size, on the images' device."""
-        return self.fitting.fit(images) if self.native else images
+    def read_one(self, sample: int) -> Tensor:
+        """Return one image decoded and fitted, uint8 `[3, size, size]`."""
+        return self.fitting.fit(self.images.image(sample))
+
+    def fit(self, images: Tensor, size: int | None = None) -> Tensor:
+        """Return what `read` gave as uint8 `[B, 3, size, size]` (default: the fitting's size), on the images' device."""
+        size = size or self.fitting.size
+        if self.store is not None and self.store.native:
+            return replace(self.fitting, size=size).fit(images)
+        return self.rescale(images, size)
+
+    def rescale(self, fitted: Tensor, size: int) -> Tensor:
+        """Return fitted images in another size: nothing is cut off or padded a second time."""
+        return replace(self.fitting, size=size, resize="stretch").fit(fitted)
 
     def labels(self, samples: Indices) -> Tensor:
-        """Return the labels, int64 [B]."""
-        return torch.from_numpy(self.images.labels[samples])
+        """Return the labels, int64 [B], on the device of the store."""
+        return self.targets[torch.from_numpy(samples).to(self.targets.device, non_blocking=True)]
+
+    def placed(self, device: torch.device) -> Prepared:
+        """Return the set with its pixels and labels on a CUDA device if there is room for them."""
+        store = None if self.store is None else self.store.placed(device)
+        if store is None or not store.pixels.is_cuda:
+            return self
+        return replace(self, store=store, targets=self.targets.to(device))
 
     def in_words(self) -> str:
         """Return where the pixels are, for people."""
-        if self.store is None:
-            return "decoded anew for every batch"
-        size = self.store.numel() / 2**20
-        return f"decoded once, {'x'.join(map(str, self.store.shape[2:]))}, {size:,.0f} MB in memory"
+        return "decoded anew for every batch" if self.store is None else self.store.in_words()
 
 
 def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checked: bool = False) -> Prepared:
-    """Decode every image once: find those that cannot be, and keep the pixels if they fit into memory.
+    """Decode every image once: find those that cannot be, and keep the pixels where `--cache` says there is room.
 
     `checked` skips the look at every image where nothing is kept (a resumed run did it before). Raises `DataError`
     listing the unreadable images, unless `--skip-unreadable` leaves them out.
     """
     if isinstance(images.images, ArrayImages):
-        return Prepared(images, fitting, _as_tensor(images.images.pixels).permute(0, 3, 1, 2), native=True)
-    keep = config.cache != "none"
-    if checked and not keep:
-        return Prepared(images, fitting)
-    limit = _free_memory() // 4 if config.cache == "auto" else None
-    decoded = _Decoded(fitting, limit if keep else 0)
-    for sample, result in track(_decode_all(images, fitting), len(images), f"Checking {images.source}"):
-        decoded.add(sample, result)
-    if decoded.unreadable and not config.skip_unreadable:
-        raise DataError(_report(images.source, decoded.unreadable))
-    if decoded.unreadable:
-        readable = np.array(decoded.samples, dtype=np.int64)
-        if not len(readable):
-            raise DataError(_report(images.source, decoded.unreadable))
-        images = replace(images.select(readable), skipped=images.skipped + len(decoded.unreadable))
-    store, native = decoded.stacked()
-    return Prepared(images, fitting, store, native)
+        # grey ones may be a view with three times the same plane
+        pixels = np.ascontiguousarray(images.images.pixels)
+        return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True))
+    if checked and config.cache == "none":
+        return Prepared.of(images, fitting, None)
+    store, seen = _filled(images, fitting, config)
+    if seen.unreadable and not (config.skip_unreadable and seen.readable):
+        raise DataError(_report(images.source, [reason for _, reason in seen.unreadable]))
+    if seen.unreadable:
+        rows = np.array(seen.readable, dtype=np.int64)
+        images = replace(images.select(rows), skipped=images.skipped + len(seen.unreadable))
+        store = None if store is None else replace(store, rows=rows)
+    return Prepared.of(images, fitting, store)
 
 
-def _as_tensor(pixels: np.ndarray) -> Tensor:
-    """Return the array as a tensor in the same memory; torch warns of arrays that it could write to but must not."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.from_numpy(pixels)
-
-
-class _Decoded:
-    """What the look at all images found: their pixels, as long as they fit, and the unreadable ones."""
-
-    def __init__(self, fitting: Preprocess, limit: int | None) -> None:
-        self.fitting, self.limit = fitting, limit
-        self.samples: list[int] = []
-        self.unreadable: list[str] = []
-        self.pixels: list[tuple[Tensor, bool]] | None = []
-        self.bytes = 0
-
-    def add(self, sample: int, result: tuple[Tensor, bool] | str) -> None:
-        """Take one image's (pixels, whether they are fitted), or the reason why it has none."""
-        if isinstance(result, str):
-            self.unreadable.append(result)
-            return
-        self.samples.append(sample)
-        self.bytes += result[0].numel()
-        if self.limit is not None and self.bytes > self.limit:
-            self.pixels = None
-        if self.pixels is not None:
-            self.pixels.append(result)
-
-    def stacked(self) -> tuple[Tensor | None, bool]:
-        """Return the store, or None, and whether it holds the images in their own size."""
-        if self.pixels is None:
-            return None, False
-        if len({image.shape for image, _ in self.pixels}) == 1 and not any(fitted for _, fitted in self.pixels):
-            return torch.stack([image for image, _ in self.pixels]), True
-        size = self.fitting.size
-        if self.limit is not None and len(self.pixels) * 3 * size * size > self.limit:
-            return None, False
-        return torch.stack([image if fitted else self.fitting.fit(image) for image, fitted in self.pixels]), False
-
-
-def _decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, tuple[Tensor, bool] | str]]:
-    """Yield (sample, (pixels, fitted) or a reason), in order; several threads, since Pillow decodes without the GIL."""
-
-    def decode(sample: int) -> tuple[Tensor, bool] | str:
-        try:
-            image = images.image(sample)
-        except DataError as error:
-            return str(error)
-        small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
-        return (image, False) if small else (fitting.fit(image), True)
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(images), _CHUNK):
-            samples = range(start, min(start + _CHUNK, len(images)))
-            yield from zip(samples, threads.map(decode, samples), strict=True)
+def _filled(images: ImageSet, fitting: Preprocess, config: DataConfig) -> tuple[Store | None, Filling]:
+    """Return the store of a set, None where nothing is kept, and what was seen of its images."""
+    if config.cache in ("auto", "ram", "none"):
+        limits = {"auto": free_memory() // 4, "ram": None, "none": 0}
+        filling = Filling(len(images), fitting, in_memory(limits[config.cache]), patient=config.cache != "auto")
+        filling.fill(images)
+        if filling.pixels is not None:
+            return Store(torch.from_numpy(filling.pixels), filling.native), filling
+        if config.cache != "auto":
+            return None, filling
+    return PixelCache(Path(config.cache_dir).expanduser(), int(config.cache_gb * 1e9)).filled(images, fitting)
 
 
 def _report(source: str, unreadable: list[str]) -> str:
@@ -159,38 +129,60 @@ def _report(source: str, unreadable: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _free_memory() -> int:
-    """Return the bytes of memory that can be had without swapping."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+def loaded(
+    prepared: Prepared, wanted: Iterable[Wanted], config: DataConfig, *, change: Change | None = None
+) -> Iterator[tuple[Indices, Tensor]]:
+    """Yield (samples, uint8 `[B, 3, h, w]`) for every batch wanted, in order, changed by `change` where there is one.
 
-
-def loaded(prepared: Prepared, batches: Iterable[Indices], config: DataConfig) -> Iterator[Tensor]:
-    """Yield uint8 `[B, 3, h, w]` for every array of sample indices, in order.
-
-    `--workers` processes read ahead where images are decoded each time; the number changes no result. Raises
-    `DataError` for a file that vanished or changed, `TrainingError` for a process that died or hangs.
+    Pixels in memory are read when they are needed; others ahead, by threads, or by `--workers` processes, which also
+    do the changing. Neither their number nor their kind changes a result. Raises `DataError` for a file that vanished
+    or changed, `TrainingError` for a process that died or hangs.
     """
-    workers = 0 if prepared.store is not None else config.workers
+    if config.workers and (change is not None or prepared.store is None):
+        return _by_processes(prepared, wanted, config, change)
+    read = _in_threads(prepared, wanted)
+    if change is None:
+        return ((samples, images) for samples, _, images in read)
+    return ((samples, change(images, samples, epoch)) for samples, epoch, images in read)
+
+
+def _in_threads(prepared: Prepared, wanted: Iterable[Wanted]) -> Iterator[tuple[Indices, int, Tensor]]:
+    """Yield (samples, epoch, images), read by the caller itself where they lie in memory."""
+    if prepared.store is not None and prepared.store.file is None:
+        yield from ((samples, epoch, prepared.read(samples)) for samples, epoch in wanted)
+        return
+    now, later = tee(wanted)
+    if prepared.store is not None:  # in a file: its pages may have to come from the disk
+        read = (batch for (batch,) in read_ahead(([samples] for samples, _ in later), prepared.read))
+    else:
+        read = map(_as_batch, read_ahead((samples.tolist() for samples, _ in later), prepared.read_one))
+    yield from ((samples, epoch, images) for (samples, epoch), images in zip(now, read, strict=True))
+
+
+def _as_batch(images: list[Tensor]) -> Tensor:
+    """Return images of one size as one tensor, channels-last in memory."""
+    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
+
+
+def _by_processes(
+    prepared: Prepared, wanted: Iterable[Wanted], config: DataConfig, change: Change | None
+) -> Iterator[tuple[Indices, Tensor]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # more workers than cores: asked for, and no fault
         loader: DataLoader[Any] = DataLoader(
-            _Reader(prepared),
-            batch_sampler=_Batches(batches),
-            num_workers=workers,
+            _Reader(prepared, change),
+            batch_sampler=_Batches(wanted),
+            num_workers=config.workers,
             collate_fn=_as_it_is,
-            timeout=config.worker_timeout if workers else 0,
+            timeout=config.worker_timeout,
             worker_init_fn=_quiet_worker,
         )
         reading = iter(loader)
     try:
-        for images in reading:
+        for samples, images in reading:
             if isinstance(images, DataError):
                 raise images
-            yield images
+            yield samples, images
     except RuntimeError as error:
         if "worker" in str(error) or "timed out" in str(error):
             raise TrainingError(
@@ -203,24 +195,26 @@ def loaded(prepared: Prepared, batches: Iterable[Indices], config: DataConfig) -
 class _Reader(Dataset[Tensor]):
     """Reads whole batches for a DataLoader; hands errors over as values, whose words a worker would bury."""
 
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
+    def __init__(self, prepared: Prepared, change: Change | None) -> None:
+        self.prepared, self.change = prepared, change
 
-    def __getitems__(self, samples: Indices) -> Tensor | DataError:
+    def __getitems__(self, wanted: Wanted) -> tuple[Indices, Tensor | DataError]:
+        samples, epoch = wanted
         try:
-            return self.prepared.read(samples)
+            images = self.prepared.read(samples)
+            return samples, images if self.change is None else self.change(images, samples, epoch)
         except DataError as error:
-            return error
+            return samples, error
 
 
 class _Batches:
-    """Makes any iterable of sample indices a batch sampler."""
+    """Makes any iterable of batches wanted a batch sampler."""
 
-    def __init__(self, batches: Iterable[Indices]) -> None:
-        self.batches = batches
+    def __init__(self, wanted: Iterable[Wanted]) -> None:
+        self.wanted = wanted
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.batches)
+        return iter(self.wanted)
 
 
 def _as_it_is(batch: Any) -> Any:

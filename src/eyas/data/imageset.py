@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +37,10 @@ class ImageSource(Protocol):
         """Return the source of the images at `indices`, in their order."""
 
     def digest(self, update: Callable[[bytes], object]) -> None:
-        """Feed `update` with what identifies the images."""
+        """Feed `update` with what identifies the images wherever they lie."""
+
+    def identify(self, update: Callable[[bytes], object]) -> None:
+        """Feed `update` with what tells that these very files are unchanged on this machine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +130,14 @@ class FileImages:
         update(self.paths.offsets.astype("<i8").tobytes())
         update(self.sizes.astype("<i8").tobytes())
 
+    def identify(self, update: Callable[[bytes], object]) -> None:
+        """Feed `update` with the folder, the names, sizes and times of the files: what was changed has another time."""
+        self.digest(update)
+        update(os.fsencode(os.path.realpath(self.root)))
+        start = f"{self.root}/"
+        times = (os.stat(path if path[:1] == "/" else start + path).st_mtime_ns for path in self.paths)  # noqa: PTH116
+        update(np.fromiter(times, np.int64, len(self)).tobytes())
+
 
 @dataclass(frozen=True, eq=False)
 class ArrayImages:
@@ -164,6 +176,10 @@ class ArrayImages:
         for start in range(0, len(self.pixels), 1000):
             update(np.ascontiguousarray(self.pixels[start : start + 1000]).tobytes())
 
+    def identify(self, update: Callable[[bytes], object]) -> None:
+        """Feed `update` with the pixels."""
+        self.digest(update)
+
 
 @dataclass(frozen=True, eq=False)
 class TorchvisionImages:
@@ -195,6 +211,10 @@ class TorchvisionImages:
         """Feed `update` with the set's name and the samples' numbers: a published set does not change."""
         update(self.source.encode())
         update(self.numbers.astype("<i8").tobytes())
+
+    def identify(self, update: Callable[[bytes], object]) -> None:
+        """Feed `update` with the same."""
+        self.digest(update)
 
 
 def split_off(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:

@@ -37,9 +37,14 @@ class DataConfig(Section):
     mirror: str | None = None
     """Address of a folder that holds the named sets' archives, used instead of their official hosts."""
     workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that decode images while the network trains; 0: the training process does. Results are equal."""
-    cache: Literal["auto", "ram", "none"] = "auto"
-    """Keep decoded images in memory: auto does so where they fit into a quarter of what is free."""
+    """Processes that decode images not kept, and run a --transform; 0: threads do. Results are equal."""
+    cache: Literal["auto", "ram", "disk", "none"] = "auto"
+    """Keep decoded images: in memory, or in a file in --cache-dir for later runs too. auto: in memory where they fit
+    into a quarter of what is free, else on the disk. A GPU gets a copy of its own where it has room."""
+    cache_dir: str = "~/.cache/eyas"
+    """Folder of the decoded images that --cache disk keeps."""
+    cache_gb: Annotated[float, Field(ge=0)] = 20.0
+    """Most gigabytes in that folder: the longest unused sets make room for a new one."""
     worker_timeout: Annotated[float, Field(ge=0)] = 120.0
     """Seconds after which a loading process that does not answer stops the run."""
 

@@ -30,6 +30,7 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
     Goes on by itself where the run folder holds a state. The caller writes the events where it likes; it cannot reach
     the state, so no observer can change a result. Every process must drain the generator.
     """
+    plan = plan.placed(runtime.device)
     state = TrainState.fresh(plan, runtime)
     notes = list(restore(state, plan, runtime))  # no state saved: leaves the fresh one as it is
     yield started(state, plan, runtime)
@@ -73,11 +74,10 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
     """Yield this process's share of every batch from step `start` to the run's end, on the device and augmented."""
     order, train = plan.order, plan.train
     steps = range(start, plan.total_steps)
-    shares = (order.share(step, runtime.rank, runtime.world) for step in steps)
-    for step, pixels in zip(steps, loaded(train, shares, plan.config.data), strict=True):
-        samples = order.share(step, runtime.rank, runtime.world)
-        images = train.fit(runtime.put(pixels))
-        images = plan.augment(images, seed=plan.seed, epoch=order.epoch(step), samples=samples)
+    wanted = ((order.share(step, runtime.rank, runtime.world), order.epoch(step)) for step in steps)
+    read = runtime.moved(loaded(train, wanted, plan.config.data, change=plan.change))
+    for step, (samples, pixels) in zip(steps, read, strict=True):
+        images = plan.varied(pixels, samples, order.epoch(step))
         yield Batch(images, runtime.put(train.labels(samples)), samples, order.size(step))
 
 
@@ -125,9 +125,7 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
 def _evaluated(state: TrainState, plan: Plan, runtime: Runtime, split: str) -> Generator[Progress, None, Scores | None]:
     """Yield signs of life; return the scores of a split, None if told to stop meanwhile."""
     prepared = plan.evaluations[split]
-    passing = evaluate(
-        state.average.model, prepared, plan.preprocess, runtime, data=plan.config.data, batch_size=plan.eval_batch_size
-    )
+    passing = evaluate(state.average.model, prepared, plan.preprocess, runtime, data=plan.config.data)
     clock = Clock(0.0, 0.0)
     while True:
         try:
@@ -150,7 +148,7 @@ def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
         steps_per_epoch=plan.order.steps_per_epoch,
         epochs=plan.config.training.epochs,
         classes=plan.classes,
-        facts=(*plan.facts, ("device", runtime.in_words())),
+        facts=(*plan.facts, ("images", plan.train.in_words()), ("device", runtime.in_words())),
         shapes=check.shapes,
         first_batch=check.pictures,
         first_labels=check.labels,

@@ -51,9 +51,9 @@ def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
     raw = plan.train.read(samples)
     rows.append(("images read", _shape(raw[:_IMAGES]), plan.train.images.place(int(samples[0]))))
     epoch = plan.order.epoch(state.step)
-    images = plan.augment(plan.train.fit(runtime.put(raw)), seed=plan.seed, epoch=epoch, samples=samples)
+    images = plan.varied(runtime.put(raw), samples, epoch)
     rows.append(("augmented", _shape(images[:_IMAGES]), "as the network's input, still grey levels"))
-    inputs = runtime.arrange(plan.preprocess.normalize(images[:_IMAGES]))
+    inputs = plan.preprocess.normalize(images[:_IMAGES], runtime.order)
     if plan.smallest_part(runtime.world) == 1:
         inputs = inputs[:1]  # batch normalisation refuses one value: better now than at the epoch's end
     rows.append(("network input", _shape(inputs), f"{inputs.min().item():.2f} to {inputs.max().item():.2f}"))

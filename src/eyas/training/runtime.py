@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eyas.data.order import key
+from eyas.data.order import Indices, key
 from eyas.device import choose_device, device_in_words
 from eyas.training.settings import DeviceConfig
 
@@ -83,9 +83,26 @@ class Runtime:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
-    def arrange(self, images: Tensor) -> Tensor:
-        """Return the network's input in the memory order configured: half the speed is lost where the two differ."""
-        return images.contiguous(memory_format=torch.channels_last) if self.config.channels_last else images
+    @property
+    def order(self) -> torch.memory_format:
+        """The memory order of the network's filters and input: half the speed is lost where the two differ."""
+        return torch.channels_last if self.config.channels_last else torch.contiguous_format
+
+    def moved(self, batches: Iterator[tuple[Indices, Tensor]]) -> Iterator[tuple[Indices, Tensor]]:
+        """Yield the batches on the device; to a GPU each is copied while the one before is computed on."""
+        if self.device.type != "cuda":
+            yield from ((samples, images.to(self.device)) for samples, images in batches)
+            return
+        stream, coming = torch.cuda.Stream(self.device), None
+        for samples, images in batches:
+            pinned = images if images.is_cuda else images.pin_memory()
+            with torch.cuda.stream(stream):
+                copied = samples, pinned.to(self.device, non_blocking=True), stream.record_event()
+            if coming is not None:
+                yield _arrived(*coming)
+            coming = copied
+        if coming is not None:
+            yield _arrived(*coming)
 
     def total(self, tensor: Tensor) -> Tensor:
         """Return the sum over all processes."""
@@ -132,6 +149,13 @@ class Runtime:
         parts += ["compiled"] if self.config.compile else []
         parts += ["channels last"] if self.config.channels_last else []
         return ", ".join(parts)
+
+
+def _arrived(samples: Indices, images: Tensor, event: torch.cuda.Event) -> tuple[Indices, Tensor]:
+    """Return a batch that was copied on another stream: whatever is computed from now on waits for the copy."""
+    torch.cuda.current_stream(images.device).wait_event(event)
+    images.record_stream(torch.cuda.current_stream(images.device))
+    return samples, images
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from eyas.data.order import key
+from eyas.device import sums_type
 from eyas.model.zoo import head_of
 from eyas.training.ema import Average, Ema, NoEma
 from eyas.training.optim import make_optimizer
@@ -29,8 +30,7 @@ class Sums:
     @staticmethod
     def zeros(device: torch.device) -> Sums:
         """Return sums of nothing."""
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        return Sums(torch.zeros(3, dtype=dtype, device=device))
+        return Sums(torch.zeros(3, dtype=sums_type(device), device=device))
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch: `loss` is its sum, `logits` [B, C], `labels` int64 [B]. No host sync."""

@@ -49,7 +49,7 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
     runtime.seed(plan.seed, state.step)  # dropout and mixing are functions of the step
     set_learning_rate(state.optimizer, plan.learning_rate(state.step) * state.plateau.factor)
     state.model.train()
-    images, targets = plan.mix(runtime.arrange(plan.preprocess.normalize(batch.images)), batch.labels)
+    images, targets = plan.mix(plan.preprocess.normalize(batch.images, runtime.order), batch.labels)
     sums = Sums.zeros(runtime.device)
     parts = list(_parts(images, targets, batch.labels, plan.config.training.accumulate))
     for number, (some_images, some_targets, labels) in enumerate(parts, start=1):
