@@ -63,6 +63,5 @@ def _logits(
 ) -> Tensor:
     """Return float32 `[B, C]`, in the precision of the run."""
     with runtime.autocast():
-        logits: Tensor = model(preprocess.normalize(fit(pixels), runtime.order))
-    return logits.float()
+        return preprocess.answer(model, fit(pixels), runtime.order)
 

@@ -17,7 +17,7 @@ from eyas.data.batches import Change, Prepared, prepare
 from eyas.data.classes import match_classes
 from eyas.data.datasets import default_test, default_val, open_images
 from eyas.data.imageset import ImageSet, split_off
-from eyas.data.order import Indices, Order
+from eyas.data.order import Indices, Order, key, permuted
 from eyas.data.preprocess import Preprocess, resolve_preprocess
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
@@ -109,7 +109,18 @@ class Plan:
         model = build(self.config.model.model, len(self.classes))
         if self.weights is not None:
             model.load_state_dict(self.weights)
+        elif hasattr(model, "prime"):
+            model.prime(self.preprocess.normalize(self.first_images()))  # type: ignore[operator]
         return model
+
+    def first_images(self) -> Tensor:
+        """Return the run's first training images, unchanged, for a network that looks at them before it is trained.
+
+        uint8 `[n, 3, S, S]` on the CPU, at most 5 million pixels.
+        """
+        count = min(len(self.train), max(16, 5_000_000 // self.preprocess.size**2))
+        samples = permuted(np.arange(count), len(self.train), key(self.seed, "order", 0))
+        return self.train.fit(self.train.read(samples)).cpu()
 
 
 def make_plan(

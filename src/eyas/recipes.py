@@ -12,6 +12,6 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "optim": {"optimizer": "adamw", "lr": 1e-3, "weight_decay": 0.05, "backbone_lr": 0.3},
         "schedule": {"schedule": "cosine", "warmup_epochs": 1.0},
         "training": {"epochs": 8, "batch_size": 32, "label_smoothing": 0.1, "ema": 0.99, "clip_norm": 1.0},
-        "device": {"channels_last": True},  # 1.75x on a CPU for networks of depthwise convolutions
+        "device": {"channels_last": "on"},  # 1.75x on a CPU for networks of depthwise convolutions
     },
 }

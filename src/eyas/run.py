@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from eyas.training.checkpoint import newest_state
 from eyas.training.loop import fit
 from eyas.training.optim import HORIZON
 from eyas.training.runtime import Runtime, open_runtime, stoppable
+from eyas.training.tuning import tune
 
 CONFIG = "config.toml"
 NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "allocate memory")  # how torch says so, on each device
@@ -74,6 +75,7 @@ def train_config(config: RunConfig) -> Run:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             with _locked(directory, runtime):
+                plan = tuned(plan, runtime)
                 events = fit(plan, runtime)
                 first = next(events)  # by now one batch went all the way: what can be known to fail has failed
                 if runtime.is_main:
@@ -83,6 +85,13 @@ def train_config(config: RunConfig) -> Run:
             if fresh and not (directory / CONFIG).exists():
                 shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
             raise
+
+
+def tuned(plan: Plan, runtime: Runtime) -> Plan:
+    """Settle what is chosen by measuring, in the runtime and in the plan that is written down."""
+    runtime.config, said = tune(plan, runtime)
+    facts = (*plan.facts, ("measured", said)) if said else plan.facts
+    return replace(plan, config=plan.config.model_copy(update={"device": runtime.config}), facts=facts)
 
 
 def resume(

@@ -36,8 +36,8 @@ class Prepared:
 
     images: ImageSet
     fitting: Preprocess
-    store: Store | None = None
-    targets: Tensor = torch.empty(0, dtype=torch.int64)  # all labels, int64 [N], on the device of the store
+    store: Store | None
+    targets: Tensor  # all labels, int64 [N], on the device of the store
 
     @staticmethod
     def of(images: ImageSet, fitting: Preprocess, store: Store | None) -> Prepared:
@@ -58,7 +58,7 @@ class Prepared:
         return self.fitting.fit(self.images.image(sample))
 
     def fit(self, images: Tensor, size: int | None = None) -> Tensor:
-        """Return what `read` gave as uint8 `[B, 3, size, size]` (default: the fitting's size), on the images' device."""
+        """Return what `read` gave as uint8 `[B, 3, size, size]` (default: the fitting's size), where it is."""
         size = size or self.fitting.size
         if self.store is not None and self.store.native:
             return replace(self.fitting, size=size).fit(images)
@@ -155,7 +155,8 @@ def _in_threads(prepared: Prepared, wanted: Iterable[Wanted]) -> Iterator[tuple[
     if prepared.store is not None:  # in a file: its pages may have to come from the disk
         read = (batch for (batch,) in read_ahead(([samples] for samples, _ in later), prepared.read))
     else:
-        read = map(_as_batch, read_ahead((samples.tolist() for samples, _ in later), prepared.read_one))
+        decoded = read_ahead((samples.tolist() for samples, _ in later), prepared.read_one)
+        read = (_as_batch(images) for images in decoded)
     yield from ((samples, epoch, images) for (samples, epoch), images in zip(now, read, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Decoded pixels in files that outlive a run: found by what they were made of, checked, bounded, safe under two runs."""
+"""Decoded pixels in files that outlive a run: found by what they were made of, checked, bounded, shared by runs."""
 
 from __future__ import annotations
 

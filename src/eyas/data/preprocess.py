@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as nnf
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
@@ -32,6 +34,7 @@ class Preprocess:
     interpolation: str = "bilinear"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    views: str = "one"
 
     def __call__(self, image: Any) -> Tensor:
         """Return float32 `[..., 3, size, size]` of a PIL image or of uint8 `[..., 3, H, W]`.
@@ -78,6 +81,25 @@ class Preprocess:
         mean, std = (_constant(value, 1, images.device).view(3, 1, 1) for value in (self.mean, self.std))
         return whole.div_(255).sub_(mean).div_(std)
 
+    def answer(
+        self, network: Callable[[Tensor], Tensor], fitted: Tensor, order: torch.memory_format = torch.contiguous_format
+    ) -> Tensor:
+        """Return the logits float32 `[B, C]` of a network for what `fit` gave: the mean over the test-time views.
+
+        `flip` adds the mirrored image; `shift` has both also moved by a pixel up and left, and down and right, each
+        half as heavy (as airbench94 evaluates).
+        """
+        images = self.normalize(fitted, order)
+        if self.views == "one":
+            return network(images).float()
+        shown = [(images, 1.0)]
+        if self.views == "shift":
+            wider = nnf.pad(images, (1, 1, 1, 1), "reflect")
+            shown = [(images, 0.5), (wider[..., :-2, :-2], 0.25), (wider[..., 2:, 2:], 0.25)]
+        views = [(view, weight / 2) for one, weight in shown for view in (one, one.flip(-1))]
+        answers = [weight * network(view.contiguous(memory_format=order)).float() for view, weight in views]
+        return torch.stack(answers).sum(0)
+
     def enlarged(self, size: int) -> Preprocess:
         """Return the same way to a larger picture with nothing cut off: what random crops are taken from."""
         return replace(self, size=size, crop_ratio=1.0)
@@ -90,6 +112,7 @@ class Preprocess:
     def from_dict(data: dict[str, Any]) -> Preprocess:
         """Return what `to_dict` was made of. Raises `CheckpointError` if a key is missing or unknown."""
         known = {field.name for field in fields(Preprocess)}
+        data = {"views": "one", **data}  # files of the first version have none
         if set(data) != known:
             differing = ", ".join(sorted(known ^ set(data)))
             raise CheckpointError(
@@ -101,7 +124,9 @@ class Preprocess:
         """Return one line for people."""
         mean, std = (" ".join(f"{number:g}" for number in value) for value in (self.mean, self.std))
         ratio = f" (ratio {self.crop_ratio:g})" if self.resize == "crop" else ""
-        return f"{self.size}x{self.size} by {self.resize}{ratio}, {self.interpolation}; mean {mean}; std {std}"
+        views = {"flip": "; answers averaged over 2 views", "shift": "; answers averaged over 6 views"}
+        fitted = f"{self.size}x{self.size} by {self.resize}{ratio}, {self.interpolation}"
+        return f"{fitted}; mean {mean}; std {std}{views.get(self.views, '')}"
 
     def _resized(self, images: Tensor, height: int, width: int) -> Tensor:
         if images.shape[-2:] == (height, width):

@@ -70,6 +70,10 @@ class PreprocessConfig(Section):
     std: Triple | None = None
     """Standard deviation of red, green, blue that is divided by. Default: ImageNet's 0.229 0.224 0.225."""
 
+    views: Literal["one", "flip", "shift"] | None = None
+    """Views of an image whose answers are averaged in evaluation and prediction. Default: one; flip: also the mirrored
+    image (twice the work); shift: both also moved by a pixel two ways (six times)."""
+
     @field_validator("std")
     @classmethod
     def _divisible(cls, value: Triple | None) -> Triple | None:

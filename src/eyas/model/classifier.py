@@ -87,8 +87,7 @@ class Classifier:
     def logits_of_fitted(self, images: Tensor) -> Tensor:
         """Return float32 `[B, C]` for what `preprocess.fit` gave: fitted twice, a crop would be cut out of the crop."""
         self.network.eval()
-        logits: Tensor = self.network(self.preprocess.normalize(images.to(self.device)))
-        return logits.float()
+        return self.preprocess.answer(self.network, images.to(self.device))
 
     @overload
     def predict(self, images: Picture) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is a Sequence too

@@ -14,11 +14,12 @@ from torch.overrides import TorchFunctionMode
 
 from eyas.errors import SettingsError, suggest
 from eyas.model.compact import compact
+from eyas.model.swift import swift
 
 Library = Literal["eyas", "torchvision", "timm"]
 Builder = Callable[[int], nn.Module]
 
-OWN: dict[str, Builder] = {"compact": compact}
+OWN: dict[str, Builder] = {"compact": compact, "swift": swift}
 ALIASES = {"alex": "alexnet"}
 # torchvision's two networks with auxiliary heads return a tuple in training, and warn, unless they are told
 # these.

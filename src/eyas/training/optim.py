@@ -4,43 +4,54 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from eyas.model.zoo import in_head
+from eyas.training.muon import Muon
 from eyas.training.settings import OptimConfig, ScheduleConfig
 
 
 def make_optimizer(model: nn.Module, head: tuple[str, ...], config: OptimConfig) -> Optimizer:
-    """Return torch's optimiser over the model's parameters.
+    """Return an optimiser over the model's parameters that learn.
 
-    Each group has a `scale`: its factor on the learning rate (`--backbone-lr` for all but the head). Weight decay
-    leaves out vectors: biases and the scales of norms.
+    Each group has a `scale`: its factor on the learning rate (`--head-lr`, `--backbone-lr`, `--vector-lr`). Weight
+    decay leaves out vectors: biases and the scales of norms.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        scale = 1.0 if in_head(name, head) else config.backbone_lr
-        decay = config.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((scale, decay), []).append(parameter)
-    options = [{"params": ps, "scale": scale, "weight_decay": decay} for (scale, decay), ps in groups.items()]
+        if parameter.requires_grad:
+            at_head, vector = in_head(name, head), parameter.ndim < 2
+            scale = (config.head_lr if at_head else config.backbone_lr) * (config.vector_lr if vector else 1.0)
+            orthogonal = config.optimizer == "muon" and not (at_head or vector)
+            groups.setdefault((scale, 0.0 if vector else config.weight_decay, orthogonal), []).append(parameter)
+    options = [
+        {"params": parameters, "scale": scale, "weight_decay": decay, "orthogonal": orthogonal}
+        for (scale, decay, orthogonal), parameters in groups.items()
+    ]
+    # one kernel for all parameters on a GPU; on a CPU nothing is gained by it
+    fused = all(parameter.is_cuda for parameter in model.parameters()) or None
     match config.optimizer:
+        case "muon":
+            return Muon(options, config.lr, config.momentum)
         case "sgd":
-            return torch.optim.SGD(options, config.lr, momentum=config.momentum, nesterov=config.nesterov)
+            return torch.optim.SGD(options, config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=fused)
         case "rmsprop":
             return torch.optim.RMSprop(options, config.lr, momentum=config.momentum)
         case "adagrad":
             return torch.optim.Adagrad(options, config.lr)
-        case "adam" | "adamw" | "nadam" | "radam":
-            kinds: tuple[Any, ...] = (torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam)
-            adams = {kind.__name__.lower(): kind for kind in kinds}
-            optimizer: Optimizer = adams[config.optimizer](options, config.lr)
-            return optimizer
+        case "adam" | "adamw":
+            kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+            return kind(options, config.lr, fused=fused)
+        case "nadam":
+            return torch.optim.NAdam(options, config.lr)
+        case "radam":
+            return torch.optim.RAdam(options, config.lr)
 
 
-HORIZON = ("cosine", "onecycle")  # schedules whose course depends on the run's length: a longer run is another
+HORIZON = ("linear", "cosine", "onecycle")  # their course depends on the run's length: a longer run is another
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class LearningRate:
         match self.config.schedule:
             case "constant":
                 return 1.0
+            case "linear":
+                return 1 - share
             case "cosine":  # Loshchilov and Hutter 2017, without restarts
                 return 0.5 * (1 + cos(pi * share))
             case "onecycle":

@@ -61,17 +61,28 @@ class Runtime:
 
     def place(self, model: nn.Module) -> nn.Module:
         """Move a bare model to the device, in the memory order configured."""
-        order = torch.channels_last if self.config.channels_last else torch.preserve_format
         model.to(device=self.device)
-        model.to(memory_format=order)
+        model.to(memory_format=torch.channels_last if self.config.channels_last == "on" else torch.preserve_format)
         return model
 
     def wrap(self, model: nn.Module) -> Any:
         """Return the network to call in training: compiled and joined with the other processes', if so configured."""
-        network: Any = torch.compile(model) if self.config.compile else model
+        network: Any = model
+        if self.config.compile == "on":
+            graphs = self.device.type == "cuda" and self.world == 1
+            network = torch.compile(model, mode="reduce-overhead" if graphs else None)
         if self.world == 1:
             return network
         return DistributedDataParallel(network, [self.device.index] if self.device.type == "cuda" else None)
+
+    def finish(self) -> None:
+        """Return when the device has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def agreed(self, number: int) -> int:
+        """Return the first process's number in every process."""
+        return int(self.total(torch.tensor(number if self.is_main else 0, device=self.device)).item())
 
     def gradient_sync(self, network: Any, *, enabled: bool) -> AbstractContextManager[Any]:
         """Join gradients with the other processes' at the backward pass inside, or wait for a later one."""
@@ -86,14 +97,14 @@ class Runtime:
     @property
     def order(self) -> torch.memory_format:
         """The memory order of the network's filters and input: half the speed is lost where the two differ."""
-        return torch.channels_last if self.config.channels_last else torch.contiguous_format
+        return torch.channels_last if self.config.channels_last == "on" else torch.contiguous_format
 
     def moved(self, batches: Iterator[tuple[Indices, Tensor]]) -> Iterator[tuple[Indices, Tensor]]:
         """Yield the batches on the device; to a GPU each is copied while the one before is computed on."""
         if self.device.type != "cuda":
             yield from ((samples, images.to(self.device)) for samples, images in batches)
             return
-        stream, coming = torch.cuda.Stream(self.device), None
+        stream, coming = torch.cuda.Stream(self.device), None  # type: ignore[no-untyped-call]
         for samples, images in batches:
             pinned = images if images.is_cuda else images.pin_memory()
             with torch.cuda.stream(stream):
@@ -146,8 +157,8 @@ class Runtime:
         """Return device and precision for people."""
         parts = [device_in_words(self.device), self.config.precision]
         parts += [f"{self.world} processes"] if self.world > 1 else []
-        parts += ["compiled"] if self.config.compile else []
-        parts += ["channels last"] if self.config.channels_last else []
+        parts += ["compiled"] if self.config.compile == "on" else []
+        parts += ["channels last"] if self.config.channels_last == "on" else []
         return ", ".join(parts)
 
 

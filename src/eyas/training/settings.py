@@ -11,23 +11,28 @@ from eyas.settings import Section
 Count = Annotated[int, Field(ge=1)]
 CountOrOff = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Switch = Literal["auto", "on", "off"]
 
 
 class OptimConfig(Section):
     """The optimiser."""
 
-    optimizer: Literal["sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad"] = "sgd"
-    """Optimiser of torch.optim."""
+    optimizer: Literal["sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "muon"] = "sgd"
+    """Optimiser: those of torch.optim, or Muon for filters and matrices with Adam for the head and for vectors."""
     lr: Annotated[float, Field(gt=0)] = 0.01
     """Learning rate (the peak, where a schedule changes it)."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Momentum of SGD and RMSprop."""
+    """Momentum of SGD, RMSprop and Muon."""
     nesterov: bool = False
     """Nesterov's form of SGD's momentum."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Weight decay; applied to matrices and filters, never to biases and norms."""
     backbone_lr: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor on the learning rate of everything but the head (below 1 when starting from trained weights)."""
+    head_lr: Annotated[float, Field(gt=0)] = 1.0
+    """Factor on the learning rate of the head."""
+    vector_lr: Annotated[float, Field(gt=0)] = 1.0
+    """Factor on the learning rate of vectors: biases and the scales of norms."""
 
     @field_validator("nesterov")
     @classmethod
@@ -40,7 +45,7 @@ class OptimConfig(Section):
 class ScheduleConfig(Section):
     """How the learning rate moves."""
 
-    schedule: Literal["constant", "cosine", "onecycle", "step"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "onecycle", "step"] = "constant"
     """Course of the learning rate over the run."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     """Epochs over which the learning rate rises from zero."""
@@ -92,14 +97,21 @@ class DeviceConfig(Section):
     """cpu, cuda, cuda:1, mps; auto picks the best there is and says which."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Mixed precision: bf16 and fp16 compute in 16 bits and keep the weights in 32."""
-    compile: bool = False
-    """Compile the network with torch.compile."""
-    channels_last: bool = False
-    """Keep images and filters in channels-last order, often faster for convolutions."""
+    compile: Switch = "auto"
+    """Compile the network with torch.compile; on a GPU its kernels are replayed as CUDA graphs. auto: on a GPU, in a
+    run of more than ten minutes, if a few steps measured both ways say that the run ends sooner."""
+    channels_last: Switch = "auto"
+    """Keep images and filters in channels-last order. auto: in a run of a thousand steps or more, if a few steps
+    measured both ways are faster by it."""
     deterministic: bool = False
     """On a GPU, use only kernels that give the same bits every time. A CPU run always does."""
     threads: CountOrOff = 0
     """Threads of the arithmetic on a CPU (0: PyTorch's choice)."""
+
+    @field_validator("compile", "channels_last", mode="before")
+    @classmethod
+    def _yes_or_no(cls, value: object) -> object:
+        return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
 class OutputConfig(Section):

@@ -1,0 +1,85 @@
+"""Memory order and compilation, chosen by measuring real steps: what `auto` means."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from eyas.training.runtime import Runtime
+from eyas.training.settings import DeviceConfig
+from eyas.training.state import TrainState
+from eyas.training.step import Batch, train_step
+
+if TYPE_CHECKING:
+    from eyas.plan import Plan
+
+STEPS = 1000  # a shorter run is not worth measuring for
+COMPILED = 600.0  # seconds of a run from which compiling may pay
+_TIMED = 2  # steps that are timed after the first, which also allocates and compiles
+_MARGIN = 0.97  # what is not faster by this is not worth another order of additions
+
+
+def tune(plan: Plan, runtime: Runtime) -> tuple[DeviceConfig, str]:
+    """Return the device's settings with `auto` replaced by on or off, and what was measured in words ("" if nothing).
+
+    Real steps on one batch of the run are timed both ways; the choice is the run's shortest expected time, the first
+    step (which may compile) included. It is written into the run's config.toml: a resume measures nothing.
+    """
+    settled = _settled(runtime.config)
+    if plan.total_steps < STEPS or "auto" not in (runtime.config.channels_last, runtime.config.compile):
+        return settled, ""
+    expected: dict[str, tuple[float, DeviceConfig]] = {}
+    usual = runtime.config
+    try:
+        for name, config in _candidates(usual, settled, runtime.device.type):
+            shortest = min((seconds for seconds, _ in expected.values()), default=0.0)
+            if config.compile != settled.compile and shortest < COMPILED:
+                continue
+            runtime.config = config
+            first, step = _measured(plan, runtime)
+            expected[name] = first + step * plan.total_steps, config
+    finally:
+        runtime.config = usual
+    before = next(iter(expected))
+    best = min(expected, key=lambda name: expected[name][0])
+    if expected[best][0] > _MARGIN * expected[before][0]:
+        best = before
+    best = list(expected)[runtime.agreed(list(expected).index(best))]
+    steps = ", ".join(f"{name} {1000 * seconds / plan.total_steps:.3g}" for name, (seconds, _) in expected.items())
+    return expected[best][1], f"{best} (milliseconds per step as measured: {steps})"
+
+
+def _settled(config: DeviceConfig) -> DeviceConfig:
+    """Return the settings where nothing is measured: `auto` is off."""
+    off = {name: "off" for name in ("compile", "channels_last") if getattr(config, name) == "auto"}
+    return config.model_copy(update=off)
+
+
+def _candidates(asked: DeviceConfig, settled: DeviceConfig, device: str) -> Iterator[tuple[str, DeviceConfig]]:
+    """Yield (name, settings) in the order to try them; on a CPU compiling never gained (docs/why.md)."""
+    orders = {"auto": ("off", "on")}.get(asked.channels_last, (asked.channels_last,))
+    compiled = ("off", "on") if asked.compile == "auto" and device == "cuda" else (settled.compile,)
+    for compile_ in compiled:
+        for order in orders:
+            name = "channels-last" if order == "on" else "channels-first"
+            yield (
+                f"{name}, compiled" if compile_ == "on" else name,
+                settled.model_copy(update={"channels_last": order, "compile": compile_}),
+            )
+
+
+def _measured(plan: Plan, runtime: Runtime) -> tuple[float, float]:
+    """Return the seconds of the first step and of a later one, on a state that is thrown away."""
+    state = TrainState.fresh(plan, runtime)
+    network = runtime.wrap(state.model)
+    samples = plan.order.share(0, runtime.rank, runtime.world)
+    images = plan.varied(runtime.put(plan.train.read(samples)), samples, plan.config.training.epochs)
+    batch = Batch(images, runtime.put(plan.train.labels(samples)), samples, plan.order.size(0))
+    seconds = []
+    for _ in range(1 + _TIMED):
+        began = time.perf_counter()
+        train_step(state, network, batch, plan, runtime)
+        runtime.finish()
+        seconds.append(time.perf_counter() - began)
+    return seconds[0], min(seconds[1:])
