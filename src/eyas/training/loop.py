@@ -77,6 +77,7 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
     for step, pixels in zip(steps, loaded(train, shares, plan.config.data), strict=True):
         samples = order.share(step, runtime.rank, runtime.world)
         images = train.fit(runtime.put(pixels))
+        images = plan.augment.flipped(images, seed=plan.seed, epoch=order.epoch(step), samples=samples)
         images = plan.augment(images, seed=plan.seed, epoch=order.epoch(step), samples=samples)
         yield Batch(images, runtime.put(train.labels(samples)), samples, order.size(step))
 

@@ -51,7 +51,8 @@ def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
     raw = plan.train.read(samples)
     rows.append(("images read", _shape(raw[:_IMAGES]), plan.train.images.place(int(samples[0]))))
     epoch = plan.order.epoch(state.step)
-    images = plan.augment(plan.train.fit(runtime.put(raw)), seed=plan.seed, epoch=epoch, samples=samples)
+    images = plan.augment.flipped(plan.train.fit(runtime.put(raw)), seed=plan.seed, epoch=epoch, samples=samples)
+    images = plan.augment(images, seed=plan.seed, epoch=epoch, samples=samples)
     rows.append(("augmented", _shape(images[:_IMAGES]), "as the network's input, still grey levels"))
     inputs = runtime.arrange(plan.preprocess.normalize(images[:_IMAGES]))
     if plan.smallest_part(runtime.world) == 1:
