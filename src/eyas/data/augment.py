@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, sqrt
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
-from eyas.data.order import Indices, key, uniform
+from eyas.data.colour import in_pieces, jittered
+from eyas.data.crops import drawn_rectangles, erased, placed, resized_crops, shifted, taken
+from eyas.data.order import Draws, Indices
 from eyas.data.settings import AugmentConfig
+from eyas.data.trivial import trivially_augmented
+from eyas.errors import SettingsError
 
 LARGEST_MARGIN = 1.5  # random crops are taken from pictures at most this much larger than the input
+CROP_ASPECT = (3 / 4, 4 / 3)  # width over height, as torchvision's RandomResizedCrop
+ERASED_SHARE, ERASED_ASPECT = (0.02, 0.33), (1 / 3.3, 1 / 0.3)  # as torchvision's RandomErasing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,45 +32,64 @@ class Augment:
     size: int
     fill: tuple[int, int, int]
 
+    def __post_init__(self) -> None:
+        if self.config.crop_fill == "reflect" and self.config.crop_padding >= self.size:
+            raise SettingsError(
+                f"--crop-padding {self.config.crop_padding}: --crop-fill reflect mirrors less than the picture's "
+                f"{self.size} pixels."
+            )
+
     @property
     def stored_size(self) -> int:
         """Size of the pictures that this starts from: larger than the input where rectangles are cut out of them."""
         margin = min(LARGEST_MARGIN, 1 / sqrt(max(self.config.crop_scale, 1e-6)))
         return ceil(self.size * margin)
 
-    def __call__(self, images: Tensor, *, seed: int, epoch: int, samples: Indices) -> Tensor:
-        """Return uint8 `[B, 3, stored, stored]` as uint8 `[B, 3, size, size]`; `samples` are int64 [B] indices.
-
-        Each image's changes follow from (seed, epoch, its sample) alone: the batch it is in makes no difference.
-        """
-        if (transform := self.per_sample()) is not None:
-            changed = []
-            for image, sample in zip(images, samples.tolist(), strict=True):
-                seed_all(key(seed, "augment", epoch, sample))
-                changed.append(transform(image))
-            images = torch.stack(changed)
-        return images
-
     def flipped(self, images: Tensor, *, seed: int, epoch: int, samples: Indices) -> Tensor:
-        """Return the images, some of them mirrored."""
-        images = _flipped(images, uniform(key(seed, "flip", epoch), samples) < self.config.flip, -1)
-        return _flipped(images, uniform(key(seed, "vertical", epoch), samples) < self.config.vertical_flip, -2)
+        """Return uint8 `[B, 3, H, W]` of any size with the flips of these samples: int64 [B] indices.
 
-    def per_sample(self) -> Callable[[Tensor], Tensor] | None:
-        """Return torchvision's transforms of one image in the order they are applied, None if there are none."""
+        With `alternate_flip` a sample is mirrored in every second epoch; which one comes first is drawn once.
+        """
         config = self.config
-        steps: list[Callable[[Tensor], Tensor]] = []
+        if config.alternate_flip and config.flip:
+            mirrored = (Draws(seed, 0, samples).uniform("flip") < config.flip) ^ bool(epoch % 2)
+        else:
+            mirrored = Draws(seed, epoch, samples).uniform("flip") < config.flip
+        images = _flipped(images, mirrored, -1)
+        return _flipped(images, Draws(seed, epoch, samples).uniform("vertical") < config.vertical_flip, -2)
+
+    def __call__(self, images: Tensor, *, seed: int, epoch: int, samples: Indices) -> Tensor:
+        """Return uint8 `[B, 3, stored, stored]` as uint8 `[B, 3, size, size]` with all changes but the flips.
+
+        The order is: crop, shift, TrivialAugment, colour, erasing. Each image's changes follow from (seed, epoch, its
+        sample) alone: the batch it is in makes no difference, on a CPU to the last bit.
+        """
+        config, fill = self.config, self.fill
+        draws = Draws(seed, epoch, samples)
         if config.crop_scale < 1:
-            steps.append(v2.RandomResizedCrop(self.size, scale=(config.crop_scale, 1.0), antialias=True))
+            images = self._cropped(images, draws)
         if config.crop_padding:
-            steps.append(v2.RandomCrop(self.size, padding=config.crop_padding, fill=self.fill))
+            reflect = config.crop_fill == "reflect"
+            images = shifted(images, draws, padding=config.crop_padding, fill=fill, reflect=reflect)
         if config.trivial_augment:
-            steps.append(v2.TrivialAugmentWide(fill=list(self.fill)))
+            images = trivially_augmented(images, draws, fill)
         if config.color_jitter:
-            steps.append(v2.ColorJitter(*[config.color_jitter] * 3))
-        if config.erasing:
-            steps.append(v2.RandomErasing(p=config.erasing, value=list(map(float, self.fill))))
-        return v2.Compose(steps) if steps else None
+            images = self._jittered(images, draws)
+        return self._erased(images, draws) if config.erasing else images
+
+    def _cropped(self, images: Tensor, draws: Draws) -> Tensor:
+        share = (self.config.crop_scale, 1.0)
+        cuts = drawn_rectangles(draws, "crop", side=images.shape[-1], share=share, aspect=CROP_ASPECT)
+        return resized_crops(images, cuts, self.size)
+
+    def _jittered(self, images: Tensor, draws: Draws) -> Tensor:
+        strength = self.config.color_jitter
+        factors = [draws.uniform(name, 1 - strength, 1 + strength) for name in ("brightness", "contrast", "saturation")]
+        return in_pieces(jittered, images, *placed(np.stack(factors).astype(np.float32), images))
+
+    def _erased(self, images: Tensor, draws: Draws) -> Tensor:
+        cuts = drawn_rectangles(draws, "erasing", side=images.shape[-1], share=ERASED_SHARE, aspect=ERASED_ASPECT)
+        return erased(images, cuts, draws.uniform("erasing") < self.config.erasing, self.fill)
 
 
 def mixing(config: AugmentConfig, classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -90,16 +115,9 @@ def mixing(config: AugmentConfig, classes: int) -> Callable[[Tensor, Tensor], tu
     return mix
 
 
-def seed_all(number: int) -> None:
-    """Set the three generators that a foreign transform may draw from (torch's default one, Python's, numpy's)."""
-    torch.default_generator.manual_seed(number)
-    random.seed(number)
-    np.random.seed(number % 2**32)
-
-
-def _flipped(images: Tensor, chosen: np.ndarray, side: int) -> Tensor:
+def _flipped(images: Tensor, chosen: NDArray[np.bool_], side: int) -> Tensor:
     """Flip the chosen images of a batch."""
     if not chosen.any():
         return images
-    mask = torch.from_numpy(chosen).to(images.device).view(-1, 1, 1, 1)
-    return torch.where(mask, images.flip(side), images)
+    number = placed(np.flatnonzero(chosen), images)
+    return images.index_put((number,), taken(images, number).flip(side))

@@ -31,6 +31,23 @@ def uniform(draw_key: int, samples: Indices) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True)
+class Draws:
+    """The random numbers of the samples of a batch in an epoch: each follows from (seed, epoch, sample, name)."""
+
+    seed: int
+    epoch: int
+    samples: Indices
+
+    def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
+        """Return a number in [low, high) per sample, float64 [B]; draws of different names are independent."""
+        return low + (high - low) * uniform(key(self.seed, name, self.epoch), self.samples)
+
+    def below(self, name: str, count: int) -> Indices:
+        """Return a whole number from 0 to count - 1 per sample, int64 [B]."""
+        return np.floor(self.uniform(name) * count).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """The batches of a run over `count` samples, `batch_size` at a time; an epoch has each sample exactly once.
 

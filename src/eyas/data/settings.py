@@ -89,8 +89,12 @@ class AugmentConfig(Section):
     """Probability of a horizontal flip."""
     vertical_flip: Fraction = 0.0
     """Probability of a vertical flip."""
+    alternate_flip: bool = False
+    """Draw once which images are mirrored, then turn all over every epoch: both views are seen equally often."""
     crop_padding: Annotated[int, Field(ge=0)] = 0
-    """Shift by up to this many pixels: pad by it with the mean colour, then cut out a window of the input's size."""
+    """Shift by up to this many pixels: pad by it, then cut out a window of the input's size."""
+    crop_fill: Literal["mean", "reflect"] = "mean"
+    """What --crop-padding pads with: the mean colour, or the picture mirrored at its edge."""
     crop_scale: Fraction = 1.0
     """Cut out a random rectangle of at least this share of the image and resize it to the input (1: off)."""
     color_jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -103,3 +107,12 @@ class AugmentConfig(Section):
     """Alpha of mixup (arXiv:1710.09412), blends pairs of images and their labels (0: off)."""
     cutmix: Annotated[float, Field(ge=0)] = 0.0
     """Alpha of CutMix (arXiv:1905.04899), pastes rectangles between images (0: off); with mixup, one of both."""
+    transform: str | None = None
+    """A function of your own as FILE.py:NAME or module:NAME: uint8 [3, H, W] to the same; before all other changes."""
+
+    @field_validator("transform")
+    @classmethod
+    def _file_and_name(cls, value: str | None) -> str | None:
+        if value is not None and not all(value.rpartition(":")[::2]):
+            raise ValueError("must be FILE.py:NAME or module:NAME")
+        return value
