@@ -23,7 +23,10 @@ LAYERS = {
         "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
     ),
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
-    "assemblies": ("evaluation", "training.state", "training.step", "training.checkpoint", "training.preflight"),
+    "assemblies": (
+        "evaluation", "training.state", "training.step", "training.checkpoint", "training.preflight",
+        "training.tuning",
+    ),
     "plan": ("plan",),
     "verbs": ("training.loop", "predict", "measure"),
     "runs": ("run",),

@@ -18,6 +18,7 @@ from eyas.data.classes import match_classes
 from eyas.data.datasets import default_test, default_val, open_images
 from eyas.data.imageset import ImageSet, split_off
 from eyas.data.order import Indices, Order, key, permuted
+from eyas.data.own_transform import own_transform, transform_fingerprint, transformed
 from eyas.data.preprocess import Preprocess, resolve_preprocess
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
@@ -162,7 +163,7 @@ def make_plan(
         selects_on=selects_on,
         order=order,
         preprocess=preprocess,
-        change=None,
+        change=_own_change(ready, config),
         augment=augment,
         mix=mixing(config.augment, len(train.classes)),
         loss=Loss(limits.label_smoothing, _class_weights(ready.images, config)),
@@ -249,6 +250,19 @@ def _class_weights(images: ImageSet, config: RunConfig) -> Tensor | None:
     return torch.tensor(len(images) / (len(counts) * counts), dtype=torch.float32)
 
 
+def _own_change(prepared: Prepared, config: RunConfig) -> Change | None:
+    """Return what the user's own function does to pictures as they were read: it sees each fitted, one by one."""
+    transform = own_transform(config.augment.transform)
+    if transform is None:
+        return None
+
+    def change(pictures: Tensor, samples: Indices, epoch: int) -> Tensor:
+        fitted = prepared.fit(pictures)
+        return transformed(fitted, transform, seed=config.training.seed, epoch=epoch, samples=samples)
+
+    return change
+
+
 def _fingerprint(plan: Plan) -> dict[str, Any]:
     """Return what the results depend on: a resume compares it. Lengths, places and speeds are not in it."""
     config = plan.config
@@ -263,7 +277,8 @@ def _fingerprint(plan: Plan) -> dict[str, Any]:
         "model": config.model.model,
         "precision": config.device.precision,
         **{f"preprocess {name}": _plain(value) for name, value in plan.preprocess.to_dict().items()},
-        **config.augment.model_dump(),
+        **config.augment.model_dump(exclude={"transform"}),
+        "transform": transform_fingerprint(config.augment.transform),
         **config.optim.model_dump(),
         **config.schedule.model_dump(),
         **training,

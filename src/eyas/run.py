@@ -205,10 +205,23 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
     data = {name: _absolute(getattr(config.data, name)) for name in ("root", "classes")}
     data |= {name: _absolute_spec(getattr(config.data, name)) for name in ("train", "test", "val")}
     data["data_dir"] = str(Path(config.data.data_dir).absolute())
-    model = {"weights": _absolute(config.model.weights)}
     return config.model_copy(
-        update={"data": config.data.model_copy(update=data), "model": config.model.model_copy(update=model)}
+        update={
+            "data": config.data.model_copy(update=data),
+            "augment": config.augment.model_copy(update={"transform": _absolute_transform(config.augment.transform)}),
+            "model": config.model.model_copy(update={"weights": _absolute(config.model.weights)}),
+        }
     )
+
+
+def _absolute_transform(spec: str | None) -> str | None:
+    """Return `FILE.py:NAME` with its full path; a module stays a name."""
+    from eyas.data.own_transform import is_file, transform_parts
+
+    if spec is None or not is_file(transform_parts(spec)[0]):
+        return spec
+    place, name = transform_parts(spec)
+    return f"{Path(place).absolute()}:{name}"
 
 
 def _absolute_spec(spec: str | None) -> str | None:
