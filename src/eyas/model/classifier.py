@@ -110,9 +110,7 @@ class Classifier:
         ]
 
 
-def model_header(
-    model: str, classes: Sequence[str], preprocess: Preprocess, facts: dict[str, Any]
-) -> dict[str, Any]:
+def model_header(model: str, classes: Sequence[str], preprocess: Preprocess, facts: dict[str, Any]) -> dict[str, Any]:
     """Return what a model file says beside its weights."""
     return {"model": model, "classes": list(classes), "preprocess": preprocess.to_dict(), "facts": facts}
 

@@ -31,7 +31,7 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
     Goes on by itself where the run folder holds a state. The caller writes the events where it likes; it cannot reach
     the state, so no observer can change a result. Every process must drain the generator, or close it.
     """
-    with Saver(plan, runtime) as saver:
+    with Saver(plan, runtime) as saver:  # however the training ends, what was being written becomes whole
         yield from _train(plan, runtime, saver)
 
 
@@ -90,9 +90,7 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
         yield Batch(images, runtime.put(train.labels(samples)), samples, order.size(step))
 
 
-def end_epoch(
-    state: TrainState, plan: Plan, runtime: Runtime
-) -> Generator[Event, None, EpochDone | None]:
+def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Generator[Event, None, EpochDone | None]:
     """Evaluate, choose, and begin the next epoch in `state`; return what the epoch's model is saved with.
 
     Interrupted while it evaluates, it returns None and leaves `state` as it was: a resume evaluates again.
