@@ -21,10 +21,11 @@ LAYERS = {
     "parts: network, charts": ("model", "report"),
     "parts: training": (
         "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
+        "training.snapshot",
     ),
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
-        "evaluation", "training.state", "training.step", "training.checkpoint", "training.preflight",
+        "evaluation", "training.state", "training.step", "training.checkpoint", "training.saving", "training.preflight",
         "training.tuning",
     ),
     "plan": ("plan",),

@@ -82,12 +82,12 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A file was written whole."""
+    """A file is whole on the disk. It holds the values of `step`; the training may have gone on meanwhile."""
 
     step: int
     path: Path
     kind: str  # "epoch", "best", "state"
-    seconds: float  # that the training paused for it
+    seconds: float  # that the training paused for it: to copy the values, and until the save before was done
 
 
 @dataclass(frozen=True, slots=True)

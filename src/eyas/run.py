@@ -17,7 +17,7 @@ from eyas.files import folder_lock, write_text
 from eyas.model.classifier import Classifier
 from eyas.plan import Plan, make_plan
 from eyas.sinks import Sinks, open_sinks
-from eyas.training.checkpoint import newest_state
+from eyas.training.checkpoint import saved_header
 from eyas.training.loop import fit
 from eyas.training.optim import HORIZON
 from eyas.training.runtime import Runtime, open_runtime, stoppable
@@ -74,9 +74,8 @@ def train_config(config: RunConfig) -> Run:
         fresh = not directory.exists()
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            with _locked(directory, runtime):
-                plan = tuned(plan, runtime)
-                events = fit(plan, runtime)
+            plan = tuned(plan, runtime)
+            with _locked(directory, runtime), contextlib.closing(fit(plan, runtime)) as events:
                 first = next(events)  # by now one batch went all the way: what can be known to fail has failed
                 if runtime.is_main:
                     write_text(directory / CONFIG, to_toml(_repeatable(plan)))
@@ -110,19 +109,19 @@ def resume(
     config = make_config(file=directory / CONFIG)
     given = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None}
     longer = config.model_copy(update={"training": config.training.model_copy(update=given)})
-    found = newest_state(directory)
-    if found is not None and not _unfinished(found[1], longer, told_more=bool(given)):
+    saved = saved_header(directory)
+    if saved is not None and not _unfinished(saved, longer, told_more=bool(given)):
         return None
-    if found is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
+    if saved is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
         _check_horizon(config, longer)
     with open_runtime(longer.device) as runtime, _locked(directory, runtime):
         allowed = frozenset({"epochs"}) if stretch_schedule else frozenset()
-        plan = make_plan(longer, directory, resuming=found is not None, allowed_changes=allowed)
-        events = fit(plan, runtime)
-        first = next(events)
-        if runtime.is_main and given:
-            write_text(directory / CONFIG, to_toml(longer))
-        return _drained(directory, first, events, longer, runtime, resumed_step=first.step)
+        plan = make_plan(longer, directory, resuming=saved is not None, allowed_changes=allowed)
+        with contextlib.closing(fit(plan, runtime)) as events:
+            first = next(events)
+            if runtime.is_main and given:
+                write_text(directory / CONFIG, to_toml(longer))
+            return _drained(directory, first, events, longer, runtime, resumed_step=first.step)
 
 
 def _drained(

@@ -66,12 +66,7 @@ class Classifier:
 
     def save(self, path: str | Path) -> None:
         """Write the one file that `load` reads, atomically."""
-        header = {
-            "model": self.model,
-            "classes": list(self.classes),
-            "preprocess": self.preprocess.to_dict(),
-            "facts": self.facts,
-        }
+        header = model_header(self.model, self.classes, self.preprocess, self.facts)
         write_tensors(Path(path), "model", dict(self.network.state_dict()), header)
 
     @property
@@ -112,6 +107,11 @@ class Classifier:
             Prediction(self.classes[order[0]], row[0], {self.classes[i]: p for i, p in zip(order, row, strict=True)})
             for row, order in zip(ordered.tolist(), positions.tolist(), strict=True)
         ]
+
+
+def model_header(model: str, classes: Sequence[str], preprocess: Preprocess, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what a model file says beside its weights."""
+    return {"model": model, "classes": list(classes), "preprocess": preprocess.to_dict(), "facts": facts}
 
 
 def model_file(path: Path) -> Path:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from eyas.errors import CheckpointError, SettingsError, TrainingError
 from eyas.events import Noted, Saved
 from eyas.files import link
 from eyas.metrics import Scores
-from eyas.model.classifier import Classifier
+from eyas.model.classifier import model_header
 from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.runtime import Runtime
-from eyas.training.state import TrainState
+from eyas.training.snapshot import Snapshot
+from eyas.training.state import TrainState, measured_model
 
 if TYPE_CHECKING:
     from eyas.plan import Plan
@@ -40,6 +43,12 @@ def newest_state(directory: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
     if damaged:
         raise CheckpointError(f"{directory}: no saved state is whole. {damaged[0].split(' The state')[0]}")
     return None
+
+
+def saved_header(directory: Path) -> dict[str, Any] | None:
+    """Return the header of the newest state that verifies, None where none was ever saved. Keeps no tensors."""
+    found = newest_state(directory)
+    return None if found is None else found[1]
 
 
 def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
@@ -85,25 +94,92 @@ def environment(runtime: Runtime) -> dict[str, str]:
     }
 
 
-def save_state(state: TrainState, plan: Plan, runtime: Runtime) -> Saved:
-    """Write the exact state, atomically, keeping the one before it. Every process calls it; the first one writes."""
-    began = time.perf_counter()
-    for sums in (state.window, state.epoch):  # what all have counted becomes the first one's
-        total = runtime.total(sums.values)
-        sums.values.copy_(total if runtime.is_main else torch.zeros_like(total))
-    path = plan.directory / STATE
-    if runtime.is_main:
-        tensors, plain = state.saved()
-        broken = next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), None)
-        if broken is not None:
-            raise diverged(state.step, f"{broken} holds numbers that are not finite")
-        if path.exists():
-            link(path, plan.directory / EARLIER)
-        header = {"state": plain, "fingerprint": plan.fingerprint, "environment": environment(runtime)}
-        write_tensors(path, "state", tensors, header)
-    runtime.wait_for_all()
-    runtime.saved()
-    return Saved(state.step, path, "state", time.perf_counter() - began)
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """An epoch was trained and measured: its model is to be saved."""
+
+    scores: dict[str, Scores]  # by split
+    improved: bool  # the best so far
+
+
+@dataclass(frozen=True, slots=True)
+class EpochFile:
+    """What a model file says, and what becomes of the files beside it."""
+
+    number: int
+    header: dict[str, Any]
+    improved: bool
+    keep: int  # of the newest epochs' files; 0: all
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What one save writes: the values of one moment."""
+
+    step: int
+    directory: Path
+    tensors: dict[str, Tensor]  # as `TrainState.saved` names them, on the host
+    header: dict[str, Any]
+    epoch: EpochFile | None
+
+
+def checkpoint_of(
+    state: TrainState, snapshot: Snapshot, done: EpochDone | None, plan: Plan, runtime: Runtime
+) -> Checkpoint:
+    """Return what is to be saved of `state` as it is now, its tensors copied into `snapshot`."""
+    tensors, plain = state.saved()
+    header = {"state": plain, "fingerprint": plan.fingerprint, "environment": environment(runtime)}
+    epoch = None
+    if done is not None:
+        facts = _facts(state, plan, done.scores)
+        model = model_header(plan.config.model.model, plan.classes, plan.preprocess, facts)
+        epoch = EpochFile(state.epochs_done, model, done.improved, plan.config.output.keep)
+    return Checkpoint(state.step, plan.directory, snapshot.take(tensors), header, epoch)
+
+
+def write_checkpoint(checkpoint: Checkpoint, seconds: float) -> tuple[Saved, ...]:
+    """Write it: the epoch's model and its names first, then the state. `seconds` is what the training paused for it.
+
+    Each file is whole or not there, in this order, so that a state never says more than the models beside it.
+    Raises `FileError` where the disk refuses, `TrainingError` before anything is written if a number is not finite.
+    """
+    broken = next((name for name, tensor in checkpoint.tensors.items() if not _is_finite(tensor)), None)
+    if broken is not None:
+        raise diverged(checkpoint.step, f"{broken} holds numbers that are not finite")
+    saved = [] if checkpoint.epoch is None else _write_epoch(checkpoint, checkpoint.epoch)
+    path = checkpoint.directory / STATE
+    if path.exists():
+        link(path, checkpoint.directory / EARLIER)
+    write_tensors(path, "state", checkpoint.tensors, checkpoint.header)
+    return *saved, Saved(checkpoint.step, path, "state", seconds)
+
+
+def _write_epoch(checkpoint: Checkpoint, epoch: EpochFile) -> list[Saved]:
+    """Write the model under the epoch's number; `last` and, if it is, `best` become names of it."""
+    path = checkpoint.directory / "epochs" / f"epoch-{epoch.number:03d}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    write_tensors(path, "model", measured_model(checkpoint.tensors), epoch.header)
+    link(path, checkpoint.directory / "last.safetensors")
+    saved = [Saved(checkpoint.step, path, "epoch", 0.0)]
+    if epoch.improved:
+        link(path, checkpoint.directory / "best.safetensors")
+        saved.append(Saved(checkpoint.step, checkpoint.directory / "best.safetensors", "best", 0.0))
+    if epoch.keep:
+        for old in sorted(path.parent.glob("epoch-*.safetensors"), key=_number)[: -epoch.keep]:
+            old.unlink()
+    return saved
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Return whether all numbers of a dense tensor are finite.
+
+    By numpy and in parts, in one thread and little memory: torch would take the threads that the training needs.
+    """
+    if not tensor.is_floating_point():
+        return True
+    numbers = tensor.as_strided((tensor.numel(),), (1,))
+    numbers = numbers.float() if tensor.dtype == torch.bfloat16 else numbers  # numpy knows no bfloat16
+    return all(bool(np.isfinite(part.numpy()).all()) for part in torch.split(numbers, 2**18))
 
 
 def diverged(step: int, what: str) -> TrainingError:
@@ -112,26 +188,6 @@ def diverged(step: int, what: str) -> TrainingError:
         f"step {step}: {what}. Nothing was saved since it went wrong. "
         "Begin again with a lower --lr, with --clip-norm 1, or with another --precision."
     )
-
-
-def save_epoch(state: TrainState, plan: Plan, scores: dict[str, Scores], *, improved: bool) -> Iterator[Saved]:
-    """Write the model after an epoch under the epoch's number; `last` and, if it is, `best` become names of it."""
-    began = time.perf_counter()
-    epoch = state.epochs_done
-    path = plan.directory / "epochs" / f"epoch-{epoch:03d}.safetensors"
-    path.parent.mkdir(exist_ok=True)
-    classifier = Classifier(
-        state.average.model, plan.config.model.model, plan.classes, plan.preprocess, _facts(state, plan, scores)
-    )
-    classifier.save(path)
-    link(path, plan.directory / "last.safetensors")
-    yield Saved(state.step, path, "epoch", time.perf_counter() - began)
-    if improved:
-        link(path, plan.directory / "best.safetensors")
-        yield Saved(state.step, plan.directory / "best.safetensors", "best", 0.0)
-    if plan.config.output.keep:
-        for old in sorted(path.parent.glob("epoch-*.safetensors"), key=_number)[: -plan.config.output.keep]:
-            old.unlink()
 
 
 def _number(path: Path) -> int:

@@ -11,25 +11,31 @@ from eyas.data.batches import loaded
 from eyas.evaluation import evaluate
 from eyas.events import EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
 from eyas.metrics import Scores
-from eyas.training.checkpoint import diverged, restore, save_epoch, save_state
+from eyas.training.checkpoint import EpochDone, diverged, restore
 from eyas.training.clock import Clock
 from eyas.training.preflight import preflight
 from eyas.training.runtime import Runtime
+from eyas.training.saving import Saver
 from eyas.training.state import Sums, TrainState
 from eyas.training.step import Batch, train_step
 
 if TYPE_CHECKING:
     from eyas.plan import Plan
 
-Events: TypeAlias = Iterator[Event]
+Events: TypeAlias = Generator[Event, None, None]
 
 
 def fit(plan: Plan, runtime: Runtime) -> Events:
     """Train to the end of `plan`, yielding an event for everything worth recording.
 
     Goes on by itself where the run folder holds a state. The caller writes the events where it likes; it cannot reach
-    the state, so no observer can change a result. Every process must drain the generator.
+    the state, so no observer can change a result. Every process must drain the generator, or close it.
     """
+    with Saver(plan, runtime) as saver:  # however the training ends, what was being written becomes whole
+        yield from _train(plan, runtime, saver)
+
+
+def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
     plan = plan.placed(runtime.device)
     state = TrainState.fresh(plan, runtime)
     notes = list(restore(state, plan, runtime))  # no state saved: leaves the fresh one as it is
@@ -38,8 +44,8 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
     network = runtime.wrap(state.model)
     clock = Clock(state.seconds, state.waited)
     if state.step > state.epochs_done * plan.order.steps_per_epoch and plan.due(state.step).epoch_end:
-        yield from end_epoch(state, plan, runtime)  # was cut off between an epoch's last step and its evaluation
-        yield save_state(state, plan, runtime)
+        done = yield from end_epoch(state, plan, runtime)  # was cut off between an epoch's last step and its evaluation
+        yield from saver.save(state, done)
         clock.new_epoch()
     clock.go_on()
     start = plan.total_steps if state.stopped or runtime.interrupted(state.step) else state.step
@@ -47,21 +53,24 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
         train_step(state, network, batch, plan, runtime)
         clock.step_done(batch.size)
         state.seconds, state.waited = clock.seconds, clock.waited
-        due = plan.due(state.step)
+        yield from saver.step_done(state)
+        due, done = plan.due(state.step), None
         if due.log:
             yield record(state, plan, runtime)
         elif clock.rate and clock.tick():
             yield Progress(state.step, state.window.means()[0], clock.rate, clock.waiting)
         if due.epoch_end:
             yield record_epoch(state, plan, runtime, clock)
-            yield from end_epoch(state, plan, runtime)
+            done = yield from end_epoch(state, plan, runtime)
             clock.new_epoch()
         stop = bool(state.stopped) or runtime.interrupted(state.step)
         if stop or due.epoch_end or runtime.save_due(state.step, plan.config.output.save_minutes):
-            yield save_state(state, plan, runtime)
+            yield from saver.save(state, done)
             clock.go_on()
         if stop:
             break
+    yield from saver.wait()
+    runtime.wait_for_all()
     complete = state.epochs_done == plan.config.training.epochs
     reason = state.stopped or ("complete" if complete else "interrupted")
     best, selects_on = state.selection, plan.selects_on
@@ -81,10 +90,10 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
         yield Batch(images, runtime.put(train.labels(samples)), samples, order.size(step))
 
 
-def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
-    """Evaluate, choose, save the model under the epoch's number, and begin the next epoch in `state`.
+def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Generator[Event, None, EpochDone | None]:
+    """Evaluate, choose, and begin the next epoch in `state`; return what the epoch's model is saved with.
 
-    Interrupted while it evaluates, it leaves `state` as it was: a resume evaluates again.
+    Interrupted while it evaluates, it returns None and leaves `state` as it was: a resume evaluates again.
     """
     for model in (state.model, state.average.model):
         runtime.share_buffers(model)
@@ -94,7 +103,7 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
         began = time.perf_counter()
         scores = yield from _evaluated(state, plan, runtime, split)
         if scores is None:
-            return
+            return None
         if not math.isfinite(scores.loss):
             raise diverged(state.step, f"the {split} loss is {scores.loss}")
         passes[split] = scores, time.perf_counter() - began
@@ -117,9 +126,8 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
         selects = split == plan.selects_on
         yield Evaluated(state.step, epoch, split, scores, selects, selects and improved, seconds)
     state.epochs_done = epoch
-    if runtime.is_main:
-        yield from save_epoch(state, plan, {split: scores for split, (scores, _) in passes.items()}, improved=improved)
     state.epoch, state.seconds, state.waited = Sums.zeros(runtime.device), 0.0, 0.0
+    return EpochDone({split: scores for split, (scores, _) in passes.items()}, improved)
 
 
 def _evaluated(state: TrainState, plan: Plan, runtime: Runtime, split: str) -> Generator[Progress, None, Scores | None]:

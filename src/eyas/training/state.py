@@ -106,6 +106,18 @@ class TrainState:
             setattr(self, field.name, _loaded(value, parts, plain[field.name], self.model))
 
 
+def measured_model(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights and buffers of the model that is measured, by its own names, from what `saved` gave.
+
+    They are those of the average, or where there is none the trained ones.
+    """
+    for prefix in ("average/", "model/"):
+        parts = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if parts:
+            return parts
+    raise AssertionError("a state without a model")
+
+
 def _saved(value: Any, model: nn.Module) -> tuple[dict[str, Tensor], Any]:
     """Return a field's value as (tensors, plain data)."""
     match value:
