@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eyas.data.imageset import FileImages, ImageSet
-from eyas.data.paths import PackedStrings
+from eyas.data.packed import PackedStrings
 from eyas.data.shape import is_image
 from eyas.errors import DataError
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eyas.data.decode import decode, read_file, to_rgb, to_tensor
-from eyas.data.paths import PackedStrings
+from eyas.data.packed import PackedStrings
 from eyas.errors import DataError
 
 Ints = NDArray[np.int64]
