@@ -12,18 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TextIO
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from eyas.data.decode import read_image
 from eyas.data.listing import read_listing
 from eyas.data.shape import IMAGE_SUFFIXES
 from eyas.errors import DataError, SettingsError
-from eyas.files import atomic_path
-from eyas.model.classifier import Classifier, Prediction
+from eyas.files import atomic_path, model_file
 from eyas.progress import track
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from eyas.model.classifier import Classifier, Prediction
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet runs
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
@@ -74,6 +75,7 @@ def listed(path: Path, *, root: str | None = None) -> list[str]:
 
 def predict_files(classifier: Classifier, paths: Iterable[str], *, batch_size: int = 64) -> Iterator[Answer]:
     """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing stops."""
+    import torch
 
     def fitted(path: str) -> Tensor | str:
         try:
@@ -85,7 +87,7 @@ def predict_files(classifier: Classifier, paths: Iterable[str], *, batch_size: i
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         while batch := list(islice(remaining, batch_size)):
             pixels = list(threads.map(fitted, batch))
-            images = [image for image in pixels if isinstance(image, Tensor)]
+            images = [image for image in pixels if not isinstance(image, str)]
             predictions = iter(
                 classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ()
             )
@@ -106,14 +108,16 @@ def predict_to(
 ) -> tuple[int, int]:
     """Write a row for every image to a file (atomically) or, for None, to stdout; return (images, unreadable ones).
 
-    Raises `DataError` for paths that do not exist and `SettingsError` for a form that is not known.
+    Raises `DataError` for a run and paths that do not exist and `SettingsError` for a form that is not known.
     """
     if form not in WRITERS:
         raise SettingsError(f"{form or out}: unknown form of predictions; there are {', '.join(WRITERS)}.")
-    files = files_in(paths, root=root)
+    model, files = model_file(Path(run)), files_in(paths, root=root)
     if not files:
         raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
-    classifier = Classifier.load(run, device)
+    from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
+
+    classifier = Classifier.load(model, device)
     unreadable = 0
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(atomic_path(Path(out))) if out else None

@@ -7,16 +7,18 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from eyas.data.decode import decode, read_file, to_rgb, to_tensor
 from eyas.data.packed import PackedStrings
 from eyas.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Ints = NDArray[np.int64]
 
@@ -60,7 +62,7 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def image(self, index: int) -> torch.Tensor:
+    def image(self, index: int) -> Tensor:
         """Return one image, uint8 [3, H, W]; raises `DataError` where it cannot be read."""
         return to_tensor(self.images.picture(index))
 
