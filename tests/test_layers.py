@@ -173,6 +173,28 @@ def run_python(code: str) -> str:
     return done.stdout
 
 
+def test_the_digits_and_the_records_of_a_run_do_not_load_what_only_charts_and_other_sets_need(tmp_path):
+    """What stands between the command and the first step: torch, but neither scikit-learn nor matplotlib."""
+    loaded = (
+        run_python(f"""
+import pathlib, sys
+from tests.sinks.sample_run import started, steps
+from eyas.sinks import open_sinks
+from eyas.training.settings import OutputConfig
+from eyas.data.named import open_named
+open_named("digits", "train", "data")
+with open_sinks(pathlib.Path({str(tmp_path)!r}), OutputConfig(), resumed_step=None) as sinks:
+    for event in [started(pathlib.Path({str(tmp_path)!r})), *steps(1, 3)]:
+        sinks.write(event)
+    print("loaded", *sys.modules)
+""")
+        .partition("loaded")[2]
+        .split()
+    )
+    assert "torch.utils.tensorboard" in loaded
+    assert not {"sklearn", "scipy", "matplotlib"} & set(loaded)
+
+
 def test_the_public_list_loads_nothing():
     assert run_python("import sys, eyas; print(*[m for m in sys.modules if m.startswith('eyas.')])").split() == []
 
