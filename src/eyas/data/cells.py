@@ -61,7 +61,7 @@ def read_cells(block: Block, shape: Shape, columns: Sequence[int], *, after: int
 
     Raises `UnclosedQuoteError`.
     """
-    return _at_once(block, shape, columns, after) or _one_by_one(block, shape, columns, after)
+    return cells_at_once(block, shape, columns, after) or cells_one_by_one(block, shape, columns, after)
 
 
 class UnclosedQuoteError(Exception):
@@ -83,7 +83,8 @@ def cut_lines(block: Block, shape: Shape) -> list[tuple[int, list[str]]]:
     return found
 
 
-def _one_by_one(block: Block, shape: Shape, columns: Sequence[int], after: int) -> Cells:
+def cells_one_by_one(block: Block, shape: Shape, columns: Sequence[int], after: int) -> Cells:
+    """Return what `read_cells` does, line by line: the slow way that is right for every list."""
     numbered = cut_lines(block, shape)
     right = [(number, row) for number, row in numbered if number > after and len(row) == shape.count]
     wrong = [(number, row) for number, row in numbered if number > after and len(row) != shape.count]
@@ -91,8 +92,11 @@ def _one_by_one(block: Block, shape: Shape, columns: Sequence[int], after: int) 
     return Cells(found, np.array([number for number, _ in right], np.int32), wrong)
 
 
-def _at_once(block: Block, shape: Shape, columns: Sequence[int], after: int) -> Cells | None:
-    """Return the cells by arithmetic on the places of newlines and separators; None where that is not certain."""
+def cells_at_once(block: Block, shape: Shape, columns: Sequence[int], after: int) -> Cells | None:
+    """Return what `read_cells` does by arithmetic on the places of newlines and separators.
+
+    None where that is not certain: quotation marks, labels of several words, white space that is no space or tab.
+    """
     text = np.frombuffer(block.text, np.uint8)
     if shape.way == "quoted" and b'"' not in block.text:
         shape = replace(shape, way="every")

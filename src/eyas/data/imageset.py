@@ -207,8 +207,10 @@ def split_off(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, I
     """
     order = shuffled(len(images), seed)
     labels = images.labels[order]
-    wanted = _shares(np.bincount(labels, minlength=len(images.classes)), fraction)
-    part = np.sort(np.concatenate([order[labels == label][:count] for label, count in enumerate(wanted)]))
+    counts = np.bincount(labels, minlength=len(images.classes))
+    by_class = np.argsort(labels, kind="stable")
+    place = np.arange(len(images)) - np.repeat(np.cumsum(counts) - counts, counts)  # of each one within its class
+    part = np.sort(order[by_class[place < np.repeat(_shares(counts, fraction), counts)]])
     if len(part) in (0, len(images)):
         raise DataError(
             f"{images.source}: a share of {fraction:g} of {len(images)} images leaves nothing on one side. "

@@ -38,7 +38,8 @@ class ImageTxtDataset(Dataset[tuple[Any, int]]):
     @property
     def targets(self) -> list[int]:
         """All labels, in the list's order."""
-        return [int(label) for label in self.images.labels]
+        labels: list[int] = self.images.labels.tolist()
+        return labels
 
     def __len__(self) -> int:
         return len(self.images)
