@@ -26,7 +26,7 @@ LAYERS = {
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
         "evaluation", "training.state", "training.step", "training.checkpoint", "training.saving", "training.preflight",
-        "training.tuning",
+        "training.tuning", "sets",
     ),
     "plan": ("plan",),
     "verbs": ("training.loop", "predict", "measure"),
@@ -107,19 +107,67 @@ def test_what_uses_a_model_never_loads_the_training():
     ids=" ".join,
 )  # fmt: skip
 def test_help_and_mistakes_do_not_load_torch(arguments):
+    code, heavy, _ = ended(arguments)
+    helping = "--help" in arguments or arguments in (["--version"], ["datasets"])
+    assert (code, heavy) == (0 if helping else 2, [])
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("train none.txt", 65, "none.txt: there is no such list"),
+        ("train empty.txt", 65, "empty.txt: the list is empty"),
+        ("train empty", 65, "empty: holds no folders"),
+        ("train digitz", 2, "Did you mean 'digits'"),
+        ("train bad.txt", 65, "bad.txt:2: b.jpg does not exist"),
+        ("train good.txt --classes names.txt", 65, "names.txt names no class 'cat'"),
+        ("train good.txt --test other.txt", 65, "other.txt has 1 class that good.txt does not have"),
+        ("train good.txt --val other.txt", 65, "other.txt has 1 class that good.txt does not have"),
+        ("train good.txt --test good.tx", 65, "good.tx: there is no such file"),
+        ("train good.txt --val 1.5", 2, "must lie between 0 and 1"),
+        ("train good.txt --patience 3", 2, "--patience, --overfit-patience and --plateau need --test or --val"),
+        ("train digits:tset", 65, "digits has no split 'tset'"),
+        ("train good.txt --out taken", 73, "taken: holds a run already"),
+        ("resume empty", 2, "empty: holds no run"),
+        ("evaluate none digits", 65, "none: does not exist"),
+        ("evaluate model.safetensors bad.txt", 65, "bad.txt:2: b.jpg does not exist"),
+        ("predict none a.jpg", 65, "none: does not exist"),
+        ("predict empty a.jpg", 65, "empty: holds no model yet"),
+        ("predict model.safetensors none.jpg", 65, "none.jpg: does not exist"),
+    ],
+)
+def test_mistakes_in_data_do_not_load_torch(tmp_path, monkeypatch, command, code, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "taken" / "epochs").mkdir(parents=True)
+    texts = {
+        "a.jpg": "a", "c.jpg": "c", "model.safetensors": "", "empty.txt": "", "names.txt": "emu\nyak\n",
+        "good.txt": "a.jpg cat\nc.jpg dog\n", "bad.txt": "a.jpg cat\nb.jpg dog\n", "other.txt": "a.jpg emu\nc.jpg dog\n",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    found, heavy, told = ended(command.split())
+    assert (found, heavy) == (code, []), told
+    assert message in told
+
+
+def ended(arguments: list[str]) -> tuple[int, list[str], str]:
+    """Return a command's exit code, which of the heavy libraries it had loaded by then, and what it told on stderr."""
     code = f"""
 import contextlib, io, sys
 from eyas.cli import main
-with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+told = io.StringIO()
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
     try:
         code = main({arguments!r})
     except SystemExit as stop:
         code = stop.code
 print(code or 0, *[name for name in ('torch', 'matplotlib', 'sklearn') if name in sys.modules])
+print(told.getvalue())
 """
-    code, *heavy = run_python(code).split()
-    helping = "--help" in arguments or arguments in (["--version"], ["datasets"])
-    assert (int(code), heavy) == (0 if helping else 2, [])
+    first, _, told = run_python(code).partition("\n")
+    number, *heavy = first.split()
+    return int(number), heavy, told
 
 
 def run_python(code: str) -> str:
@@ -127,6 +175,28 @@ def run_python(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_digits_and_the_records_of_a_run_do_not_load_what_only_charts_and_other_sets_need(tmp_path):
+    """What stands between the command and the first step: torch, but neither scikit-learn nor matplotlib."""
+    loaded = (
+        run_python(f"""
+import pathlib, sys
+from tests.sinks.sample_run import started, steps
+from eyas.sinks import open_sinks
+from eyas.training.settings import OutputConfig
+from eyas.data.named import open_named
+open_named("digits", "train", "data")
+with open_sinks(pathlib.Path({str(tmp_path)!r}), OutputConfig(), resumed_step=None) as sinks:
+    for event in [started(pathlib.Path({str(tmp_path)!r})), *steps(1, 3)]:
+        sinks.write(event)
+    print("loaded", *sys.modules)
+""")
+        .partition("loaded")[2]
+        .split()
+    )
+    assert "torch.utils.tensorboard" in loaded
+    assert not {"sklearn", "scipy", "matplotlib"} & set(loaded)
 
 
 def test_the_public_list_loads_nothing():

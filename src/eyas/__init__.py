@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eyas.config import RunConfig as RunConfig
     from eyas.config import make_config as make_config
-    from eyas.data.datasets import ImageTxtDataset as ImageTxtDataset
     from eyas.data.preprocess import Preprocess as Preprocess
+    from eyas.data.txt_dataset import ImageTxtDataset as ImageTxtDataset
     from eyas.errors import EyasError as EyasError
     from eyas.measure import evaluate as evaluate
     from eyas.model.classifier import Classifier as Classifier
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Classifier": "model.classifier",
     "EyasError": "errors",
-    "ImageTxtDataset": "data.datasets",
+    "ImageTxtDataset": "data.txt_dataset",
     "Prediction": "model.classifier",
     "Preprocess": "data.preprocess",
     "Run": "run",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from eyas.errors import FileError, RunInUseError
+from eyas.errors import DataError, FileError, RunInUseError
 
 TEMPORARY = ".tmp-"  # files of this prefix are rubbish of a run that was cut off; only the lock's holder removes them
 
@@ -90,3 +90,14 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def model_file(path: Path) -> Path:
+    """Return the model file that RUN means: the file itself, or best, else last, of a run folder; or `DataError`."""
+    if path.is_file():
+        return path
+    for candidate in (path / "best.safetensors", path / "last.safetensors"):
+        if candidate.is_file():
+            return candidate
+    what = "holds no model yet (best.safetensors)" if path.is_dir() else "does not exist"
+    raise DataError(f"{path}: {what}. Give a run folder of `eyas train`, or a .safetensors file in it.")

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eyas.data.batches import prepare
 from eyas.data.classes import match_classes
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.settings import DataConfig
-from eyas.device import usual_batch
 from eyas.errors import DataError
-from eyas.evaluation import evaluate as pass_over
-from eyas.files import write_text
+from eyas.files import model_file, write_text
 from eyas.metrics import Scores
-from eyas.model.classifier import Classifier
 from eyas.progress import track
-from eyas.training.runtime import open_runtime
 from eyas.training.settings import DeviceConfig
+
+if TYPE_CHECKING:
+    from eyas.model.classifier import Classifier
 
 
 def evaluate(
@@ -37,9 +36,16 @@ def evaluate(
     Classes are matched by name. Raises `DataError` where they do not fit the model's, or an image is unreadable.
     """
     settings = settings or DataConfig()
+    model, opened = model_file(Path(run)), open_images(data, settings, split="test")
+    from eyas.data.batches import prepare  # by now the mistakes that need no torch are told
+    from eyas.device import usual_batch
+    from eyas.evaluation import evaluate as pass_over
+    from eyas.model.classifier import Classifier
+    from eyas.training.runtime import open_runtime
+
     with open_runtime(device or DeviceConfig()) as runtime:
-        classifier = Classifier.load(run, str(runtime.device))
-        images = for_classes(classifier, open_images(data, settings, split="test"))
+        classifier = Classifier.load(model, str(runtime.device))
+        images = for_classes(classifier, opened)
         prepared = prepare(images, classifier.preprocess, settings).placed(runtime.device)
         scores: list[Scores] = []
 

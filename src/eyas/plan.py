@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from eyas.config import RunConfig
 from eyas.data.augment import Augment, mixing
 from eyas.data.batches import Change, Prepared, prepare
-from eyas.data.classes import match_classes
-from eyas.data.datasets import default_test, default_val, open_images
-from eyas.data.imageset import ImageSet, split_off
+from eyas.data.imageset import ImageSet
 from eyas.data.order import Indices, Order, key, permuted
 from eyas.data.own_transform import own_transform, transform_fingerprint, transformed
 from eyas.data.preprocess import Preprocess, resolve_preprocess
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
+from eyas.sets import Sets, open_sets
 from eyas.tensorfile import read_tensors, written_by_eyas
 from eyas.training.optim import HORIZON, LearningRate
 from eyas.training.step import Loss
@@ -125,18 +124,21 @@ class Plan:
 
 
 def make_plan(
-    config: RunConfig, directory: Path, *, resuming: bool = False, allowed_changes: frozenset[str] = frozenset()
+    config: RunConfig,
+    directory: Path,
+    *,
+    sets: Sets | None = None,
+    resuming: bool = False,
+    allowed_changes: frozenset[str] = frozenset(),
 ) -> Plan:
-    """Read and check everything that `config` names.
+    """Read and check everything that `config` names; `sets` are its data sets where they are open already.
 
     Decodes every image once (unless `resuming` from a run that did). Raises `DataError`, `SettingsError` or
     `CheckpointError`, each naming the place and the remedy; writes nothing but downloads.
     """
-    train, others = open_sets(config)
+    train, others = sets or open_sets(config)
     selects_on = next((split for split in ("val", "test") if split in others), None)
     limits = config.training
-    if selects_on is None and (limits.patience or limits.overfit_patience or config.schedule.plateau):
-        raise SettingsError("--patience, --overfit-patience and --plateau need --test or --val: they watch its result.")
     given = config.model.pretrained or config.model.weights is not None
     expected = stored_preprocess(config.model.weights) or expected_preprocess(config.model.model, weights=given)
     preprocess = resolve_preprocess(config.preprocess, expected)
@@ -178,31 +180,6 @@ def make_plan(
     return replace(plan, fingerprint=_fingerprint(plan), facts=_facts(plan, told))
 
 
-def open_sets(config: RunConfig) -> tuple[ImageSet, dict[str, ImageSet]]:
-    """Return the training set and the sets to measure on, with classes matched by name."""
-    data = config.data
-    if not data.train:
-        raise SettingsError("What to train on is missing: eyas train LIST_OR_FOLDER_OR_NAME (see `eyas datasets`).")
-    train = open_images(data.train, data, split="train")
-    others: dict[str, ImageSet] = {}
-    val = data.val or default_val(data.train, data)
-    test = data.test or default_test(data.train, data)
-    if val is not None and (share := _as_share(val)) is None:
-        others["val"] = open_images(val, data, split="val")
-    if test is not None:
-        others["test"] = open_images(test, data, split="test")
-    for split in list(others):
-        train, others[split] = match_classes(train, others[split])
-    # a set that came first may have been matched before a later one named the numbers
-    others = {split: match_classes(train, images)[1] for split, images in others.items()}
-    if val is not None and share is not None:
-        train, others["val"] = split_off(train, share, config.training.seed)
-        others = {split: others[split] for split in ("val", "test") if split in others}
-    if len(train.classes) < 2:
-        raise DataError(f"{train.source}: has one class only ({train.classes[0]!r}); a classifier needs two or more.")
-    return train, others
-
-
 def starting_weights(config: RunConfig, classes: int) -> tuple[dict[str, Tensor] | None, str]:
     """Return the state dict that training starts from (None: random) and a sentence about it."""
     model = config.model
@@ -226,17 +203,6 @@ def stored_preprocess(weights: str | None) -> dict[str, Any] | None:
     if weights is None or not written_by_eyas(Path(weights)):
         return None
     return Preprocess.from_dict(read_tensors(Path(weights), "model")[1]["preprocess"]).to_dict()
-
-
-def _as_share(text: str) -> float | None:
-    """Return a validation share such as "0.1", None where the text names a set."""
-    try:
-        share = float(text)
-    except ValueError:
-        return None
-    if not 0 < share < 1:
-        raise SettingsError(f"--val {text}: a share of the training set must lie between 0 and 1, such as 0.1.")
-    return share
 
 
 def _class_weights(images: ImageSet, config: RunConfig) -> Tensor | None:

@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, tee
 from pathlib import Path
-from typing import Any, Protocol, TextIO
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from eyas.data.ahead import read_ahead
 from eyas.data.decode import read_image
 from eyas.data.listing import read_listing
 from eyas.data.shape import IMAGE_SUFFIXES
-from eyas.device import usual_batch
 from eyas.errors import DataError, SettingsError
-from eyas.files import atomic_path
-from eyas.model.classifier import Classifier, Prediction
+from eyas.files import atomic_path, model_file
 from eyas.progress import track
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from eyas.model.classifier import Classifier, Prediction
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet runs
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
@@ -76,6 +76,9 @@ def predict_files(
     classifier: Classifier, paths: Iterable[str], *, batch_size: int | None = None
 ) -> Iterator[Answer]:
     """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing stops."""
+    import torch
+
+    from eyas.device import usual_batch
 
     def fitted(path: str) -> Tensor | str:
         try:
@@ -86,7 +89,7 @@ def predict_files(
     at_once = batch_size or usual_batch(classifier.preprocess.size, classifier.device)
     now, later = tee(_batches(paths, at_once))
     for batch, pixels in zip(now, read_ahead(later, fitted), strict=True):
-        images = [image for image in pixels if isinstance(image, Tensor)]
+        images = [image for image in pixels if not isinstance(image, str)]
         predictions = iter(classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ())
         for path, image in zip(batch, pixels, strict=True):
             yield Answer(path, None, image) if isinstance(image, str) else Answer(path, next(predictions))
@@ -111,14 +114,16 @@ def predict_to(
 ) -> tuple[int, int]:
     """Write a row for every image to a file (atomically) or, for None, to stdout; return (images, unreadable ones).
 
-    Raises `DataError` for paths that do not exist and `SettingsError` for a form that is not known.
+    Raises `DataError` for a run and paths that do not exist and `SettingsError` for a form that is not known.
     """
     if form not in WRITERS:
         raise SettingsError(f"{form or out}: unknown form of predictions; there are {', '.join(WRITERS)}.")
-    files = files_in(paths, root=root)
+    model, files = model_file(Path(run)), files_in(paths, root=root)
     if not files:
         raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
-    classifier = Classifier.load(run, device)
+    from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
+
+    classifier = Classifier.load(model, device)
     unreadable = 0
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(atomic_path(Path(out))) if out else None

@@ -1,4 +1,4 @@
-"""The verbs of training: a run folder from first to last."""
+"""The verbs of training: a run folder from first to last. Torch is loaded once what was asked for can be done."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eyas.config import RunConfig, make_config, to_toml
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
 from eyas.files import folder_lock, write_text
-from eyas.model.classifier import Classifier
-from eyas.plan import Plan, make_plan
+from eyas.sets import open_sets
 from eyas.sinks import Sinks, open_sinks
-from eyas.training.checkpoint import saved_header
-from eyas.training.loop import fit
-from eyas.training.optim import HORIZON
-from eyas.training.runtime import Runtime, open_runtime, stoppable
-from eyas.training.tuning import tune
+
+if TYPE_CHECKING:
+    from eyas.model.classifier import Classifier
+    from eyas.plan import Plan
+    from eyas.training.runtime import Runtime
 
 CONFIG = "config.toml"
 NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "allocate memory")  # how torch says so, on each device
@@ -37,11 +36,15 @@ class Run:
     @property
     def best(self) -> Classifier:
         """The classifier of the best epoch, loaded on the CPU."""
+        from eyas.model.classifier import Classifier
+
         return Classifier.load(self.directory / "best.safetensors")
 
     @property
     def last(self) -> Classifier:
         """The classifier of the last epoch, loaded on the CPU."""
+        from eyas.model.classifier import Classifier
+
         return Classifier.load(self.directory / "last.safetensors")
 
     @property
@@ -68,9 +71,16 @@ def train(
 
 def train_config(config: RunConfig) -> Run:
     """Train as `config` says, in a new run folder. Raises `RunInUseError` if its folder holds a run already."""
+    directory = new_directory(config)
+    sets = open_sets(config)
+    from eyas.plan import make_plan
+    from eyas.training.loop import fit
+    from eyas.training.runtime import open_runtime
+
     with open_runtime(config.device) as runtime:
-        directory = new_directory(config, runtime)
-        plan = make_plan(config, directory)
+        if runtime.world > 1 and config.output.out is None:
+            raise SettingsError("--out is needed with several processes, so that all of them name the same run folder.")
+        plan = make_plan(config, directory, sets=sets)
         fresh = not directory.exists()
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -88,6 +98,8 @@ def train_config(config: RunConfig) -> Run:
 
 def tuned(plan: Plan, runtime: Runtime) -> Plan:
     """Settle what is chosen by measuring, in the runtime and in the plan that is written down."""
+    from eyas.training.tuning import tune
+
     runtime.config, said = tune(plan, runtime)
     facts = (*plan.facts, ("measured", said)) if said else plan.facts
     return replace(plan, config=plan.config.model_copy(update={"device": runtime.config}), facts=facts)
@@ -109,6 +121,11 @@ def resume(
     config = make_config(file=directory / CONFIG)
     given = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None}
     longer = config.model_copy(update={"training": config.training.model_copy(update=given)})
+    from eyas.plan import make_plan
+    from eyas.training.checkpoint import saved_header
+    from eyas.training.loop import fit
+    from eyas.training.runtime import open_runtime
+
     saved = saved_header(directory)
     if saved is not None and not _unfinished(saved, longer, told_more=bool(given)):
         return None
@@ -134,6 +151,8 @@ def _drained(
     resumed_step: int | None,
 ) -> Run:
     """Hand every event to the sinks; every process drains its generator, one writes."""
+    from eyas.training.runtime import stoppable
+
     sinks = open_sinks(directory, config.output, resumed_step=resumed_step) if runtime.is_main else Sinks(())
     with sinks, stoppable(runtime):
         event = first
@@ -165,6 +184,8 @@ def _unfinished(header: dict[str, Any], config: RunConfig, *, told_more: bool) -
 
 
 def _check_horizon(config: RunConfig, longer: RunConfig) -> None:
+    from eyas.training.optim import HORIZON
+
     if config.schedule.schedule in HORIZON:
         raise SettingsError(
             f"--epochs {longer.training.epochs}: the learning rate's course ({config.schedule.schedule}) was laid "
@@ -172,11 +193,9 @@ def _check_horizon(config: RunConfig, longer: RunConfig) -> None:
         )
 
 
-def new_directory(config: RunConfig, runtime: Runtime) -> Path:
+def new_directory(config: RunConfig) -> Path:
     """Return the run folder to make. Raises `RunInUseError` if it holds a run, `SettingsError` if it is a file."""
     if config.output.out is None:
-        if runtime.world > 1:
-            raise SettingsError("--out is needed with several processes, so that all of them name the same run folder.")
         source = config.data.train.split(":")[0].rstrip("/")
         name = f"{config.model.model.replace('/', '-')}-{Path(source).stem or 'data'}"
         taken = {path.name for path in Path("runs").glob(f"{name}-*")}

@@ -11,7 +11,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from eyas.data.datasets import ImageTxtDataset, default_test, default_val, export_named, open_images
+from eyas import ImageTxtDataset
+from eyas.data.datasets import default_test, default_val, export_named, open_images
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, SettingsError
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from eyas.data.listing import Listing, PackedStrings, listed_splits, parse_listing, read_listing
+from eyas.data.listing import Listing, listed_splits, parse_listing, read_listing
+from eyas.data.packed import PackedStrings
 from eyas.errors import DataError
 
 

@@ -81,6 +81,19 @@ def test_cifar100_counts_by_its_fine_labels(tmp_path: Path) -> None:
     assert images.classes == ("a", "b", "c", "d", "e")
 
 
+def test_the_digits_are_those_that_scikit_learn_gives(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    given = {(row.tobytes(), int(digit)) for row, digit in zip(found.images, found.target, strict=True)}
+    read = [open_named("digits", split, tmp_path) for split in ("train", "test")]
+    pixels = [
+        (np.asarray(part.images.picture(i))[..., 0] * (16 / 255)).round() for part in read for i in range(len(part))
+    ]
+    labels = [int(label) for part in read for label in part.labels]
+    assert {(picture.astype(float).tobytes(), label) for picture, label in zip(pixels, labels, strict=True)} == given
+
+
 def test_the_digits_are_there_offline_in_a_fixed_split(tmp_path: Path) -> None:
     train, test = open_named("digits", "train", tmp_path), open_named("digits", "test", tmp_path)
     assert (len(train), len(test)) == (1438, 359)

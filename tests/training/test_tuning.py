@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 
 import pytest
+from tests.runs import assert_same_run, config_of
 
 import eyas
 from eyas.config import make_config
@@ -12,7 +13,6 @@ from eyas.plan import make_plan
 from eyas.training.runtime import Runtime
 from eyas.training.settings import DeviceConfig
 from eyas.training.tuning import tune
-from tests.runs import assert_same_run, config_of
 
 
 def tuned(pictures, tmp_path, **settings):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines, read_cells
+from eyas.data.packed import Coded, Coding, PackedStrings, Packing
 from eyas.data.shape import (
     LABEL_NAMES,
     PATH_NAMES,
     Exists,
+    Shape,
     find_shape,
     is_image,
     is_number,
@@ -20,6 +27,7 @@ from eyas.data.shape import (
 from eyas.errors import DataError, suggest
 
 SAMPLE = 1000  # rows that the layout is found from; all rows are then read by it
+HEAD = 1 << 16  # bytes that are read at a time to find it
 SPLIT_NAMES = frozenset(("split", "set", "subset", "partition", "dataset"))
 SPLIT_WORDS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -27,91 +35,113 @@ SPLIT_WORDS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """A list file's columns as text, row by row; `labels` is None where no column holds them."""
+    """A list file's columns, row by row; `labels` is None where no column holds them, `lines` are int32 [N]."""
 
-    paths: list[str]
-    labels: list[str] | None
-    lines: list[int]
-    splits: list[str] | None = None
+    paths: PackedStrings
+    labels: Coded | None
+    lines: NDArray[np.int32]
+    splits: Coded | None = None
     notes: tuple[str, ...] = ()
     problems: list[tuple[int, str]] = field(default_factory=list)
 
 
-def read_table(text: str, source: Path, *, columns: str | None, exists: Exists) -> Table:
-    """Return the columns of a list file's `text`; `exists` tells whether a path is there.
+@dataclass(frozen=True)
+class Layout:
+    """How a list is laid out: its shape, the line of its header (0: none), the column of each thing it holds."""
+
+    shape: Shape
+    header: int
+    columns: dict[str, int | None]
+
+    def held(self) -> list[str]:
+        """Return what a column holds: "path", "label", "split"."""
+        return [name for name in ("path", "label", "split") if self.columns.get(name) is not None]
+
+
+def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exists) -> Layout:
+    """Return the layout of a list file, found from its first lines; `exists` tells whether a path is there.
 
     Raises `DataError` where the columns cannot be told apart with certainty; it says to pass `--columns`.
     """
-    lines, numbers, notes = _content(text)
-    if not lines:
+    sample = list(islice(chain.from_iterable(block.content()[1] for block in blocks_of(data, HEAD)), SAMPLE))
+    if not sample:
         raise DataError(f"{source}: the list is empty. It needs a line per image: its path, then its label.")
     asked = _parse_columns(columns) if columns else {}
-    shape = find_shape(text, lines[:SAMPLE], asked, exists)
+    shape = find_shape(sample, asked, exists, quoted=b'"' in data)
     if shape is None:
         raise DataError(
             f"{source}: no column was found that holds paths of images. "
             "Say which is which with --columns path=0,label=1 (numbers from 0, or the header's names)."
         )
-    rows = shape.cut(lines)
-    if len(rows) != len(lines):
-        raise DataError(_unclosed_quote(lines, numbers, shape.separator, source))
-    problems: list[tuple[int, str]] = []
-    header = _header(rows[0], rows[1:2])
-    if header is not None:
-        rows, numbers = rows[1:], numbers[1:]
-    width = shape.count
-    if any(len(row) != width for row in rows):
-        for number, row in zip(numbers, rows, strict=True):
-            if len(row) != width:
-                problems.append((number, _wrong_width(row, width)))
-        kept = [(number, row) for number, row in zip(numbers, rows, strict=True) if len(row) == width]
-        numbers, rows = [number for number, _ in kept], [row for _, row in kept]
-    if not rows:
-        return Table([], None, [], notes=notes, problems=problems)
-    picks = _choose(rows[:SAMPLE], header, asked, source, exists)
-    if picks["label"] is None:
+    rows = _rows(data, shape, source)
+    first, *second = islice(rows, 2)
+    header = _header(first[1], [row for _, row in second])
+    every = chain([] if header else [first], second, rows)
+    cells = list(islice((row for _, row in every if len(row) == shape.count), SAMPLE))
+    picks = _choose(cells, header, asked, source, exists) if cells else {}
+    return Layout(shape, first[0] if header else 0, picks)
+
+
+def read_table(data: bytes, source: Path, *, columns: str | None, exists: Exists) -> Table:
+    """Return the columns of a list file, `data` (UTF-8, lines ended by newlines); raises `DataError`."""
+    return _read(data, source, find_layout(data, source, columns=columns, exists=exists))
+
+
+def split_names(data: bytes, source: Path, *, columns: str | None, exists: Exists) -> tuple[str, ...]:
+    """Return the splits that a list's own column names, sorted; none where it has no such column."""
+    layout = find_layout(data, source, columns=columns, exists=exists)
+    if layout.columns.get("split") is None:
+        return ()
+    splits = _read(data, source, layout).splits
+    return tuple(sorted({SPLIT_WORDS.get(word.lower(), word.lower()) for word in splits.texts} if splits else ()))
+
+
+def _read(data: bytes, source: Path, layout: Layout) -> Table:
+    paths, codings = Packing(), {name: Coding() for name in layout.held()}
+    held = [layout.columns[name] or 0 for name in codings]
+    lines, problems, comments = [np.zeros(0, np.int32)], [], 0
+    for block in blocks_of(data):
+        with _quotes_closed(source):
+            cells = read_cells(block, layout.shape, held, after=layout.header)
+        for (name, coding), spans in zip(codings.items(), cells.columns, strict=True):
+            if name == "path":
+                paths.add(spans.joined(), spans.ends - spans.starts)
+            else:
+                coding.add(spans)
+        lines.append(cells.lines)
+        problems += [(line, _wrong_width(row, layout.shape.count)) for line, row in cells.wrong]
+        comments += block.comments()
+    labels, splits = (codings[name].done() if name in codings else None for name in ("label", "split"))
+    notes: tuple[str, ...] = ()
+    if comments:
+        notes += (f"{comments} comment line{'s' * (comments > 1)} (starting with #) left out",)
+    if layout.columns and labels is None:
         notes += ("no column holds labels: the name of each image's folder is its class",)
-    return Table(
-        paths=_column(rows, picks["path"]) or [],
-        labels=_column(rows, picks["label"]),
-        splits=_column(rows, picks["split"]),
-        lines=numbers,
-        notes=notes,
-        problems=problems,
-    )
+    return Table(paths.done(), labels, np.concatenate(lines), splits, notes, problems)
 
 
-def _content(text: str) -> tuple[list[str], list[int], tuple[str, ...]]:
-    """Return the lines that say something, their numbers from 1, and a note on comment lines."""
-    everything = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    numbered = enumerate(everything, 1)
-    kept = [(number, line) for number, line in numbered if line and not line.isspace() and line[0] != "#"]
-    comments = sum(line[:1] == "#" for line in everything)
-    notes = (f"{comments} comment line{'s' * (comments > 1)} (starting with #) left out",) if comments else ()
-    return [line for _, line in kept], [number for number, _ in kept], notes
+def _rows(data: bytes, shape: Shape, source: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each line that says something, after its number."""
+    for block in blocks_of(data, HEAD):
+        with _quotes_closed(source):
+            rows = cut_lines(block, shape)
+        yield from rows
 
 
-def _column(rows: list[list[str]], index: int | None) -> list[str] | None:
-    return None if index is None else [row[index].strip() for row in rows]
+@contextmanager
+def _quotes_closed(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnclosedQuoteError as error:
+        raise DataError(f"{source}:{error}: a quotation mark is opened and not closed on this line.") from None
 
 
 def _wrong_width(row: list[str], width: int) -> str:
     if len(row) < 2 <= width:
         return f"the label is missing: {' '.join(row).strip()!r}"
     return f"{len(row)} columns, where the other lines have {width}"
-
-
-def _unclosed_quote(lines: list[str], numbers: list[int], separator: str, source: Path) -> str:
-    read = 0
-    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    for _ in reader:
-        if reader.line_num != read + 1:
-            break
-        read = reader.line_num
-    number = numbers[min(read, len(numbers) - 1)]
-    return f"{source}:{number}: a quotation mark is opened and not closed on this line."
 
 
 def _parse_columns(columns: str) -> dict[str, str]:

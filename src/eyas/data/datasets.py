@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-from torch.utils.data import Dataset
 
 from eyas.data.export import export_named
 from eyas.data.folders import open_folder, split_folder
 from eyas.data.imageset import FileImages, ImageSet
-from eyas.data.labels import ClassNames
 from eyas.data.listing import Listing, listed_splits, read_listing
 from eyas.data.named import dataset_names, names, open_named, splits_of
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, SettingsError, suggest
 
 LISTS = (".txt", ".csv", ".tsv", ".lst")
-__all__ = ["ImageTxtDataset", "dataset_names", "default_test", "default_val", "export_named", "open_images"]
+__all__ = ["dataset_names", "default_test", "default_val", "export_named", "open_images"]
 
 
 def open_images(spec: str, config: DataConfig, *, split: str) -> ImageSet:
@@ -86,46 +81,3 @@ def as_image_set(listing: Listing) -> ImageSet:
         listing.source, listing.classes, listing.named, listing.labels, files, listing.notes,
         ordered=listing.ordered,
     )  # fmt: skip
-
-
-class ImageTxtDataset(Dataset[tuple[Any, int]]):
-    """The images of a text file, one `path label` per line, as a data set for any PyTorch `DataLoader`.
-
-    `[i]` is `(transform(image), label)`: the image is a PIL image, mode RGB; the label an int that indexes
-    `classes`. `root` is the folder that paths are relative to (default: the list's); `classes` are the names
-    in the order of the labels' numbers, or the path of a file of them. Raises `DataError` with every problem
-    of the list by line.
-    """
-
-    def __init__(
-        self,
-        list_file: str | Path,
-        root: str | Path | None = None,
-        classes: str | Path | Sequence[str] | None = None,
-        transform: Callable[[Any], Any] | None = None,
-    ) -> None:
-        given = classes if classes is None or isinstance(classes, str | Path) else _given(classes)
-        self.images = as_image_set(read_listing(list_file, root=root, classes=given))
-        self.transform = transform
-        self.classes = list(self.images.classes)
-        self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
-
-    @property
-    def targets(self) -> list[int]:
-        """All labels, in the list's order."""
-        return [int(label) for label in self.images.labels]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Any, int]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.images.source} has {len(self)} images; there is no number {index}.")
-        index %= len(self)
-        picture = self.images.images.picture(index)
-        label = int(self.images.labels[index])
-        return (picture if self.transform is None else self.transform(picture)), label
-
-
-def _given(classes: Sequence[str]) -> ClassNames:
-    return ClassNames(Path("classes"), tuple(classes))

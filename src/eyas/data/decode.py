@@ -10,12 +10,15 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from eyas.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # MPO is opened as JPEG
 MAX_PIXELS = 50_000_000
@@ -46,13 +49,15 @@ def decode(data: bytes, name: str = "") -> Image.Image:
         raise DataError(f"{name or 'image'}: cannot be decoded: {_reason(error, data)}") from None
 
 
-def read_image(path: str | Path) -> torch.Tensor:
+def read_image(path: str | Path) -> Tensor:
     """Return the image in a file as uint8 [3, H, W]; raises `DataError` where it cannot be decoded."""
     return to_tensor(decode(read_file(path), str(path)))
 
 
-def to_tensor(image: Image.Image) -> torch.Tensor:
+def to_tensor(image: Image.Image) -> Tensor:
     """Return an RGB image's pixels as uint8 [3, H, W], in memory as Pillow has them: torch resizes such fastest."""
+    import torch
+
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 

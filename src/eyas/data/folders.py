@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eyas.data.imageset import FileImages, ImageSet
-from eyas.data.paths import PackedStrings
+from eyas.data.packed import PackedStrings, Packing
 from eyas.data.shape import is_image
 from eyas.errors import DataError
 
@@ -38,45 +38,47 @@ def open_folder(folder: Path, split: str) -> ImageSet:
     classes = sorted(entry.name for entry in os.scandir(base) if entry.is_dir() and entry.name[0] != ".")
     if not classes:
         raise DataError(f"{base}: holds no folders. It needs one folder per class, with its images in it.")
-    paths: list[str] = []
-    sizes: list[int] = []
-    labels: list[int] = []
-    other = 0
-    for label, name in enumerate(classes):
+    paths, sizes, counts, other = Packing(), [np.zeros(0, np.int64)], [], 0
+    for name in classes:
         found, ignored = _images_in(base / name)
+        packed = PackedStrings.of(f"{name}/{path}" for path, _ in found)
+        paths.add(packed.blob, np.diff(packed.offsets))
+        sizes.append(np.array([size for _, size in found], np.int64))
+        counts.append(len(found))
         other += ignored
-        paths += [f"{name}/{path}" for path, _ in found]
-        sizes += [size for _, size in found]
-        labels += [label] * len(found)
-    if not paths:
+    if not any(counts):
         raise DataError(f"{base}: its {len(classes)} folder(s) hold no images.")
-    source = str(base)
-    images = FileImages(
-        source, source, PackedStrings.of(paths), np.zeros(len(paths), np.int32), np.array(sizes, np.int64)
-    )
-    notes = _notes(base, classes, labels, other)
-    return ImageSet(source, tuple(classes), True, np.array(labels, np.int64), images, notes)
+    source, labels = str(base), np.repeat(np.arange(len(classes)), counts)
+    images = FileImages(source, source, paths.done(), np.zeros(len(labels), np.int32), np.concatenate(sizes))
+    return ImageSet(source, tuple(classes), True, labels, images, _notes(base, classes, counts, other))
 
 
 def _images_in(folder: Path) -> tuple[list[tuple[str, int]], int]:
     """Return (path, bytes) of the images under `folder`, sorted, and how many other files there are."""
-    found, other = [], 0
-    for base, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = [name for name in folders if name[0] != "."]
-        for name in names:
-            path = Path(base) / name
-            if name[0] != "." and is_image(name) and path.is_file():
-                found.append((path.relative_to(folder).as_posix(), path.stat().st_size))
-            elif name[0] != ".":
+    found, other, waiting = [], 0, [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            entries = list(os.scandir(folder / below))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.name[0] == ".":
+                continue
+            if entry.is_dir():
+                waiting += [f"{below}{entry.name}/"] * (not entry.is_symlink())
+            elif is_image(entry.name) and entry.is_file():
+                found.append((f"{below}{entry.name}", entry.stat().st_size))
+            else:
                 other += 1
     return sorted(found), other
 
 
-def _notes(base: Path, classes: list[str], labels: list[int], other: int) -> tuple[str, ...]:
+def _notes(base: Path, classes: list[str], counts: list[int], other: int) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if other:
         notes += (f"{base}: {other} file(s) that are no images are left out",)
-    empty = [name for label, name in enumerate(classes) if label not in set(labels)]
+    empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if empty:
         notes += (f"{base}: {len(empty)} class(es) without images: {', '.join(empty[:10])}",)
     return notes

@@ -8,16 +8,18 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from eyas.data.decode import decode, read_file, to_rgb, to_tensor
-from eyas.data.paths import PackedStrings
+from eyas.data.packed import PackedStrings
 from eyas.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Ints = NDArray[np.int64]
 
@@ -64,7 +66,7 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def image(self, index: int) -> torch.Tensor:
+    def image(self, index: int) -> Tensor:
         """Return one image, uint8 [3, H, W]; raises `DataError` where it cannot be read."""
         return to_tensor(self.images.picture(index))
 
@@ -225,8 +227,10 @@ def split_off(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, I
     """
     order = shuffled(len(images), seed)
     labels = images.labels[order]
-    wanted = _shares(np.bincount(labels, minlength=len(images.classes)), fraction)
-    part = np.sort(np.concatenate([order[labels == label][:count] for label, count in enumerate(wanted)]))
+    counts = np.bincount(labels, minlength=len(images.classes))
+    by_class = np.argsort(labels, kind="stable")
+    place = np.arange(len(images)) - np.repeat(np.cumsum(counts) - counts, counts)  # of each one within its class
+    part = np.sort(order[by_class[place < np.repeat(_shares(counts, fraction), counts)]])
     if len(part) in (0, len(images)):
         raise DataError(
             f"{images.source}: a share of {fraction:g} of {len(images)} images leaves nothing on one side. "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from eyas.data.packed import Coded
 from eyas.data.paths import Problems
 from eyas.errors import DataError, suggest
 
@@ -71,26 +72,24 @@ def _without_numbers(lines: list[str]) -> tuple[int | None, list[str]]:
 
 
 def read_labels(
-    texts: Sequence[str], lines: Sequence[int], names: ClassNames | None, first_label: str, problems: Problems
+    labels: Coded, lines: NDArray[np.int32], names: ClassNames | None, first_label: str, problems: Problems
 ) -> Labels:
-    """Return what the labels' `texts` mean; a label without meaning is added to `problems` with its line.
+    """Return what a list's labels mean; a label without meaning is added to `problems` with its line.
 
     Names are matched exactly. Numbers count from 0, or from 1 where `first_label` or the numbers say so.
     """
-    codes: dict[str, int] = {}
-    rows = np.fromiter((codes.setdefault(text, len(codes)) for text in texts), np.int64, len(texts))
-    unique = list(codes)
+    unique, rows = labels.texts, labels.codes
     counts = np.bincount(rows, minlength=len(unique))
     wrong: dict[int, str] = {}
     numeric = [_is_float(text) for text in unique]
-    if names is not None and all(text in names.names for text in unique):
+    if names is not None and set(unique) <= set(names.names):
         found = _by_name(unique, names, wrong)
-    elif all(numeric) or (names is None and counts[np.array(numeric)].sum() > 0.9 * len(texts)):
+    elif all(numeric) or (names is None and counts[np.array(numeric)].sum() > 0.9 * len(rows)):
         found = _by_number(unique, names, first_label, wrong)
     else:
         found = _by_name(unique, names, wrong)
-    for code in wrong:
-        problems += [(int(lines[row]), wrong[code]) for row in np.flatnonzero(rows == code).tolist()]
+    for row in np.flatnonzero(np.isin(rows, list(wrong))).tolist() if wrong else ():
+        problems.append((int(lines[row]), wrong[int(rows[row])]))
     return Labels(found.numbers[rows], found.classes, found.named, found.ordered, found.notes)
 
 

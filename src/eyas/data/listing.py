@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eyas.data.columns import SPLIT_WORDS, Table, read_table
+from eyas.data.cells import blocks_of
+from eyas.data.columns import SPLIT_WORDS, Table, read_table, split_names
 from eyas.data.labels import ClassNames, read_class_names, read_labels
-from eyas.data.paths import PackedStrings, Problems, file_sizes, tidy_paths
+from eyas.data.packed import Coded, Ints, PackedStrings
+from eyas.data.paths import Problems, file_sizes, folder_names, tidy_paths
 from eyas.errors import DataError
 
 SHOWN = 10  # problems that a report shows before it counts the rest
@@ -27,12 +31,12 @@ class Listing:
 
     source: str
     paths: PackedStrings
-    labels: np.ndarray
+    labels: Ints
     classes: tuple[str, ...]
     named: bool
-    lines: np.ndarray
+    lines: NDArray[np.int32]
     root: Path
-    sizes: np.ndarray
+    sizes: Ints
     ordered: bool = False
     notes: tuple[str, ...] = ()
 
@@ -80,13 +84,12 @@ def parse_listing(
     if not table.paths:
         report(str(source), problems)
     paths, more = tidy_paths(table.paths, table.lines, folder, problems)
-    texts = table.labels if table.labels is not None else _folder_names(paths, table.lines, problems)
-    labels = read_labels(texts, table.lines, names, first_label, problems)
-    lines = np.array(table.lines, np.int32)
-    notes += more + labels.notes + _repeats(paths, labels.numbers, lines, problems)
+    coded = table.labels if table.labels is not None else _folder_labels(paths, table.lines, problems)
+    labels = read_labels(coded, table.lines, names, first_label, problems)
+    notes += more + labels.notes + _repeats(paths, labels.numbers, table.lines, problems)
     empty = np.zeros(len(paths), np.int64)
     return Listing(
-        str(source), PackedStrings.of(paths), labels.numbers, labels.classes, labels.named, lines, folder,
+        str(source), paths, labels.numbers, labels.classes, labels.named, table.lines, folder,
         empty, labels.ordered, table.notes + notes,
     ), problems  # fmt: skip
 
@@ -106,8 +109,7 @@ def listed_splits(path: str | Path, *, root: str | None = None, columns: str | N
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     source = Path(path)
     folder = Path(root) if root is not None else source.parent
-    table = read_table(_text(source), source, columns=columns, exists=lambda name: (folder / name).is_file())
-    return tuple(sorted({SPLIT_WORDS.get(word.lower(), word.lower()) for word in table.splits or ()}))
+    return split_names(_text(source), source, columns=columns, exists=lambda name: (folder / name).is_file())
 
 
 def _class_names(source: Path, given: str | Path | ClassNames | None) -> ClassNames | None:
@@ -119,8 +121,8 @@ def _class_names(source: Path, given: str | Path | ClassNames | None) -> ClassNa
     return read_class_names(beside) if beside.is_file() and beside != source else None
 
 
-def _text(source: Path) -> str:
-    """Return the list's text; raises `DataError` naming the line that is not UTF-8."""
+def _text(source: Path) -> bytes:
+    """Return the list as UTF-8 with newlines only; raises `DataError` naming the line that is not UTF-8."""
     if not source.is_file():
         reason = "is not a regular file" if source.exists() else "there is no such list"
         raise DataError(f"{source}: {reason}.")
@@ -133,49 +135,57 @@ def _text(source: Path) -> str:
     if (nul := data.find(b"\0")) >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise DataError(f"{source}:{line}: a NUL byte: this is not a text file.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8.") from None
+    for block in () if data.isascii() else blocks_of(data):
+        try:
+            block.text.decode()
+        except UnicodeDecodeError as error:
+            line = block.first + block.text.count(b"\n", 0, error.start)
+            raise DataError(f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8.") from None
+    data = data.removeprefix(BOM_UTF8)
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
 def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tuple[str, ...]]:
     """Keep the lines whose split column says `split`; all lines where there is none, or none is asked for."""
     if table.splits is None:
         return table, ()
-    words = [SPLIT_WORDS.get(word.lower(), word.lower()) for word in table.splits]
     if split is None:
         return table, ("the column that names the split is not used: all lines are read",)
-    kept = [row for row, word in enumerate(words) if word == split]
-    if not kept:
+    words = [SPLIT_WORDS.get(word.lower(), word.lower()) for word in table.splits.texts]
+    rows = np.flatnonzero(np.array([word == split for word in words], bool)[table.splits.codes])
+    if not len(rows):
         raise DataError(f"{source}: no line is of the split {split!r}; there are {', '.join(sorted(set(words)))}.")
     chosen = replace(
         table,
-        paths=[table.paths[row] for row in kept],
-        labels=None if table.labels is None else [table.labels[row] for row in kept],
-        lines=[table.lines[row] for row in kept],
+        paths=table.paths.take(rows),
+        labels=None if table.labels is None else table.labels.take(rows),
+        lines=table.lines[rows],
     )
-    return chosen, (f"{len(kept)} of {len(words)} lines are of the split {split!r}",)
+    return chosen, (f"{len(rows)} of {len(table.lines)} lines are of the split {split!r}",)
 
 
-def _folder_names(paths: list[str], lines: list[int], problems: Problems) -> list[str]:
-    names = [path.rpartition("/")[0].rpartition("/")[2] for path in paths]
-    missing = "there is no label, and no folder in the path that could name the class"
-    problems += [(line, missing) for line, name in zip(lines, names, strict=True) if not name]
-    return [name or "?" for name in names]
+def _folder_labels(paths: PackedStrings, lines: NDArray[np.int32], problems: Problems) -> Coded:
+    """Return the name of each image's folder as its label."""
+    names = folder_names(paths)
+    if "" in names.texts:
+        missing = "there is no label, and no folder in the path that could name the class"
+        rows = np.flatnonzero(names.codes == names.texts.index(""))
+        problems += [(line, missing) for line in lines[rows].tolist()]
+    return Coded(names.codes, [text or "?" for text in names.texts])
 
 
-def _repeats(paths: list[str], numbers: np.ndarray, lines: np.ndarray, problems: Problems) -> tuple[str, ...]:
+def _repeats(paths: PackedStrings, numbers: Ints, lines: NDArray[np.int32], problems: Problems) -> tuple[str, ...]:
     """Report images that are listed with two labels; return a note on those listed twice with one."""
-    if len(set(paths)) == len(paths):
+    keys = paths.spans().hashes()
+    ordered = np.sort(keys)
+    alike = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(alike):
         return ()
-    seen: dict[str, int] = {}
-    same = 0
-    for row, path in enumerate(paths):
-        first = seen.setdefault(path, row)
-        if first != row and numbers[first] != numbers[row]:
-            problems.append((int(lines[row]), f"{path} has another label in line {lines[first]}"))
-        elif first != row:
-            same += 1
+    rows = np.flatnonzero(np.isin(keys, alike))
+    codes, firsts = paths.spans().take(rows).groups()
+    first = rows[firsts[codes]]
+    other = numbers[rows] != numbers[first]
+    for row, earlier in zip(rows[other].tolist(), first[other].tolist(), strict=True):
+        problems.append((int(lines[row]), f"{paths[row]} has another label in line {lines[earlier]}"))
+    same = int(np.count_nonzero((rows != first) & ~other))
     return (f"{same} line{'s' * (same > 1)} repeat an image that is listed before",) if same else ()

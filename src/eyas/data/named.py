@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from eyas.errors import DataError, SettingsError, suggest
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from eyas.data.imageset import ImageSet
 
 SHARE, SEED = 0.2, 0  # the fixed test part of sets that are published in one piece: a fifth, stratified
@@ -199,15 +202,38 @@ def open_named(name: str, split: str, data_dir: str | Path, *, mirror: str | Non
 def _digits(split: str) -> ImageSet:
     """Return scikit-learn's digits (Alpaydin and Kaynak 1998): 1,797 of 8x8, grey 0..16 as 0..255."""
     import numpy as np
-    from sklearn.datasets import load_digits
 
     from eyas.data.imageset import ArrayImages, ImageSet
 
-    found = load_digits()
-    pixels = np.rint(found.images * (255 / 16)).astype(np.uint8)
+    table = _digit_table()
+    pixels = np.rint(table[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     images = ArrayImages.of("digits", pixels)
-    whole = ImageSet("digits", DIGITS, True, found.target.astype(np.int64), images, ordered=True)
+    whole = ImageSet("digits", DIGITS, True, table[:, 64].astype(np.int64), images, ordered=True)
     return _fixed_part(whole, "digits", split)
+
+
+def _digit_table() -> NDArray[np.float64]:
+    """Return the digits, float64 [1797, 65]: 64 grey values, then the digit.
+
+    Read from scikit-learn's own file where it is: to import the library and scipy with it takes longer than all else
+    that happens before the first step but torch.
+    """
+    import gzip
+    from importlib.util import find_spec
+
+    import numpy as np
+
+    library = find_spec("sklearn")
+    file = Path(library.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if library else Path()
+    if file.is_file():
+        with gzip.open(file, "rt", encoding="ascii") as lines:
+            table = np.loadtxt(lines, delimiter=",")
+        if table.shape == (1797, 65):
+            return table
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return np.column_stack([found.data, found.target])
 
 
 def _fixed_part(whole: ImageSet, name: str, split: str) -> ImageSet:

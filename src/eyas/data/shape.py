@@ -51,14 +51,17 @@ class Shape:
         return [line.split(separator) for line in lines]
 
 
-def find_shape(text: str, sample: list[str], asked: dict[str, str], exists: Exists) -> Shape | None:
-    """Return the first way of cutting that leaves a whole path in one column of every line."""
+def find_shape(sample: list[str], asked: dict[str, str], exists: Exists, *, quoted: bool) -> Shape | None:
+    """Return the first way of cutting that leaves a whole path in one column of every line.
+
+    `quoted` tells that the list has quotation marks.
+    """
     body = sample if is_image_in(sample[0]) else sample[1:] or sample  # the first line may be a header
     unsure = None
     for separator in "\t;,":
         if not all(separator in line for line in body):
             continue
-        shape = _even_shape(separator, body, quoted='"' in text)
+        shape = _even_shape(separator, body, quoted=quoted)
         if shape is None:
             shape = _path_shape(separator, body, exists)
             if shape is not None:

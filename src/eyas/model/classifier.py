@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -15,6 +15,7 @@ from eyas.data.decode import read_image, to_tensor
 from eyas.data.preprocess import Preprocess
 from eyas.device import choose_device
 from eyas.errors import CheckpointError, DataError
+from eyas.files import model_file
 from eyas.model.zoo import build
 from eyas.tensorfile import read_tensors, write_tensors
 
@@ -112,18 +113,6 @@ class Classifier:
 def model_header(model: str, classes: Sequence[str], preprocess: Preprocess, facts: dict[str, Any]) -> dict[str, Any]:
     """Return what a model file says beside its weights."""
     return {"model": model, "classes": list(classes), "preprocess": preprocess.to_dict(), "facts": facts}
-
-
-def model_file(path: Path) -> Path:
-    """Return the model file that RUN means: the file itself, or best, else last, of a run folder."""
-    if path.is_file():
-        return path
-    candidates: Iterable[Path] = (path / "best.safetensors", path / "last.safetensors")
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    what = "holds no model yet (best.safetensors)" if path.is_dir() else "does not exist"
-    raise DataError(f"{path}: {what}. Give a run folder of `eyas train`, or a .safetensors file in it.")
 
 
 def _pixels(image: Picture) -> Tensor:

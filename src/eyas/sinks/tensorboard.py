@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 BY_STEP = frozenset({"train/loss", "train/learning_rate"})  # every other tag counts in epochs
 CURVES_CLASSES = 50  # above this, a curve for each class is a page nobody scrolls through: only the charts
+PATIENCE = 10  # seconds after which the first batch is drawn, or at the end of the first epoch if that comes sooner
 WRITE_SECONDS = 10  # the writer's own rhythm, for events that are not flushed at once
 
 
@@ -32,6 +34,8 @@ class TensorBoard:
         self._resumed_step = resumed_step
         self._writer: Any = None
         self._there: set[tuple[str, int]] = set()  # (tag, step) that an evaluation made again would repeat
+        self._undrawn: Started | None = None  # its first batch is drawn later: the first step need not wait for it
+        self._opened = 0.0
 
     def write(self, event: Event) -> None:
         """Write what the event has to show; raises `FileError` where the disk refuses it."""
@@ -57,6 +61,9 @@ class TensorBoard:
             case Evaluated():
                 self._scalars(_evaluated_scalars(event), event.epoch)
                 self._charts(event)
+        # an epoch's end is outside its measured time; in a long epoch the picture is wanted sooner, and costs little
+        if isinstance(event, EpochTrained) or time.monotonic() - self._opened > PATIENCE:
+            self._first_batch()
         # what precedes a saved state must outlive a kill: it would not be written again after the resume
         if isinstance(event, Started | Trained | EpochTrained | Evaluated | Finished) and self._writer is not None:
             self._writer.flush()
@@ -74,12 +81,13 @@ class TensorBoard:
         if step is None:
             self._writer.add_text("run/facts", _markdown(("", ""), event.facts), 0)
             self._writer.add_text("run/shapes", _markdown(("stage", "shape", ""), event.shapes), 0)
-            self._first_batch(event)
+            self._undrawn, self._opened = event, time.monotonic()
 
-    def _first_batch(self, event: Started) -> None:
-        from eyas.report.charts import pictures_chart
+    def _first_batch(self) -> None:
+        event, self._undrawn = self._undrawn, None
+        if event is not None and len(event.first_batch):
+            from eyas.report.charts import pictures_chart
 
-        if len(event.first_batch):
             self._picture("data/first_batch", pictures_chart(event.first_batch, event.first_labels), 0)
 
     def _charts(self, event: Evaluated) -> None:

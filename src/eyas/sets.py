@@ -1,0 +1,53 @@
+"""The data sets of a run: opened, their classes matched. Without torch, so that a mistake in a list is told at once."""
+
+from __future__ import annotations
+
+from eyas.config import RunConfig
+from eyas.data.classes import match_classes
+from eyas.data.datasets import default_test, default_val, open_images
+from eyas.data.imageset import ImageSet, split_off
+from eyas.errors import DataError, SettingsError
+
+Sets = tuple[ImageSet, dict[str, ImageSet]]
+
+
+def open_sets(config: RunConfig) -> Sets:
+    """Return the training set and the sets to measure on ("val", "test"), with classes matched by name.
+
+    Reads lists and folders, downloads named sets, decodes nothing. Raises `DataError`, `SettingsError`.
+    """
+    data = config.data
+    if not data.train:
+        raise SettingsError("What to train on is missing: eyas train LIST_OR_FOLDER_OR_NAME (see `eyas datasets`).")
+    train = open_images(data.train, data, split="train")
+    others: dict[str, ImageSet] = {}
+    val = data.val or default_val(data.train, data)
+    test = data.test or default_test(data.train, data)
+    if val is not None and (share := _as_share(val)) is None:
+        others["val"] = open_images(val, data, split="val")
+    if test is not None:
+        others["test"] = open_images(test, data, split="test")
+    for split in list(others):
+        train, others[split] = match_classes(train, others[split])
+    # a set that came first may have been matched before a later one named the numbers
+    others = {split: match_classes(train, images)[1] for split, images in others.items()}
+    if val is not None and share is not None:
+        train, others["val"] = split_off(train, share, config.training.seed)
+        others = {split: others[split] for split in ("val", "test") if split in others}
+    if len(train.classes) < 2:
+        raise DataError(f"{train.source}: has one class only ({train.classes[0]!r}); a classifier needs two or more.")
+    limits = config.training
+    if not others and (limits.patience or limits.overfit_patience or config.schedule.plateau):
+        raise SettingsError("--patience, --overfit-patience and --plateau need --test or --val: they watch its result.")
+    return train, others
+
+
+def _as_share(text: str) -> float | None:
+    """Return a validation share such as "0.1", None where the text names a set."""
+    try:
+        share = float(text)
+    except ValueError:
+        return None
+    if not 0 < share < 1:
+        raise SettingsError(f"--val {text}: a share of the training set must lie between 0 and 1, such as 0.1.")
+    return share
