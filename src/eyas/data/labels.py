@@ -14,6 +14,7 @@ from eyas.data.paths import Problems
 from eyas.errors import DataError, suggest
 
 LARGEST = 1_000_000  # a label beyond it is an identifier, not the number of a class
+SUGGESTED = 10  # unknown names that get the nearest ones told: no report shows more, and to look for them takes long
 _NUMBERED = re.compile(r"(\d+)[\s,;:]+(\S.*)$")
 _NUMBERED_AFTER = re.compile(r"(\S.*?)[\s,;:]+(\d+)$")
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?$")
@@ -108,7 +109,8 @@ def _by_name(unique: list[str], names: ClassNames | None, wrong: dict[int, str])
         if not text:
             wrong[code] = "the label is missing"
         elif text not in index and names is not None:
-            wrong[code] = f"{names.source.name} names no class {text!r}.{suggest(text, classes)}"
+            near = suggest(text, classes) if len(wrong) < SUGGESTED else ""
+            wrong[code] = f"{names.source.name} names no class {text!r}.{near}"
     numbers = np.array([index.get(text, 0) for text in unique], np.int64)
     return Labels(numbers, classes, True, names is not None, _alike(classes))
 
