@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from common import MEAN, STD, Stopwatch, read_list
+from common import MEAN, STD, Stopwatch, count, read_list
 
 
 def plain_batches(given: argparse.Namespace) -> Iterator[None]:
@@ -91,7 +91,7 @@ def main() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command does
     import torch  # noqa: F401 - none of the paths shall be charged with importing it
 
-    steps = -(-len(read_list(given.train)) // given.batch_size)
+    steps = -(-count(given.train) // given.batch_size)
     watch = Stopwatch()
     watch.epoch_begins()
     for number, _ in enumerate(PATHS[given.path](given), start=1):

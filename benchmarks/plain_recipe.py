@@ -11,7 +11,7 @@ import statistics
 import time
 
 import torch
-from common import MEAN, STD, Stopwatch, class_count, flags, network, out_folder, read_list
+from common import MEAN, STD, Stopwatch, class_count, count, flags, network, out_folder, read_list
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -115,8 +115,8 @@ def bare(given):
     per_step = _median_seconds(step, given.bare)
     model.eval()
     per_batch = _median_seconds(forward, given.bare)
-    watch.epochs = [per_step * len(read_list(given.train)) / given.batch_size]
-    watch.tests = [per_batch * len(read_list(given.test)) / given.batch_size]
+    watch.epochs = [per_step * count(given.train) / given.batch_size]
+    watch.tests = [per_batch * count(given.test) / given.batch_size]
     watch.report(given, [], step_seconds=per_step)
 
 

@@ -22,7 +22,7 @@ def run(given, more) -> tuple[float, dict[str, list[dict]]]:
     """Return when the run was started, and its records up to the step where it was stopped."""
     given.out = common.out_folder(given) / "run"
     shutil.rmtree(given.out, ignore_errors=True)
-    given.epochs = 1 + given.steps * given.batch_size // len(common.read_list(given.train))
+    given.epochs = 1 + given.steps * given.batch_size // common.count(given.train)
     began = time.time()
     flags = ["--log-every", str(RECORD), "--keep", "1", *more]
     process = subprocess.Popen(command(given, flags), env=environment())

@@ -22,8 +22,8 @@ def command(given, more: list[str]) -> list[str]:
     names = ("test", "model", "size", "batch_size", "epochs", "workers", "lr", "out")
     pairs = [(f"--{name.replace('_', '-')}", str(getattr(given, name))) for name in names]
     flat = [text for pair in pairs for text in pair]
-    layout = ["--channels-last"] if given.channels_last else []
-    return [sys.executable, "-m", "eyas", "train", str(given.train), *flat, "--view", "none", *layout, *more]
+    fixed = ["--device", "cpu", "--view", "none", *(["--channels-last"] if given.channels_last else [])]
+    return [sys.executable, "-m", "eyas", "train", str(given.train), *flat, *fixed, *more]
 
 
 def environment() -> dict[str, str]:
