@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from eyas.config import RunConfig, make_config
-from eyas.events import EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started
+from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started
 from eyas.plan import make_plan
 from eyas.tensorfile import read_tensors
 from eyas.training.loop import fit
@@ -71,7 +71,7 @@ def timeless(events: list[Event]) -> list[Any]:
             kept.append(
                 (event.epoch, event.split, event.scores.confusion.tolist(), event.scores.loss_sum, event.improved)
             )
-        elif isinstance(event, Finished):
+        elif isinstance(event, (EpochOver, Finished)):
             kept.append(replace(event, seconds=0))
         else:
             kept.append(event)

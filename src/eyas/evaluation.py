@@ -38,7 +38,8 @@ def evaluate(
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=runtime.device)
     losses = torch.zeros(order.steps_per_epoch, dtype=torch.float64)
     model.eval()
-    for step, pixels in zip(mine, loaded(prepared, map(order.batch, mine), data), strict=True):
+    batches = loaded(prepared, map(order.batch, mine), data, profile=runtime.profile)
+    for step, pixels in zip(mine, runtime.profile.each("waiting for data", batches), strict=True):
         samples = order.batch(step)
         labels = runtime.put(prepared.labels(samples))
         logits = _logits(model, preprocess, prepared.fit, runtime, pixels)
@@ -60,5 +61,7 @@ def _logits(
 ) -> Tensor:
     """Return float32 `[B, C]`, in the precision of the run."""
     with runtime.autocast():
-        logits: Tensor = model(runtime.arrange(preprocess.normalize(fit(runtime.put(pixels)))))
+        images = runtime.arrange(preprocess.normalize(fit(runtime.put(pixels))))
+        with runtime.profile.span("forward"):
+            logits: Tensor = model(images)
     return logits.float()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from eyas.config import RunConfig
 from eyas.data.augment import Augment, mixing
-from eyas.data.batches import Prepared, prepare
+from eyas.data.batches import Prepared, decoding_remedy, prepare
 from eyas.data.classes import match_classes
 from eyas.data.datasets import default_test, default_val, open_images
 from eyas.data.imageset import ImageSet, split_off
@@ -73,6 +73,15 @@ class Plan:
     def shortest_batch(self) -> int:
         """Images in an epoch's last batch."""
         return self.order.size(self.order.steps_per_epoch - 1)
+
+    @property
+    def waits_for(self) -> str:
+        """What a step waits for until its batch is there, and what would shorten it, in words."""
+        if self.train.store is None:
+            return f"images are decoded anew for every batch: {decoding_remedy(self.config.data)}"
+        if self.augment.per_sample() is not None:
+            return "random crops, TrivialAugment, colour and erasing go image by image"
+        return "--profile shows the parts"
 
     def smallest_part(self, processes: int) -> int:
         """Return the least images that the network sees at once: a process's share, computed in parts."""

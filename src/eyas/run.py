@@ -17,6 +17,7 @@ from eyas.files import folder_lock, write_text
 from eyas.model.classifier import Classifier
 from eyas.plan import Plan, make_plan
 from eyas.sinks import Sinks, open_sinks
+from eyas.trace import TRACE
 from eyas.training.checkpoint import newest_state
 from eyas.training.loop import fit
 from eyas.training.optim import HORIZON
@@ -67,9 +68,10 @@ def train(
 
 def train_config(config: RunConfig) -> Run:
     """Train as `config` says, in a new run folder. Raises `RunInUseError` if its folder holds a run already."""
-    with open_runtime(config.device) as runtime:
+    with open_runtime(config.device, profile=config.output.profile) as runtime:
         directory = new_directory(config, runtime)
-        plan = make_plan(config, directory)
+        with runtime.profile.span("preparing"):
+            plan = make_plan(config, directory)
         fresh = not directory.exists()
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -106,9 +108,10 @@ def resume(
         return None
     if found is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
         _check_horizon(config, longer)
-    with open_runtime(longer.device) as runtime, _locked(directory, runtime):
+    with open_runtime(longer.device, profile=longer.output.profile) as runtime, _locked(directory, runtime):
         allowed = frozenset({"epochs"}) if stretch_schedule else frozenset()
-        plan = make_plan(longer, directory, resuming=found is not None, allowed_changes=allowed)
+        with runtime.profile.span("preparing"):
+            plan = make_plan(longer, directory, resuming=found is not None, allowed_changes=allowed)
         events = fit(plan, runtime)
         first = next(events)
         if runtime.is_main and given:
@@ -126,8 +129,10 @@ def _drained(
     resumed_step: int | None,
 ) -> Run:
     """Hand every event to the sinks; every process drains its generator, one writes."""
-    sinks = open_sinks(directory, config.output, resumed_step=resumed_step) if runtime.is_main else Sinks(())
-    with sinks, stoppable(runtime):
+    sinks = Sinks(())
+    if runtime.is_main:
+        sinks = open_sinks(directory, config.output, resumed_step=resumed_step, profile=runtime.profile)
+    with sinks, stoppable(runtime), runtime.profile.traced(directory / TRACE):
         event = first
         sinks.write(event)
         try:

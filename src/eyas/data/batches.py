@@ -21,6 +21,7 @@ from eyas.data.order import Indices
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, TrainingError
+from eyas.profile import NoSpans, Profile
 from eyas.progress import track
 
 SHOWN = 10  # unreadable files named in a message; the rest is counted
@@ -63,6 +64,14 @@ class Prepared:
             return "decoded anew for every batch"
         size = self.store.numel() / 2**20
         return f"decoded once, {'x'.join(map(str, self.store.shape[2:]))}, {size:,.0f} MB in memory"
+
+
+def decoding_remedy(config: DataConfig) -> str:
+    """Return what would shorten the waiting for images that are not kept, in words."""
+    cores = os.cpu_count() or 1
+    kept = ["--cache auto keeps them where they fit into memory"] if config.cache == "none" else []
+    beside = [f"--workers {cores} decodes beside the training"] if config.workers < cores else []
+    return ", ".join([*kept, *beside]) or "smaller image files, or more memory, would help"
 
 
 def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checked: bool = False) -> Prepared:
@@ -168,7 +177,9 @@ def _free_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def loaded(prepared: Prepared, batches: Iterable[Indices], config: DataConfig) -> Iterator[Tensor]:
+def loaded(
+    prepared: Prepared, batches: Iterable[Indices], config: DataConfig, *, profile: Profile | None = None
+) -> Iterator[Tensor]:
     """Yield uint8 `[B, 3, h, w]` for every array of sample indices, in order.
 
     `--workers` processes read ahead where images are decoded each time; the number changes no result. Raises
@@ -178,7 +189,7 @@ def loaded(prepared: Prepared, batches: Iterable[Indices], config: DataConfig) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # more workers than cores: asked for, and no fault
         loader: DataLoader[Any] = DataLoader(
-            _Reader(prepared),
+            _Reader(prepared, NoSpans() if workers or profile is None else profile),  # no process hears another's
             batch_sampler=_Batches(batches),
             num_workers=workers,
             collate_fn=_as_it_is,
@@ -203,12 +214,13 @@ def loaded(prepared: Prepared, batches: Iterable[Indices], config: DataConfig) -
 class _Reader(Dataset[Tensor]):
     """Reads whole batches for a DataLoader; hands errors over as values, whose words a worker would bury."""
 
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
+    def __init__(self, prepared: Prepared, profile: Profile) -> None:
+        self.prepared, self.profile = prepared, profile
 
     def __getitems__(self, samples: Indices) -> Tensor | DataError:
         try:
-            return self.prepared.read(samples)
+            with self.profile.span("decode" if self.prepared.store is None else "read"):
+                return self.prepared.read(samples)
         except DataError as error:
             return error
 

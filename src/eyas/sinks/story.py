@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from eyas.events import EpochTrained, Evaluated, Event, Noted, Progress, Started
+from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Noted, Progress, Saved, Started
 
 
 @dataclass(slots=True)
@@ -14,6 +14,8 @@ class EpochRow:
     epoch: int
     trained: EpochTrained | None = None
     evaluated: dict[str, Evaluated] = field(default_factory=dict)
+    saving: float = 0.0  # seconds that the training paused for it
+    over: EpochOver | None = None
 
     @property
     def best(self) -> bool:
@@ -35,6 +37,7 @@ class Story:
         self.best: EpochRow | None = None
         self.last: EpochRow | None = None
         self._row: EpochRow | None = None
+        self._saving = 0.0  # within the epoch that is being trained
         self._notes: list[Noted] = []
 
     def hear(self, event: Event) -> list[EpochRow | Noted]:
@@ -47,13 +50,21 @@ class Story:
                 self.started = event
             case EpochTrained():
                 ready = self.rest()
-                self._row = EpochRow(event.epoch, trained=event)
+                self._row = EpochRow(event.epoch, trained=event, saving=self._saving)
+                self._saving = 0.0
                 return ready
             case Evaluated():
                 ready = self.rest() if self._row is None or self._row.epoch != event.epoch else []
                 self._row = self._row or EpochRow(event.epoch)
                 self._row.evaluated[event.split] = event
                 return ready
+            case Saved() if self._row:
+                self._row.saving += event.seconds
+                return []
+            case Saved():
+                self._saving += event.seconds
+            case EpochOver() if self._row:
+                self._row.over = event
             case Noted():
                 self._notes.append(event)
                 return [] if self._row else self.rest()

@@ -9,8 +9,22 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from eyas.data.batches import loaded
 from eyas.evaluation import evaluate
-from eyas.events import EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
+from eyas.events import (
+    EpochOver,
+    EpochTrained,
+    Evaluated,
+    Event,
+    Finished,
+    Noted,
+    Profiled,
+    Progress,
+    Saved,
+    Started,
+    Trained,
+)
 from eyas.metrics import Scores
+from eyas.profile import Lap
+from eyas.trace import TRACE
 from eyas.training.checkpoint import diverged, restore, save_epoch, save_state
 from eyas.training.clock import Clock
 from eyas.training.preflight import preflight
@@ -34,16 +48,19 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
     notes = list(restore(state, plan, runtime))  # no state saved: leaves the fresh one as it is
     yield started(state, plan, runtime)
     yield from notes
+    runtime.profile.lap()  # what was before belongs to no epoch
     network = runtime.wrap(state.model)
     clock = Clock(state.seconds, state.waited)
     if state.step > state.epochs_done * plan.order.steps_per_epoch and plan.due(state.step).epoch_end:
         yield from end_epoch(state, plan, runtime)  # was cut off between an epoch's last step and its evaluation
-        yield save_state(state, plan, runtime)
-        clock.new_epoch()
+        yield save(state, plan, runtime)
+        yield from epoch_over(state, plan, runtime, clock)
     clock.go_on()
     start = plan.total_steps if state.stopped or runtime.interrupted(state.step) else state.step
-    for batch in clock.timed(train_batches(plan, runtime, start=start)):
-        train_step(state, network, batch, plan, runtime)
+    batches = runtime.profile.each("waiting for data", train_batches(plan, runtime, start=start))
+    for batch in clock.timed(batches):
+        with runtime.profile.span("step", step=state.step + 1, epoch=plan.order.epoch(state.step) + 1):
+            train_step(state, network, batch, plan, runtime)
         clock.step_done(batch.size)
         state.seconds, state.waited = clock.seconds, clock.waited
         due = plan.due(state.step)
@@ -54,13 +71,15 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
         if due.epoch_end:
             yield record_epoch(state, plan, runtime, clock)
             yield from end_epoch(state, plan, runtime)
-            clock.new_epoch()
         stop = bool(state.stopped) or runtime.interrupted(state.step)
         if stop or due.epoch_end or runtime.save_due(state.step, plan.config.output.save_minutes):
-            yield save_state(state, plan, runtime)
+            yield save(state, plan, runtime)
             clock.go_on()
+        if due.epoch_end:
+            yield from epoch_over(state, plan, runtime, clock)
         if stop:
             break
+    yield from profiled(runtime.profile.whole(), state, plan, epoch=None)
     complete = state.epochs_done == plan.config.training.epochs
     reason = state.stopped or ("complete" if complete else "interrupted")
     best, selects_on = state.selection, plan.selects_on
@@ -74,10 +93,14 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
     order, train = plan.order, plan.train
     steps = range(start, plan.total_steps)
     shares = (order.share(step, runtime.rank, runtime.world) for step in steps)
-    for step, pixels in zip(steps, loaded(train, shares, plan.config.data), strict=True):
+    batches = loaded(train, shares, plan.config.data, profile=runtime.profile)
+    for step, pixels in zip(steps, batches, strict=True):
         samples = order.share(step, runtime.rank, runtime.world)
-        images = train.fit(runtime.put(pixels))
-        images = plan.augment(images, seed=plan.seed, epoch=order.epoch(step), samples=samples)
+        images = runtime.put(pixels)
+        with runtime.profile.span("resize"):
+            images = train.fit(images)
+        with runtime.profile.span("augmentation"):
+            images = plan.augment(images, seed=plan.seed, epoch=order.epoch(step), samples=samples)
         yield Batch(images, runtime.put(train.labels(samples)), samples, order.size(step))
 
 
@@ -92,7 +115,8 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
     passes: dict[str, tuple[Scores, float]] = {}
     for split in plan.evaluations:
         began = time.perf_counter()
-        scores = yield from _evaluated(state, plan, runtime, split)
+        with runtime.profile.span(f"{split} pass"):
+            scores = yield from _evaluated(state, plan, runtime, split)
         if scores is None:
             return
         if not math.isfinite(scores.loss):
@@ -118,7 +142,9 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
         yield Evaluated(state.step, epoch, split, scores, selects, selects and improved, seconds)
     state.epochs_done = epoch
     if runtime.is_main:
-        yield from save_epoch(state, plan, {split: scores for split, (scores, _) in passes.items()}, improved=improved)
+        with runtime.profile.span("saving"):
+            saved = [*save_epoch(state, plan, {split: found[0] for split, found in passes.items()}, improved=improved)]
+        yield from saved
     state.epoch, state.seconds, state.waited = Sums.zeros(runtime.device), 0.0, 0.0
 
 
@@ -143,7 +169,8 @@ def _evaluated(state: TrainState, plan: Plan, runtime: Runtime, split: str) -> G
 
 def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
     """Return the first event: what will run, and what became of one batch on the whole way."""
-    check = preflight(state, plan, runtime)
+    with runtime.profile.span("preflight"):
+        check = preflight(state, plan, runtime)
     return Started(
         directory=plan.directory,
         step=state.step,
@@ -155,7 +182,28 @@ def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
         first_batch=check.pictures,
         first_labels=check.labels,
         selects_on=plan.selects_on,
+        waits_for=plan.waits_for,
     )
+
+
+def save(state: TrainState, plan: Plan, runtime: Runtime) -> Saved:
+    """Save the exact state."""
+    with runtime.profile.span("saving"):
+        return save_state(state, plan, runtime)
+
+
+def epoch_over(state: TrainState, plan: Plan, runtime: Runtime, clock: Clock) -> Events:
+    """Tell what the epoch took, unless its evaluation was broken off, and begin to count the next."""
+    if state.step == state.epochs_done * plan.order.steps_per_epoch:
+        yield EpochOver(state.step, state.epochs_done, clock.whole)
+        yield from profiled(runtime.profile.lap(), state, plan, epoch=state.epochs_done)
+    clock.new_epoch()
+
+
+def profiled(lap: Lap | None, state: TrainState, plan: Plan, *, epoch: int | None) -> Iterator[Profiled]:
+    """Tell where the time of a lap went, if it was measured."""
+    if lap is not None:
+        yield Profiled(state.step, epoch, lap.seconds, lap.shares, plan.directory / TRACE, lap.dropped)
 
 
 def record(state: TrainState, plan: Plan, runtime: Runtime) -> Trained:
