@@ -71,8 +71,10 @@ def timeless(events: list[Event]) -> list[Any]:
             kept.append(
                 (event.epoch, event.split, event.scores.confusion.tolist(), event.scores.loss_sum, event.improved)
             )
-        elif isinstance(event, (EpochOver, Finished)):
+        elif isinstance(event, Finished):
             kept.append(replace(event, seconds=0))
+        elif isinstance(event, EpochOver):
+            kept.append(replace(event, seconds=0, saving=0))
         else:
             kept.append(event)
     return kept

@@ -100,6 +100,7 @@ class EpochOver:
     step: int
     epoch: int
     seconds: float  # wall time of all that, and of the observers; of the training also before an interruption
+    saving: float  # seconds of them that the training paused to save
 
 
 @dataclass(frozen=True, slots=True)

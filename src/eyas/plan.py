@@ -77,11 +77,13 @@ class Plan:
     @property
     def waits_for(self) -> str:
         """What a step waits for until its batch is there, and what would shorten it, in words."""
+        reasons = []
         if self.train.store is None:
-            return f"images are decoded anew for every batch: {decoding_remedy(self.config.data)}"
+            reasons.append(f"images are decoded anew for every batch ({decoding_remedy(self.config.data)})")
         if self.augment.per_sample() is not None:
-            return "random crops, TrivialAugment, colour and erasing go image by image"
-        return "--profile shows the parts"
+            reasons.append("random crops, TrivialAugment, colour and erasing go image by image")
+        unclear = len(reasons) != 1 and not self.config.output.profile
+        return "; ".join([*reasons, *(["--profile shows the parts"] if unclear else [])])
 
     def smallest_part(self, processes: int) -> int:
         """Return the least images that the network sees at once: a process's share, computed in parts."""

@@ -28,7 +28,7 @@ def epoch(
     yield EpochTrained(step, number, 1.0, 0.5, 640, 0.01, trained, 640 / trained, waiting / trained)
     yield Evaluated(step, number, "test", scores(70), True, True, test)
     yield Saved(step, Path("state.safetensors"), "state", saving)
-    yield EpochOver(step, number, trained + test + saving + rest)
+    yield EpochOver(step, number, trained + test + saving + rest, saving)
 
 
 def plain(events: Iterable[Event]) -> str:
@@ -89,13 +89,6 @@ def test_it_is_said_again_when_a_share_has_moved_and_not_otherwise(tmp_path: Pat
 def test_epochs_of_less_than_a_second_are_told_of_once(tmp_path: Path) -> None:
     events = [*epoch(1, network=0.3, waiting=0.4), *epoch(2, network=0.6, waiting=0.1)]
     assert len(verdicts(plain([started(tmp_path), *events]))) == 1
-
-
-def test_saving_within_an_epoch_counts_in_it(tmp_path: Path) -> None:
-    within = Saved(5, tmp_path / "state.safetensors", "state", 30.0)
-    events = [within, *epoch(1, network=50, saving=20)]
-    events[-1] = EpochOver(STEPS, 1, 100.0)
-    assert "50 % saving" in verdicts(plain([started(tmp_path), *events]))[0]
 
 
 def test_an_epoch_whose_training_lies_before_a_resume_has_no_verdict(tmp_path: Path) -> None:

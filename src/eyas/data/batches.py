@@ -69,9 +69,9 @@ class Prepared:
 def decoding_remedy(config: DataConfig) -> str:
     """Return what would shorten the waiting for images that are not kept, in words."""
     cores = os.cpu_count() or 1
-    kept = ["--cache auto keeps them where they fit into memory"] if config.cache == "none" else []
+    kept = ["--cache auto keeps them if they fit into memory"] if config.cache == "none" else []
     beside = [f"--workers {cores} decodes beside the training"] if config.workers < cores else []
-    return ", ".join([*kept, *beside]) or "smaller image files, or more memory, would help"
+    return ", ".join([*kept, *beside]) or "smaller image files or more memory would help"
 
 
 def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checked: bool = False) -> Prepared:

@@ -14,7 +14,6 @@ class EpochRow:
     epoch: int
     trained: EpochTrained | None = None
     evaluated: dict[str, Evaluated] = field(default_factory=dict)
-    saving: float = 0.0  # seconds that the training paused for it
     over: EpochOver | None = None
 
     @property
@@ -37,7 +36,6 @@ class Story:
         self.best: EpochRow | None = None
         self.last: EpochRow | None = None
         self._row: EpochRow | None = None
-        self._saving = 0.0  # within the epoch that is being trained
         self._notes: list[Noted] = []
 
     def hear(self, event: Event) -> list[EpochRow | Noted]:
@@ -50,8 +48,7 @@ class Story:
                 self.started = event
             case EpochTrained():
                 ready = self.rest()
-                self._row = EpochRow(event.epoch, trained=event, saving=self._saving)
-                self._saving = 0.0
+                self._row = EpochRow(event.epoch, trained=event)
                 return ready
             case Evaluated():
                 ready = self.rest() if self._row is None or self._row.epoch != event.epoch else []
@@ -59,10 +56,7 @@ class Story:
                 self._row.evaluated[event.split] = event
                 return ready
             case Saved() if self._row:
-                self._row.saving += event.seconds
                 return []
-            case Saved():
-                self._saving += event.seconds
             case EpochOver() if self._row:
                 self._row.over = event
             case Noted():

@@ -52,7 +52,7 @@ def time_shares(row: EpochRow) -> dict[str, float]:
         "network": row.trained.seconds - waiting,
         "waiting for data": waiting,
         **{f"{split} pass": result.seconds for split, result in row.evaluated.items()},
-        "saving": row.saving,
+        "saving": row.over.saving,
     }
     # what is left was the observers' between the epoch's last step and the next one
     seconds["logging and charts"] = max(0.0, row.over.seconds - sum(seconds.values()))

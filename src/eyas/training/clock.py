@@ -13,12 +13,12 @@ _TICK = 0.5  # seconds between two signs of life
 class Clock:
     """Counts an epoch's seconds, going on from those before an interruption; evaluation and saving are not in them.
 
-    They are in `whole`, with everything else that this process did in the epoch.
+    They are in `whole`, with everything else that this process did in the epoch; `saving` is what of it the loop adds.
     """
 
     def __init__(self, seconds: float, waited: float) -> None:
         self.seconds, self.waited = seconds, waited
-        self._aside = 0.0
+        self.saving = self._aside = 0.0
         self._began = self._mark = self._ticked = time.perf_counter()
         self._recent: list[tuple[float, int]] = []
 
@@ -47,7 +47,7 @@ class Clock:
     def new_epoch(self) -> None:
         """Begin to count from zero."""
         self.go_on()
-        self.seconds = self.waited = self._aside = 0.0
+        self.seconds = self.waited = self.saving = self._aside = 0.0
 
     def tick(self) -> bool:
         """Return whether it is time for a sign of life, at most twice a second."""

@@ -52,8 +52,8 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
     network = runtime.wrap(state.model)
     clock = Clock(state.seconds, state.waited)
     if state.step > state.epochs_done * plan.order.steps_per_epoch and plan.due(state.step).epoch_end:
-        yield from end_epoch(state, plan, runtime)  # was cut off between an epoch's last step and its evaluation
-        yield save(state, plan, runtime)
+        yield from end_epoch(state, plan, runtime, clock)  # was cut off between an epoch's last step and its evaluation
+        yield save(state, plan, runtime, clock)
         yield from epoch_over(state, plan, runtime, clock)
     clock.go_on()
     start = plan.total_steps if state.stopped or runtime.interrupted(state.step) else state.step
@@ -70,10 +70,10 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
             yield Progress(state.step, state.window.means()[0], clock.rate, clock.waiting)
         if due.epoch_end:
             yield record_epoch(state, plan, runtime, clock)
-            yield from end_epoch(state, plan, runtime)
+            yield from end_epoch(state, plan, runtime, clock)
         stop = bool(state.stopped) or runtime.interrupted(state.step)
         if stop or due.epoch_end or runtime.save_due(state.step, plan.config.output.save_minutes):
-            yield save(state, plan, runtime)
+            yield save(state, plan, runtime, clock)
             clock.go_on()
         if due.epoch_end:
             yield from epoch_over(state, plan, runtime, clock)
@@ -104,7 +104,7 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
         yield Batch(images, runtime.put(train.labels(samples)), samples, order.size(step))
 
 
-def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
+def end_epoch(state: TrainState, plan: Plan, runtime: Runtime, clock: Clock) -> Events:
     """Evaluate, choose, save the model under the epoch's number, and begin the next epoch in `state`.
 
     Interrupted while it evaluates, it leaves `state` as it was: a resume evaluates again.
@@ -144,6 +144,7 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Events:
     if runtime.is_main:
         with runtime.profile.span("saving"):
             saved = [*save_epoch(state, plan, {split: found[0] for split, found in passes.items()}, improved=improved)]
+        clock.saving += sum(event.seconds for event in saved)
         yield from saved
     state.epoch, state.seconds, state.waited = Sums.zeros(runtime.device), 0.0, 0.0
 
@@ -186,16 +187,18 @@ def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
     )
 
 
-def save(state: TrainState, plan: Plan, runtime: Runtime) -> Saved:
+def save(state: TrainState, plan: Plan, runtime: Runtime, clock: Clock) -> Saved:
     """Save the exact state."""
     with runtime.profile.span("saving"):
-        return save_state(state, plan, runtime)
+        saved = save_state(state, plan, runtime)
+    clock.saving += saved.seconds
+    return saved
 
 
 def epoch_over(state: TrainState, plan: Plan, runtime: Runtime, clock: Clock) -> Events:
     """Tell what the epoch took, unless its evaluation was broken off, and begin to count the next."""
     if state.step == state.epochs_done * plan.order.steps_per_epoch:
-        yield EpochOver(state.step, state.epochs_done, clock.whole)
+        yield EpochOver(state.step, state.epochs_done, clock.whole, clock.saving)
         yield from profiled(runtime.profile.lap(), state, plan, epoch=state.epochs_done)
     clock.new_epoch()
 
