@@ -34,7 +34,8 @@ class Share:
 class Lap:
     """The sums of a while, over every span that ended in it.
 
-    The training thread's lines of depth 0 add up to the while, but for what lies in no span.
+    The training thread's lines of depth 0 add up to the while, but for what lies in no span. What lies in a span of
+    another thread that has not ended by then is told of in the whole.
     """
 
     seconds: float
@@ -85,11 +86,6 @@ class _Sum:
     count: int = 0
     threads: set[int] = field(default_factory=set)
 
-    def add(self, nanoseconds: int, count: int, threads: set[int]) -> None:
-        self.nanoseconds += nanoseconds
-        self.count += count
-        self.threads |= threads
-
 
 Sums: TypeAlias = dict[tuple[bool, Names], _Sum]  # (in the training thread, names): what they come to
 
@@ -107,7 +103,7 @@ class Spans:
         self._settle = settle
         self._home = threading.get_ident()
         self._here = threading.local()  # .names: of the spans that are open in this thread
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a generator that is collected meanwhile may end a span in this very thread
         self._began = self._lap_began = time.perf_counter_ns()
         self._sums: Sums = {}  # of this lap
         self._before: Sums = {}  # of the laps before
@@ -135,7 +131,10 @@ class Spans:
             ended = time.perf_counter_ns()
             self._here.names = outer
             with self._lock:
-                self._sums.setdefault(place, _Sum()).add(ended - began, 1, {thread})
+                found = self._sums.get(place) or self._sums.setdefault(place, _Sum())
+                found.nanoseconds += ended - began
+                found.count += 1
+                found.threads.add(thread)
                 self._keep(Span(name, thread, began, ended, step, epoch))
 
     def each(self, name: str, items: Iterable[T]) -> Iterator[T]:
@@ -193,7 +192,10 @@ class Spans:
 
 def _merge(sums: Sums, others: Sums) -> None:
     for place, other in others.items():
-        sums.setdefault(place, _Sum()).add(other.nanoseconds, other.count, other.threads)
+        found = sums.setdefault(place, _Sum())
+        found.nanoseconds += other.nanoseconds
+        found.count += other.count
+        found.threads |= other.threads
 
 
 def _shares(sums: Sums) -> tuple[Share, ...]:
