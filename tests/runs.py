@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from eyas.config import RunConfig, make_config
-from eyas.events import EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started
+from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started
 from eyas.plan import make_plan
 from eyas.tensorfile import read_tensors
 from eyas.training.loop import fit
@@ -73,6 +73,8 @@ def timeless(events: list[Event]) -> list[Any]:
             )
         elif isinstance(event, Finished):
             kept.append(replace(event, seconds=0))
+        elif isinstance(event, EpochOver):
+            kept.append(replace(event, seconds=0, saving=0))
         else:
             kept.append(event)
     return kept

@@ -41,8 +41,9 @@ def evaluate(
     model.eval()
     wanted = ((order.batch(step), 0) for step in mine)
     # threads read for it: processes would be started anew for every pass
-    read = runtime.moved(loaded(prepared, wanted, data.model_copy(update={"workers": 0})))
-    for step, (samples, pixels) in zip(mine, read, strict=True):
+    alone = data.model_copy(update={"workers": 0})
+    read = runtime.moved(loaded(prepared, wanted, alone, profile=runtime.profile))
+    for step, (samples, pixels) in zip(mine, runtime.profile.each("waiting for data", read), strict=True):
         labels = runtime.put(prepared.labels(samples))
         logits = _logits(model, preprocess, prepared.fit, runtime, pixels)
         confusion += torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
@@ -63,5 +64,8 @@ def _logits(
 ) -> Tensor:
     """Return float32 `[B, C]`, in the precision of the run."""
     with runtime.autocast():
-        return preprocess.answer(model, fit(pixels), runtime.order)
+        images = fit(pixels)
+        with runtime.profile.span("forward"):
+            return preprocess.answer(model, images, runtime.order)
+
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eyas.profile import Share
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,6 +28,7 @@ class Started:
     first_batch: np.ndarray  # uint8 [n, H, W, 3], n <= 32: the first batch after augmentation, as pictures
     first_labels: tuple[str, ...]  # their class names
     selects_on: str | None  # the split that chooses the best epoch: "val", "test", None without either
+    waits_for: str = ""  # what waiting for data is spent on and what shortens it, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,28 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochOver:
+    """All that belongs to an epoch is done: training, evaluation, saving."""
+
+    step: int
+    epoch: int
+    seconds: float  # wall time of all that, and of the observers; of the training also before an interruption
+    saving: float  # seconds of them that the training paused to save
+
+
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """With `--profile`: where the time went, in an epoch or in the whole run. The sums are exact."""
+
+    step: int
+    epoch: int | None  # None: since this process began
+    seconds: float
+    shares: tuple[Share, ...]  # (name, depth, seconds, count, threads): each followed by those that lie in it
+    trace: Path  # of every span; there when the run has ended
+    dropped: int  # spans so far that are not in it
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """Something the user should read, in a sentence: a dropped learning rate, a stop, a warning."""
 
@@ -113,4 +138,4 @@ class Finished:
     seconds: float  # of this process
 
 
-Event = Started | Progress | Trained | EpochTrained | Evaluated | Saved | Noted | Finished
+Event = Started | Progress | Trained | EpochTrained | Evaluated | Saved | EpochOver | Profiled | Noted | Finished

@@ -13,16 +13,17 @@ from torch import Tensor, nn
 
 from eyas.config import RunConfig
 from eyas.data.augment import Augment, mixing
-from eyas.data.batches import Change, Prepared, prepare
+from eyas.data.batches import Change, Prepared, decoding_remedy, prepare
 from eyas.data.imageset import ImageSet
 from eyas.data.order import Indices, Order, key, permuted
-from eyas.data.own_transform import own_transform, transform_fingerprint, transformed
+from eyas.data.own_transform import own_transform, transformed
 from eyas.data.preprocess import Preprocess, resolve_preprocess
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
 from eyas.sets import Sets, open_sets
 from eyas.tensorfile import read_tensors, written_by_eyas
-from eyas.training.optim import HORIZON, LearningRate
+from eyas.training.fingerprint import fingerprint_of
+from eyas.training.optim import LearningRate
 from eyas.training.step import Loss
 
 
@@ -80,18 +81,41 @@ class Plan:
         grain = max(1, full // 8)
         return full if share >= 1 else min(full, max(1, round(share * full / grain)) * grain)
 
-    def varied(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
-        """Return training pictures as they were read, now flipped, fitted and changed: uint8 `[B, 3, S, S]`."""
-        augment = replace(self.augment, size=self.size(epoch))
+    def fitted(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return training pictures as they were read, now flipped and fitted: uint8 `[B, 3, stored, stored]`."""
         # a flip commutes with what fits an image, and small pictures are flipped sooner than large ones
         images = self.augment.flipped(pixels, seed=self.seed, epoch=epoch, samples=samples)
         fit = self.train.fit if self.change is None else self.train.rescale
-        return augment(fit(images, augment.stored_size), seed=self.seed, epoch=epoch, samples=samples)
+        return fit(images, self.augment_at(epoch).stored_size)
+
+    def augmented(self, fitted: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return what `fitted` gave with an epoch's changes: uint8 `[B, 3, S, S]`."""
+        return self.augment_at(epoch)(fitted, seed=self.seed, epoch=epoch, samples=samples)
+
+    def varied(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return training pictures as they were read on the whole way to the network: uint8 `[B, 3, S, S]`."""
+        changed = pixels if self.change is None else self.change(pixels, samples, epoch)
+        return self.augmented(self.fitted(changed, samples, epoch), samples, epoch)
+
+    def augment_at(self, epoch: int) -> Augment:
+        """Return the augmentation to the size of an epoch."""
+        return replace(self.augment, size=self.size(epoch))
 
     @property
     def shortest_batch(self) -> int:
         """Images in an epoch's last batch."""
         return self.order.size(self.order.steps_per_epoch - 1)
+
+    @property
+    def waits_for(self) -> str:
+        """What a step waits for until its batch is there, and what would shorten it, in words."""
+        reasons = []
+        if self.train.store is None:
+            reasons.append(f"images are decoded anew for every batch ({decoding_remedy(self.config.data)})")
+        if self.change is not None and not self.config.data.workers:
+            reasons.append("--transform goes image by image (--workers does it beside the training)")
+        unclear = len(reasons) != 1 and not self.config.output.profile
+        return "; ".join([*reasons, *(["--profile shows the parts"] if unclear else [])])
 
     def smallest_part(self, processes: int) -> int:
         """Return the least images that the network sees at once: a process's share, computed in parts."""
@@ -177,7 +201,7 @@ def make_plan(
         weights=weights,
         allowed_changes=allowed_changes,
     )
-    return replace(plan, fingerprint=_fingerprint(plan), facts=_facts(plan, told))
+    return replace(plan, fingerprint=fingerprint_of(plan), facts=_facts(plan, told))
 
 
 def starting_weights(config: RunConfig, classes: int) -> tuple[dict[str, Tensor] | None, str]:
@@ -227,34 +251,6 @@ def _own_change(prepared: Prepared, config: RunConfig) -> Change | None:
         return transformed(fitted, transform, seed=config.training.seed, epoch=epoch, samples=samples)
 
     return change
-
-
-def _fingerprint(plan: Plan) -> dict[str, Any]:
-    """Return what the results depend on: a resume compares it. Lengths, places and speeds are not in it."""
-    config = plan.config
-    training = config.training.model_dump(exclude={"epochs", "patience", "overfit_patience"})
-    grows = config.training.progressive_size < 1
-    horizon = {"epochs": config.training.epochs} if grows or config.schedule.schedule in HORIZON else {}
-    return {
-        "training data": plan.train.images.fingerprint(),
-        **{f"{split} data": prepared.images.fingerprint() for split, prepared in plan.evaluations.items()},
-        "classes": list(plan.classes),
-        "selects on": plan.selects_on,
-        "model": config.model.model,
-        "precision": config.device.precision,
-        **{f"preprocess {name}": _plain(value) for name, value in plan.preprocess.to_dict().items()},
-        **config.augment.model_dump(exclude={"transform"}),
-        "transform": transform_fingerprint(config.augment.transform),
-        **config.optim.model_dump(),
-        **config.schedule.model_dump(),
-        **training,
-        **horizon,
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Return the value as JSON gives it back."""
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _facts(plan: Plan, told: str) -> tuple[tuple[str, str], ...]:

@@ -16,6 +16,7 @@ from eyas.events import Event, Finished
 from eyas.files import folder_lock, write_text
 from eyas.sets import open_sets
 from eyas.sinks import Sinks, open_sinks
+from eyas.trace import TRACE
 
 if TYPE_CHECKING:
     from eyas.model.classifier import Classifier
@@ -77,10 +78,11 @@ def train_config(config: RunConfig) -> Run:
     from eyas.training.loop import fit
     from eyas.training.runtime import open_runtime
 
-    with open_runtime(config.device) as runtime:
+    with open_runtime(config.device, profile=config.output.profile) as runtime:
         if runtime.world > 1 and config.output.out is None:
             raise SettingsError("--out is needed with several processes, so that all of them name the same run folder.")
-        plan = make_plan(config, directory, sets=sets)
+        with runtime.profile.span("preparing"):
+            plan = make_plan(config, directory, sets=sets)
         fresh = not directory.exists()
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -131,9 +133,10 @@ def resume(
         return None
     if saved is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
         _check_horizon(config, longer)
-    with open_runtime(longer.device) as runtime, _locked(directory, runtime):
+    with open_runtime(longer.device, profile=longer.output.profile) as runtime, _locked(directory, runtime):
         allowed = frozenset({"epochs"}) if stretch_schedule else frozenset()
-        plan = make_plan(longer, directory, resuming=saved is not None, allowed_changes=allowed)
+        with runtime.profile.span("preparing"):
+            plan = make_plan(longer, directory, resuming=saved is not None, allowed_changes=allowed)
         with contextlib.closing(fit(plan, runtime)) as events:
             first = next(events)
             if runtime.is_main and given:
@@ -153,8 +156,10 @@ def _drained(
     """Hand every event to the sinks; every process drains its generator, one writes."""
     from eyas.training.runtime import stoppable
 
-    sinks = open_sinks(directory, config.output, resumed_step=resumed_step) if runtime.is_main else Sinks(())
-    with sinks, stoppable(runtime):
+    sinks = Sinks(())
+    if runtime.is_main:
+        sinks = open_sinks(directory, config.output, resumed_step=resumed_step, profile=runtime.profile)
+    with sinks, stoppable(runtime), runtime.profile.traced(directory / TRACE):
         event = first
         sinks.write(event)
         try:

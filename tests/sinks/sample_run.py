@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eyas.events import EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started, Trained
+from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started, Trained
 from eyas.metrics import Scores
 
 STEPS = 10
@@ -51,6 +51,7 @@ def steps(first: int, last: int, *, shift: float = 0.0, split: str = "test") -> 
             yield Progress(step, 2.0, 1234.0, 0.03, stage=split, done=100, total=300)
             yield Evaluated(step, epoch, split, scores(70 + epoch), True, epoch != 3, 1.5)
             yield Saved(step, Path(f"epoch-{epoch:03}.safetensors"), "epoch", 0.1)
+            yield EpochOver(step, epoch, 15.0, 0.1)
 
 
 def finished(reason: str = "complete", *, step: int = 30, select: str = "test") -> Finished:

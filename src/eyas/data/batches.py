@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import tee
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
 from eyas.data.stores import Filling, Store, as_tensor, free_memory, in_memory
 from eyas.errors import DataError, TrainingError
+from eyas.profile import NoSpans, Profile
 
 SHOWN = 10  # unreadable files named in a message; the rest is counted
 
@@ -84,6 +86,13 @@ class Prepared:
         return "decoded anew for every batch" if self.store is None else self.store.in_words()
 
 
+def decoding_remedy(config: DataConfig) -> str:
+    """Return what would shorten the waiting for images that are not kept, in words."""
+    if config.cache == "none":
+        return "--cache auto keeps them in memory or on the disk"
+    return f"--cache-gb above {config.cache_gb:g} lets the disk keep them"
+
+
 def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checked: bool = False) -> Prepared:
     """Decode every image once: find those that cannot be, and keep the pixels where `--cache` says there is room.
 
@@ -130,7 +139,12 @@ def _report(source: str, unreadable: list[str]) -> str:
 
 
 def loaded(
-    prepared: Prepared, wanted: Iterable[Wanted], config: DataConfig, *, change: Change | None = None
+    prepared: Prepared,
+    wanted: Iterable[Wanted],
+    config: DataConfig,
+    *,
+    change: Change | None = None,
+    profile: Profile | None = None,
 ) -> Iterator[tuple[Indices, Tensor]]:
     """Yield (samples, uint8 `[B, 3, h, w]`) for every batch wanted, in order, changed by `change` where there is one.
 
@@ -140,24 +154,40 @@ def loaded(
     """
     if config.workers and (change is not None or prepared.store is None):
         return _by_processes(prepared, wanted, config, change)
-    read = _in_threads(prepared, wanted)
-    if change is None:
-        return ((samples, images) for samples, _, images in read)
-    return ((samples, change(images, samples, epoch)) for samples, epoch, images in read)
+    return _changed(_in_threads(prepared, wanted, profile or NoSpans()), change, profile or NoSpans())
 
 
-def _in_threads(prepared: Prepared, wanted: Iterable[Wanted]) -> Iterator[tuple[Indices, int, Tensor]]:
-    """Yield (samples, epoch, images), read by the caller itself where they lie in memory."""
-    if prepared.store is not None and prepared.store.file is None:
-        yield from ((samples, epoch, prepared.read(samples)) for samples, epoch in wanted)
-        return
+def _changed(
+    read: Iterator[tuple[Wanted, Tensor]], change: Change | None, profile: Profile
+) -> Iterator[tuple[Indices, Tensor]]:
+    for (samples, epoch), images in read:
+        if change is not None:
+            with profile.span("transform"):
+                images = change(images, samples, epoch)
+        yield samples, images
+
+
+def _in_threads(
+    prepared: Prepared, wanted: Iterable[Wanted], profile: Profile
+) -> Iterator[tuple[Wanted, Tensor]]:
+    """Yield what was wanted and its images, read by the caller itself where they lie in memory."""
+
+    def read(samples: Indices) -> Tensor:
+        with profile.span("read"):
+            return prepared.read(samples)
+
+    def decode(sample: int) -> Tensor:
+        with profile.span("decode"):
+            return prepared.read_one(sample)
+
     now, later = tee(wanted)
-    if prepared.store is not None:  # in a file: its pages may have to come from the disk
-        read = (batch for (batch,) in read_ahead(([samples] for samples, _ in later), prepared.read))
-    else:
-        decoded = read_ahead((samples.tolist() for samples, _ in later), prepared.read_one)
-        read = (_as_batch(images) for images in decoded)
-    yield from ((samples, epoch, images) for (samples, epoch), images in zip(now, read, strict=True))
+    if prepared.store is None:
+        batches = map(_as_batch, read_ahead((samples.tolist() for samples, _ in later), decode))
+    elif prepared.store.file is None:
+        batches = map(read, (samples for samples, _ in later))
+    else:  # its pages may have to come from the disk
+        batches = map(itemgetter(0), read_ahead(([samples] for samples, _ in later), read))
+    yield from zip(now, batches, strict=True)
 
 
 def _as_batch(images: list[Tensor]) -> Tensor:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
+
+from eyas.profile import NoSpans, Profile
 
 if TYPE_CHECKING:
     from eyas.events import Event
@@ -27,11 +29,14 @@ class Sinks:
     """Several sinks that are written to as one."""
 
     sinks: tuple[Sink, ...]
+    profile: Profile = field(default_factory=NoSpans)
 
     def write(self, event: Event) -> None:
         """Hand `event` to each sink."""
-        for sink in self.sinks:
-            sink.write(event)
+        with self.profile.span("logging"):
+            for sink in self.sinks:
+                with self.profile.span(type(sink).__name__):
+                    sink.write(event)
 
     def close(self) -> None:
         """Close every sink, even where one fails; raises the failure afterwards."""
@@ -46,7 +51,9 @@ class Sinks:
         self.close()
 
 
-def open_sinks(directory: Path, output: OutputConfig, *, resumed_step: int | None) -> Sinks:
+def open_sinks(
+    directory: Path, output: OutputConfig, *, resumed_step: int | None, profile: Profile | None = None
+) -> Sinks:
     """Open the record files of the run folder `directory` and the terminal view that `output` asks for.
 
     `resumed_step` is the step of the state that the run goes on from, None for a fresh run. Whatever the
@@ -67,5 +74,6 @@ def open_sinks(directory: Path, output: OutputConfig, *, resumed_step: int | Non
             TensorBoard(directory / "tensorboard", resumed_step=resumed_step),
             ChartFiles(directory),
             open_console(output.view),  # last: what it says is written, is written
-        )
+        ),
+        profile or NoSpans(),
     )

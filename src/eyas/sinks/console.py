@@ -13,14 +13,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from eyas.events import EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
-from eyas.sinks.rows import RowLayout
+from eyas.events import Evaluated, Event, Finished, Noted, Profiled, Progress, Started, Trained
+from eyas.sinks.rows import RowLayout, log_line
 from eyas.sinks.story import EpochRow, Story
-from eyas.sinks.summary import closing, estimate, opening, selected
+from eyas.sinks.summary import closing, estimate, opening
+from eyas.sinks.timing import Verdict, profile_table
 from eyas.sinks.wording import (
     Pace,
     clean,
-    said_accuracy,
     said_duration,
     said_loss,
     said_percent,
@@ -105,13 +105,13 @@ class PlainConsole:
         )
         self._clock = clock
         self._story = Story()
+        self._verdict = Verdict()
         self._pace: Pace | None = None
         self._estimated = False
 
     def write(self, event: Event) -> None:
         """Say what `event` means for the reader."""
-        for ready in self._story.hear(event):
-            self._line(_row_line(ready, self._story) if isinstance(ready, EpochRow) else _note_line(ready))
+        self._tell(self._story.hear(event))
         match event:
             case Started():
                 self._pace = Pace(event, self._clock)
@@ -120,13 +120,23 @@ class PlainConsole:
                 self._watch(event)
             case Trained():
                 self._line(self._trained_line(event))
+            case Profiled():
+                self._print(*profile_table(event, self._story.started))
             case Finished():
                 self._print(*closing(self._story, event))
 
     def close(self) -> None:
         """Say what was held back."""
-        for ready in self._story.rest():
-            self._line(_row_line(ready, self._story) if isinstance(ready, EpochRow) else _note_line(ready))
+        self._tell(self._story.rest())
+
+    def _tell(self, ready: list[EpochRow | Noted]) -> None:
+        for item in ready:
+            if isinstance(item, Noted):
+                self._line(_note_line(item))
+                continue
+            self._line(log_line(item, self._story.started))
+            for line in self._verdict.lines(item, self._story.started):
+                self._line(line)
 
     def _watch(self, event: Progress | Evaluated) -> None:
         started = self._story.started
@@ -165,6 +175,7 @@ class LiveConsole:
         self._console = console
         self._clock = clock
         self._story = Story()
+        self._verdict = Verdict()
         self._pace: Pace | None = None
         self._estimated = False
         self._layout: RowLayout | None = None
@@ -178,6 +189,8 @@ class LiveConsole:
                 self._start(event)
             case Progress() | Evaluated():
                 self._watch(event)
+            case Profiled():
+                self._print(*profile_table(event, self._story.started))
             case Finished():
                 self._stop()
                 self._print(*closing(self._story, event))
@@ -231,6 +244,8 @@ class LiveConsole:
                 self._layout = RowLayout(splits, select, epochs=epochs, width=width)
                 self._print(self._layout.head())
             self._print(self._layout.line(item))
+            for line in self._verdict.lines(item, started):
+                self._console.print(Text(line, style="dim"))  # broken at the edge: nothing in it is copied
 
     def _print(self, *parts: RenderableType) -> None:
         for part in parts:
@@ -263,23 +278,3 @@ def _bar(event: Progress, started: Started, left: float | None) -> RenderableTyp
 
 def _note_line(event: Noted) -> str:
     return f"{'warning: ' if event.warning else ''}{clean(event.message)}"
-
-
-def _row_line(row: EpochRow, story: Story) -> str:
-    """Return an epoch as one line of a log."""
-    started = story.started
-    parts = [_trained_words(row.trained)] if row.trained else []
-    for split, result in row.evaluated.items():
-        accuracy = said_accuracy(result.scores)
-        parts.append(f"{split} loss {said_loss(result.scores.loss)}, accuracy {accuracy}")
-    if started and started.selects_on in row.evaluated:
-        parts.append(("best so far, " if row.best else "") + selected(started.selects_on))
-    return f"epoch {row.epoch}{f' of {started.epochs}' if started else ''}: {'; '.join(parts)}"
-
-
-def _trained_words(event: EpochTrained) -> str:
-    speed = f"{said_duration(event.seconds)}, {said_rate(event.images_per_second)}"
-    return (
-        f"train loss {said_loss(event.loss)}, accuracy {said_percent(event.accuracy)}, lr {event.lr:.4g}; "
-        f"{speed}, waiting for data {said_percent(event.waiting, 0)}"
-    )

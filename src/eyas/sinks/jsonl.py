@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,8 @@ def strict(value: Any) -> Any:
     """Return `value` as plain JSON: arrays as lists, paths as text, what is not a finite number as null."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

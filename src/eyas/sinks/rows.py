@@ -1,4 +1,4 @@
-"""The table of epochs on a terminal, a row at a time, with the columns that its width has room for."""
+"""The epochs of a run: rows of a table on a terminal, with the columns that fit into its width, or lines of a log."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from functools import partial
 from rich.table import Table
 from rich.text import Text
 
+from eyas.events import EpochTrained, Started
 from eyas.sinks.story import EpochRow
 from eyas.sinks.summary import selected
-from eyas.sinks.wording import said_clock, said_interval, said_loss, said_percent
+from eyas.sinks.wording import (
+    said_accuracy,
+    said_clock,
+    said_duration,
+    said_interval,
+    said_loss,
+    said_percent,
+    said_rate,
+)
 
 GAP = 2  # blanks between two columns
 
@@ -107,3 +116,22 @@ def _accuracy_cell(split: str, row: EpochRow) -> str:
 
 def _interval_cell(split: str, row: EpochRow) -> str:
     return said_interval(row.evaluated[split].scores) if split in row.evaluated else "-"
+
+
+def log_line(row: EpochRow, started: Started | None) -> str:
+    """Return an epoch as one line of a log."""
+    parts = [_trained_words(row.trained)] if row.trained else []
+    for split, result in row.evaluated.items():
+        accuracy = said_accuracy(result.scores)
+        parts.append(f"{split} loss {said_loss(result.scores.loss)}, accuracy {accuracy}")
+    if started and started.selects_on in row.evaluated:
+        parts.append(("best so far, " if row.best else "") + selected(started.selects_on))
+    return f"epoch {row.epoch}{f' of {started.epochs}' if started else ''}: {'; '.join(parts)}"
+
+
+def _trained_words(event: EpochTrained) -> str:
+    speed = f"{said_duration(event.seconds)}, {said_rate(event.images_per_second)}"
+    return (
+        f"train loss {said_loss(event.loss)}, accuracy {said_percent(event.accuracy)}, lr {event.lr:.4g}; "
+        f"{speed}, waiting for data {said_percent(event.waiting, 0)}"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from eyas.events import EpochTrained, Evaluated, Event, Noted, Progress, Started
+from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Noted, Progress, Saved, Started
 
 
 @dataclass(slots=True)
@@ -14,6 +14,7 @@ class EpochRow:
     epoch: int
     trained: EpochTrained | None = None
     evaluated: dict[str, Evaluated] = field(default_factory=dict)
+    over: EpochOver | None = None
 
     @property
     def best(self) -> bool:
@@ -54,6 +55,10 @@ class Story:
                 self._row = self._row or EpochRow(event.epoch)
                 self._row.evaluated[event.split] = event
                 return ready
+            case Saved() if self._row:
+                return []
+            case EpochOver() if self._row:
+                self._row.over = event
             case Noted():
                 self._notes.append(event)
                 return [] if self._row else self.rest()

@@ -62,6 +62,13 @@ def said_duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def said_briefly(seconds: float) -> str:
+    """Return a short time as `1.25 s`, `12.5 ms` or `4.2 µs`."""
+    factor, unit = (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "µs")
+    value = seconds * factor
+    return f"{value:,.{2 if value < 9.995 else 1 if value < 99.95 else 0}f} {unit}"
+
+
 def said_clock(seconds: float) -> str:
     """Return a time for a narrow column: `4.2 s`, `12:30`, `1:12:30`."""
     if seconds < 59.95:

@@ -11,10 +11,14 @@ _TICK = 0.5  # seconds between two signs of life
 
 
 class Clock:
-    """Counts an epoch's seconds, going on from those before an interruption; evaluation and saving are not in them."""
+    """Counts an epoch's seconds, going on from those before an interruption; evaluation and saving are not in them.
+
+    They are in `whole`, with everything else that this process did in the epoch; `saving` is what of it the loop adds.
+    """
 
     def __init__(self, seconds: float, waited: float) -> None:
         self.seconds, self.waited = seconds, waited
+        self.saving = self._aside = 0.0
         self._began = self._mark = self._ticked = time.perf_counter()
         self._recent: list[tuple[float, int]] = []
 
@@ -35,12 +39,15 @@ class Clock:
 
     def go_on(self) -> None:
         """Leave out the time since the last step: it was spent on evaluating and saving."""
-        self._mark = time.perf_counter()
+        now = time.perf_counter()
+        self._aside += now - self._mark
+        self._mark = now
         self._recent = []
 
     def new_epoch(self) -> None:
         """Begin to count from zero."""
-        self.seconds = self.waited = 0.0
+        self.go_on()
+        self.seconds = self.waited = self.saving = self._aside = 0.0
 
     def tick(self) -> bool:
         """Return whether it is time for a sign of life, at most twice a second."""
@@ -54,6 +61,11 @@ class Clock:
     def waiting(self) -> float:
         """Share of the epoch's seconds spent waiting for data, 0 to 1."""
         return min(1.0, self.waited / self.seconds) if self.seconds else 0.0
+
+    @property
+    def whole(self) -> float:
+        """Seconds of the epoch so far, all things included."""
+        return self.seconds + self._aside + time.perf_counter() - self._mark
 
     @property
     def rate(self) -> float:

@@ -9,8 +9,22 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from eyas.data.batches import loaded
 from eyas.evaluation import evaluate
-from eyas.events import EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
+from eyas.events import (
+    EpochOver,
+    EpochTrained,
+    Evaluated,
+    Event,
+    Finished,
+    Noted,
+    Profiled,
+    Progress,
+    Saved,
+    Started,
+    Trained,
+)
 from eyas.metrics import Scores
+from eyas.profile import Lap
+from eyas.trace import TRACE
 from eyas.training.checkpoint import EpochDone, diverged, restore
 from eyas.training.clock import Clock
 from eyas.training.preflight import preflight
@@ -41,16 +55,19 @@ def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
     notes = list(restore(state, plan, runtime))  # no state saved: leaves the fresh one as it is
     yield started(state, plan, runtime)
     yield from notes
+    runtime.profile.lap()  # what was before belongs to no epoch
     network = runtime.wrap(state.model)
     clock = Clock(state.seconds, state.waited)
     if state.step > state.epochs_done * plan.order.steps_per_epoch and plan.due(state.step).epoch_end:
         done = yield from end_epoch(state, plan, runtime)  # was cut off between an epoch's last step and its evaluation
-        yield from saver.save(state, done)
-        clock.new_epoch()
+        yield from saved(state, done, saver, runtime, clock)
+        yield from epoch_over(state, plan, runtime, clock)
     clock.go_on()
     start = plan.total_steps if state.stopped or runtime.interrupted(state.step) else state.step
-    for batch in clock.timed(train_batches(plan, runtime, start=start)):
-        train_step(state, network, batch, plan, runtime)
+    batches = runtime.profile.each("waiting for data", train_batches(plan, runtime, start=start))
+    for batch in clock.timed(batches):
+        with runtime.profile.span("step", step=state.step + 1, epoch=plan.order.epoch(state.step) + 1):
+            train_step(state, network, batch, plan, runtime)
         clock.step_done(batch.size)
         state.seconds, state.waited = clock.seconds, clock.waited
         yield from saver.step_done(state)
@@ -62,15 +79,17 @@ def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
         if due.epoch_end:
             yield record_epoch(state, plan, runtime, clock)
             done = yield from end_epoch(state, plan, runtime)
-            clock.new_epoch()
         stop = bool(state.stopped) or runtime.interrupted(state.step)
         if stop or due.epoch_end or runtime.save_due(state.step, plan.config.output.save_minutes):
-            yield from saver.save(state, done)
+            yield from saved(state, done, saver, runtime, clock)
             clock.go_on()
+        if due.epoch_end:
+            yield from epoch_over(state, plan, runtime, clock)
         if stop:
             break
     yield from saver.wait()
     runtime.wait_for_all()
+    yield from profiled(runtime.profile.whole(), state, plan, epoch=None)
     complete = state.epochs_done == plan.config.training.epochs
     reason = state.stopped or ("complete" if complete else "interrupted")
     best, selects_on = state.selection, plan.selects_on
@@ -84,9 +103,12 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
     order, train = plan.order, plan.train
     steps = range(start, plan.total_steps)
     wanted = ((order.share(step, runtime.rank, runtime.world), order.epoch(step)) for step in steps)
-    read = runtime.moved(loaded(train, wanted, plan.config.data, change=plan.change))
-    for step, (samples, pixels) in zip(steps, read, strict=True):
-        images = plan.varied(pixels, samples, order.epoch(step))
+    read = loaded(train, wanted, plan.config.data, change=plan.change, profile=runtime.profile)
+    for step, (samples, pixels) in zip(steps, runtime.moved(read), strict=True):
+        with runtime.profile.span("resize"):
+            images = plan.fitted(pixels, samples, order.epoch(step))
+        with runtime.profile.span("augmentation"):
+            images = plan.augmented(images, samples, order.epoch(step))
         yield Batch(images, runtime.put(train.labels(samples)), samples, order.size(step))
 
 
@@ -101,7 +123,8 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Generator[Even
     passes: dict[str, tuple[Scores, float]] = {}
     for split in plan.evaluations:
         began = time.perf_counter()
-        scores = yield from _evaluated(state, plan, runtime, split)
+        with runtime.profile.span(f"{split} pass"):
+            scores = yield from _evaluated(state, plan, runtime, split)
         if scores is None:
             return None
         if not math.isfinite(scores.loss):
@@ -149,7 +172,8 @@ def _evaluated(state: TrainState, plan: Plan, runtime: Runtime, split: str) -> G
 
 def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
     """Return the first event: what will run, and what became of one batch on the whole way."""
-    check = preflight(state, plan, runtime)
+    with runtime.profile.span("preflight"):
+        check = preflight(state, plan, runtime)
     return Started(
         directory=plan.directory,
         step=state.step,
@@ -161,7 +185,33 @@ def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
         first_batch=check.pictures,
         first_labels=check.labels,
         selects_on=plan.selects_on,
+        waits_for=plan.waits_for,
     )
+
+
+def saved(
+    state: TrainState, done: EpochDone | None, saver: Saver, runtime: Runtime, clock: Clock
+) -> tuple[Saved, ...]:
+    """Hand the state to the saver, and return what came to the disk meanwhile."""
+    began = time.perf_counter()
+    with runtime.profile.span("saving"):
+        earlier = tuple(saver.save(state, done))
+    clock.saving += time.perf_counter() - began
+    return earlier
+
+
+def epoch_over(state: TrainState, plan: Plan, runtime: Runtime, clock: Clock) -> Events:
+    """Tell what the epoch took, unless its evaluation was broken off, and begin to count the next."""
+    if state.step == state.epochs_done * plan.order.steps_per_epoch:
+        yield EpochOver(state.step, state.epochs_done, clock.whole, clock.saving)
+        yield from profiled(runtime.profile.lap(), state, plan, epoch=state.epochs_done)
+    clock.new_epoch()
+
+
+def profiled(lap: Lap | None, state: TrainState, plan: Plan, *, epoch: int | None) -> Iterator[Profiled]:
+    """Tell where the time of a lap went, if it was measured."""
+    if lap is not None:
+        yield Profiled(state.step, epoch, lap.seconds, lap.shares, plan.directory / TRACE, lap.dropped)
 
 
 def record(state: TrainState, plan: Plan, runtime: Runtime) -> Trained:

@@ -45,13 +45,20 @@ def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
             f"An epoch's last batch has {plan.shortest_batch} image(s) for {runtime.world} processes. "
             "Use another --batch-size, or --drop-last."
         )
-    check_size(name, classes, plan.preprocess.size)
+    for size in sorted({plan.size(epoch) for epoch in range(plan.config.training.epochs)} | {plan.preprocess.size}):
+        try:
+            check_size(name, classes, size)
+        except SettingsError as error:
+            if size == plan.preprocess.size:
+                raise
+            start = f"--progressive-size {plan.config.training.progressive_size:g} begins with {size} pixels"
+            raise SettingsError(f"{start}, and {name} cannot: {error} Or begin larger.") from error
     rows: list[tuple[str, str, str]] = []
     samples = plan.order.batch(state.step % plan.order.steps_per_epoch)[:PICTURES]
     raw = plan.train.read(samples)
     rows.append(("images read", _shape(raw[:_IMAGES]), plan.train.images.place(int(samples[0]))))
     epoch = plan.order.epoch(state.step)
-    images = plan.varied(runtime.put(raw), samples, epoch)
+    images = runtime.put(plan.varied(raw, samples, epoch))
     rows.append(("augmented", _shape(images[:_IMAGES]), "as the network's input, still grey levels"))
     inputs = plan.preprocess.normalize(images[:_IMAGES], runtime.order)
     if plan.smallest_part(runtime.world) == 1:

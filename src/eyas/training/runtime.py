@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from eyas.data.order import Indices, key
 from eyas.device import choose_device, device_in_words
+from eyas.profile import NoSpans, Profile, Spans
 from eyas.training.settings import DeviceConfig
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -26,7 +27,10 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Runtime:
-    """Where and how the arithmetic runs: one process on one device, or one of several with a share of every batch."""
+    """Where and how the arithmetic runs: one process on one device, or one of several with a share of every batch.
+
+    `profile` is what the work is marked with; it measures nothing unless `open_runtime` was asked for it.
+    """
 
     def __init__(self, config: DeviceConfig, *, rank: int = 0, world: int = 1, local_rank: int = 0) -> None:
         self.config, self.rank, self.world = config, rank, world
@@ -34,6 +38,7 @@ class Runtime:
         self.device = choose_device(f"cuda:{local_rank}" if several_gpus else config.device)
         self.dtype = _DTYPES[config.precision]
         self.stop_requested = False
+        self.profile: Profile = NoSpans()
         self._last_save = time.monotonic()
 
     @property
@@ -75,11 +80,6 @@ class Runtime:
             return network
         return DistributedDataParallel(network, [self.device.index] if self.device.type == "cuda" else None)
 
-    def finish(self) -> None:
-        """Return when the device has done what it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
     def agreed(self, number: int) -> int:
         """Return the first process's number in every process."""
         return int(self.total(torch.tensor(number if self.is_main else 0, device=self.device)).item())
@@ -90,9 +90,17 @@ class Runtime:
 
     def put(self, tensor: Tensor) -> Tensor:
         """Return the tensor on the device."""
+        with self.profile.span("transfer"):
+            if self.device.type == "cuda":
+                return tensor.pin_memory().to(self.device, non_blocking=True)
+            return tensor.to(self.device)
+
+    def settle(self) -> None:
+        """Return when the device has done all that it was given."""
         if self.device.type == "cuda":
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.to(self.device)
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
 
     @property
     def order(self) -> torch.memory_format:
@@ -170,8 +178,11 @@ def _arrived(samples: Indices, images: Tensor, event: torch.cuda.Event) -> tuple
 
 
 @contextmanager
-def open_runtime(config: DeviceConfig) -> Iterator[Runtime]:
-    """Yield the runtime of this process; under torchrun, joined with the others."""
+def open_runtime(config: DeviceConfig, *, profile: bool = False) -> Iterator[Runtime]:
+    """Yield the runtime of this process; under torchrun, joined with the others.
+
+    `profile` measures where the time goes, in the first process. The device is then waited for at every mark.
+    """
     rank, world, local_rank = (int(os.environ.get(name, first)) for name, first in _ENVIRONMENT)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -180,6 +191,8 @@ def open_runtime(config: DeviceConfig) -> Iterator[Runtime]:
         torch.use_deterministic_algorithms(True)
     _keep_memory()
     runtime = Runtime(config, rank=rank, world=world, local_rank=local_rank)
+    if profile and runtime.is_main:
+        runtime.profile = Spans(runtime.settle)
     if world > 1:
         dist.init_process_group("nccl" if runtime.device.type == "cuda" else "gloo")
     try:

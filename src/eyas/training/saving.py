@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 from eyas.events import Saved
-from eyas.training.checkpoint import EpochDone, checkpoint_of, write_checkpoint
+from eyas.training.checkpoint import Checkpoint, EpochDone, checkpoint_of, write_checkpoint
 from eyas.training.runtime import Runtime
 from eyas.training.snapshot import Snapshot
 from eyas.training.state import TrainState
@@ -65,8 +65,12 @@ class Saver:
         before = self.wait()
         self._has_room = True
         checkpoint = checkpoint_of(state, self._snapshot, done, self._plan, self._runtime)
-        self._work = self._thread.submit(write_checkpoint, checkpoint, time.perf_counter() - began)
+        self._work = self._thread.submit(self._written, checkpoint, time.perf_counter() - began)
         yield from before
+
+    def _written(self, checkpoint: Checkpoint, seconds: float) -> tuple[Saved, ...]:
+        with self._runtime.profile.span("writing to the disk"):
+            return write_checkpoint(checkpoint, seconds)
 
     def wait(self) -> tuple[Saved, ...]:
         """Return what was saved, once it is on the disk; nothing if all of that has been told."""

@@ -49,24 +49,28 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
     runtime.seed(plan.seed, state.step)  # dropout and mixing are functions of the step
     set_learning_rate(state.optimizer, plan.learning_rate(state.step) * state.plateau.factor)
     state.model.train()
-    images, targets = plan.mix(plan.preprocess.normalize(batch.images, runtime.order), batch.labels)
+    span = runtime.profile.span
+    with span("normalise"):
+        images, targets = plan.mix(plan.preprocess.normalize(batch.images, runtime.order), batch.labels)
     sums = Sums.zeros(runtime.device)
     parts = list(_parts(images, targets, batch.labels, plan.config.training.accumulate))
     for number, (some_images, some_targets, labels) in enumerate(parts, start=1):
         with runtime.gradient_sync(network, enabled=number == len(parts)):  # several processes: join them once
-            with runtime.autocast():
+            with span("forward"), runtime.autocast():
                 logits = network(some_images)
                 loss = plan.loss(logits, some_targets)  # a sum over samples, not a mean
             # joined gradients are averaged over the processes, so each is scaled up by their number
-            state.scaler.scale(loss * runtime.world / batch.size).backward()  # type: ignore[no-untyped-call]
+            with span("backward"):
+                state.scaler.scale(loss * runtime.world / batch.size).backward()  # type: ignore[no-untyped-call]
         sums.add(loss.detach(), logits.detach(), labels)
-    state.scaler.unscale_(state.optimizer)  # a disabled scaler makes these lines plain SGD
-    if plan.config.training.clip_norm:
-        clip_grad_norm_(state.model.parameters(), plan.config.training.clip_norm)
-    state.scaler.step(state.optimizer)
-    state.scaler.update()
-    state.optimizer.zero_grad(set_to_none=True)
-    state.average.update(state.model)
+    with span("optimiser"):
+        state.scaler.unscale_(state.optimizer)  # a disabled scaler makes these lines plain SGD
+        if plan.config.training.clip_norm:
+            clip_grad_norm_(state.model.parameters(), plan.config.training.clip_norm)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.optimizer.zero_grad(set_to_none=True)
+        state.average.update(state.model)
     state.window.merge(sums)
     state.epoch.merge(sums)
     state.step += 1

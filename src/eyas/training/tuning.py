@@ -74,12 +74,12 @@ def _measured(plan: Plan, runtime: Runtime) -> tuple[float, float]:
     state = TrainState.fresh(plan, runtime)
     network = runtime.wrap(state.model)
     samples = plan.order.share(0, runtime.rank, runtime.world)
-    images = plan.varied(runtime.put(plan.train.read(samples)), samples, plan.config.training.epochs)
+    images = runtime.put(plan.varied(plan.train.read(samples), samples, plan.config.training.epochs))
     batch = Batch(images, runtime.put(plan.train.labels(samples)), samples, plan.order.size(0))
     seconds = []
     for _ in range(1 + _TIMED):
         began = time.perf_counter()
         train_step(state, network, batch, plan, runtime)
-        runtime.finish()
+        runtime.settle()
         seconds.append(time.perf_counter() - began)
     return seconds[0], min(seconds[1:])

@@ -1,0 +1,39 @@
+"""What the results of a run depend on, as plain data: a resume compares it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eyas.data.own_transform import transform_fingerprint
+from eyas.training.optim import HORIZON
+
+if TYPE_CHECKING:
+    from eyas.plan import Plan
+
+
+def fingerprint_of(plan: Plan) -> dict[str, Any]:
+    """Return what the results depend on: a resume compares it. Lengths, places and speeds are not in it."""
+    config = plan.config
+    training = config.training.model_dump(exclude={"epochs", "patience", "overfit_patience"})
+    grows = config.training.progressive_size < 1
+    horizon = {"epochs": config.training.epochs} if grows or config.schedule.schedule in HORIZON else {}
+    return {
+        "training data": plan.train.images.fingerprint(),
+        **{f"{split} data": prepared.images.fingerprint() for split, prepared in plan.evaluations.items()},
+        "classes": list(plan.classes),
+        "selects on": plan.selects_on,
+        "model": config.model.model,
+        "precision": config.device.precision,
+        **{f"preprocess {name}": _plain(value) for name, value in plan.preprocess.to_dict().items()},
+        **config.augment.model_dump(exclude={"transform"}),
+        "transform": transform_fingerprint(config.augment.transform),
+        **config.optim.model_dump(),
+        **config.schedule.model_dump(),
+        **training,
+        **horizon,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return the value as JSON gives it back."""
+    return list(value) if isinstance(value, tuple) else value
