@@ -46,18 +46,29 @@ def tables_of(run: Path) -> list[dict[str, Any]]:
     return [record for record in read_events(run / "events.jsonl") if record["event"] == "profiled"]
 
 
+def here(table: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the lines of the training thread."""
+    return [share for share in table["shares"] if share["threads"] == 0]
+
+
+def test_what_other_threads_do_beside_the_training_has_lines_of_its_own(profiled):
+    beside = {share["name"]: share for share in tables_of(profiled)[-1]["shares"] if share["threads"]}
+    assert set(beside) == {"decode", "writing to the disk"}
+    assert beside["decode"]["count"] == 2 * (50 + 21)
+
+
 def test_there_is_a_table_for_every_epoch_and_one_for_the_run(profiled):
     assert [table["epoch"] for table in tables_of(profiled)] == [1, 2, None]
     for table in tables_of(profiled):
-        names = {share["name"] for share in table["shares"] if share["depth"] == 0}
+        names = {share["name"] for share in here(table) if share["depth"] == 0}
         assert names == EVERY_EPOCH | (set() if table["epoch"] else {"preparing", "preflight"})
-    inner = {share["name"] for share in tables_of(profiled)[0]["shares"] if share["depth"] == 1}
-    assert inner >= {"decode", "transfer", "resize", "augmentation", "normalise", "forward", "backward", "optimiser"}
+    inner = {share["name"] for share in here(tables_of(profiled)[0]) if share["depth"] == 1}
+    assert inner >= {"transfer", "resize", "augmentation", "normalise", "forward", "backward", "optimiser"}
 
 
 def test_the_shares_of_the_time_add_up_with_little_left_unsaid(profiled):
     for table in tables_of(profiled):
-        told = sum(share["seconds"] for share in table["shares"] if share["depth"] == 0)
+        told = sum(share["seconds"] for share in here(table) if share["depth"] == 0)
         assert 0.8 * table["seconds"] <= told <= table["seconds"]
     steps = [share["count"] for table in tables_of(profiled) for share in table["shares"] if share["name"] == "step"]
     assert steps == [4, 4, 8]
@@ -118,7 +129,7 @@ def test_an_epoch_takes_its_training_its_evaluation_and_its_saving_also_within(p
         (over,) = [e for e in events if isinstance(e, EpochOver) and e.epoch == number]
         saving = [e.seconds for e in events if isinstance(e, Saved) and over.step - 4 < e.step <= over.step]
         testing = [e.seconds for e in events if isinstance(e, Evaluated) and e.step == over.step]
-        assert len(saving) >= 5 and over.saving == pytest.approx(sum(saving))
+        assert len(saving) >= 5 and sum(saving) <= over.saving <= sum(saving) + 0.2
         parts = trained.seconds + sum(saving) + sum(testing)
         assert parts <= over.seconds <= 1.5 * parts + 0.5
 
@@ -157,9 +168,9 @@ def test_a_run_that_fails_leaves_its_trace(pictures, tmp_path):
     [
         ({}, ["--profile"], ["decoded", "image by image"]),
         ({"cache": "none"}, ["decoded anew", "--cache auto"], ["image by image", "--profile"]),
-        ({"trivial_augment": True}, ["image by image"], ["decoded", "--profile"]),
-        ({"trivial_augment": True, "cache": "none"}, ["decoded anew", "image by image", "--profile"], []),
-        ({"cache": "none", "workers": 1000}, ["--cache auto"], ["--workers"]),
+        ({"transform": "torch:clone"}, ["image by image", "--workers"], ["decoded", "--profile"]),
+        ({"transform": "torch:clone", "cache": "none"}, ["decoded anew", "image by image", "--profile"], []),
+        ({"cache": "disk", "cache_gb": 1e-9}, ["--cache-gb above 1e-09"], ["--profile"]),
     ],
 )
 def test_what_a_run_would_wait_for_is_known_before_it_begins(pictures, tmp_path, given, told, untold):

@@ -349,7 +349,7 @@ def when_training(folder: Path, number: int) -> threading.Thread:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_exactly_prints_the_command_and_the_run_goes_on(pictures, tmp_path, capsys, number):
     run = tmp_path / "my run"
-    given = {**SETTINGS, "epochs": 500, "view": "plain", "test": pictures["test"], "out": run}
+    given = {**SETTINGS, "epochs": 500, "channels_last": "off", "view": "plain", "test": pictures["test"], "out": run}
     watching = when_training(run, number)
     assert main(["train", pictures["train"], *flags(**given)]) == 75
     watching.join()

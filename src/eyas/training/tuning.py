@@ -27,7 +27,8 @@ def tune(plan: Plan, runtime: Runtime) -> tuple[DeviceConfig, str]:
     step (which may compile) included. It is written into the run's config.toml: a resume measures nothing.
     """
     settled = _settled(runtime.config)
-    if plan.total_steps < STEPS or "auto" not in (runtime.config.channels_last, runtime.config.compile):
+    asked = (runtime.config.channels_last, runtime.config.compile)
+    if plan.total_steps < STEPS or "auto" not in asked or runtime.config.deterministic:
         return settled, ""
     expected: dict[str, tuple[float, DeviceConfig]] = {}
     usual = runtime.config
