@@ -40,6 +40,17 @@ def device_in_words(device: torch.device) -> str:
     return f"cpu, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
 
 
+def settled_precision(name: str, device: torch.device) -> str:
+    """Return "bf16" or "fp32" for "auto": bf16 where the device computes in it, not merely imitates it."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if native else "fp32"
+
+
 def sums_type(device: torch.device) -> torch.dtype:
     """Return the type that sums are kept in: float64, or float32 on a device that has none."""
     return torch.float32 if device.type == "mps" else torch.float64

@@ -18,6 +18,7 @@ from eyas.data.imageset import ImageSet
 from eyas.data.order import Indices, Order, key, permuted
 from eyas.data.own_transform import own_transform, transformed
 from eyas.data.preprocess import Preprocess, resolve_preprocess
+from eyas.device import choose_device, settled_precision
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
 from eyas.sets import Sets, open_sets
@@ -76,10 +77,10 @@ class Plan:
 
         With --progressive-size it grows evenly, in steps of an eighth, and is whole in the last quarter of the run.
         """
-        full, start = self.preprocess.size, self.config.training.progressive_size
-        share = start + (1 - start) * min(1.0, epoch / max(1.0, 0.75 * self.config.training.epochs))
+        full, epochs, start = self.preprocess.size, self.config.training.epochs, self.config.training.progressive_size
+        share = start + (1 - start) * min(1.0, epoch / max(1.0, min(0.75 * epochs, epochs - 1)))
         grain = max(1, full // 8)
-        return full if share >= 1 else min(full, max(1, round(share * full / grain)) * grain)
+        return full if share >= 1 else max(1, int(share * full / grain + 1e-9)) * grain
 
     def fitted(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
         """Return training pictures as they were read, now flipped and fitted: uint8 `[B, 3, stored, stored]`."""
@@ -160,6 +161,8 @@ def make_plan(
     Decodes every image once (unless `resuming` from a run that did). Raises `DataError`, `SettingsError` or
     `CheckpointError`, each naming the place and the remedy; writes nothing but downloads.
     """
+    precision = settled_precision(config.device.precision, choose_device(config.device.device))
+    config = config.model_copy(update={"device": config.device.model_copy(update={"precision": precision})})
     train, others = sets or open_sets(config)
     selects_on = next((split for split in ("val", "test") if split in others), None)
     limits = config.training

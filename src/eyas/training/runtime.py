@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from eyas.data.order import Indices, key
-from eyas.device import choose_device, device_in_words
+from eyas.device import choose_device, device_in_words, settled_precision
 from eyas.profile import NoSpans, Profile, Spans
 from eyas.training.settings import DeviceConfig
 
@@ -33,10 +33,11 @@ class Runtime:
     """
 
     def __init__(self, config: DeviceConfig, *, rank: int = 0, world: int = 1, local_rank: int = 0) -> None:
-        self.config, self.rank, self.world = config, rank, world
+        self.rank, self.world = rank, world
         several_gpus = world > 1 and config.device in ("auto", "cuda") and torch.cuda.is_available()
         self.device = choose_device(f"cuda:{local_rank}" if several_gpus else config.device)
-        self.dtype = _DTYPES[config.precision]
+        self.config = config.model_copy(update={"precision": settled_precision(config.precision, self.device)})
+        self.dtype = _DTYPES[self.config.precision]
         self.stop_requested = False
         self.profile: Profile = NoSpans()
         self._last_save = time.monotonic()

@@ -95,14 +95,15 @@ class DeviceConfig(Section):
 
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto picks the best there is and says which."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Mixed precision: bf16 and fp16 compute in 16 bits and keep the weights in 32."""
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
+    """Mixed precision: bf16 and fp16 compute in 16 bits and keep the weights in 32. auto: bf16 where
+    the device has it."""
     compile: Switch = "auto"
     """Compile the network with torch.compile; on a GPU its kernels are replayed as CUDA graphs. auto: on a GPU, in a
     run of more than ten minutes, if a few steps measured both ways say that the run ends sooner."""
     channels_last: Switch = "auto"
     """Keep images and filters in channels-last order. auto: in a run of a thousand steps or more, if a few steps
-    measured both ways are faster by it."""
+    measured both ways are faster by it. With --deterministic auto means off: two measurements may differ."""
     deterministic: bool = False
     """On a GPU, use only kernels that give the same bits every time. A CPU run always does."""
     threads: CountOrOff = 0
