@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.conftest import write_pictures
 
 import eyas
 from eyas.config import make_config
@@ -12,6 +11,7 @@ from eyas.device import settled_precision
 from eyas.plan import make_plan
 from eyas.recipes import RECIPES
 from eyas.tensorfile import read_tensors
+from tests.conftest import write_pictures
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

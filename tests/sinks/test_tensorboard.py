@@ -5,12 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sample_run import finished, scores, started, steps, whole
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from eyas.events import Evaluated, Event
+from eyas.events import EpochOver, Evaluated, Event
 from eyas.metrics import Scores
 from eyas.sinks.tensorboard import TensorBoard, class_tags
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs that are long beside the drawing of a chart."""
+    monkeypatch.setattr("eyas.sinks.tensorboard.SHARE", float("inf"))
 
 
 def record(folder: Path, events: list[Event], resumed_step: int | None = None, *, close: bool = True) -> TensorBoard:
@@ -43,7 +50,17 @@ def test_the_loss_counts_in_steps_and_the_test_in_epochs(tmp_path: Path) -> None
     assert "test_recall/鸟" in curves
 
 
-def test_charts_first_batch_and_facts_are_there_to_see(tmp_path: Path) -> None:
+def test_of_epochs_quicker_than_the_drawing_the_last_one_is_drawn(tmp_path: Path) -> None:
+    record(tmp_path, whole(tmp_path))
+    assert [picture.step for picture in shown(tmp_path).Images("test/per_class")] == [3]
+
+
+def test_a_run_that_breaks_off_is_not_kept_waiting_for_a_chart(tmp_path: Path) -> None:
+    record(tmp_path, whole(tmp_path)[:-1])
+    assert shown(tmp_path).Tags()["images"] == []
+
+
+def test_charts_first_batch_and_facts_are_there_to_see(tmp_path: Path, unhurried: None) -> None:
     record(tmp_path, whole(tmp_path))
     board = shown(tmp_path)
     assert [picture.step for picture in board.Images("test/confusion_matrix")] == [1, 2, 3]
@@ -53,7 +70,7 @@ def test_charts_first_batch_and_facts_are_there_to_see(tmp_path: Path) -> None:
     assert all(line.count("|") == 3 for line in facts.splitlines())
 
 
-def test_after_a_crash_and_a_resume_each_point_is_there_once_and_right(tmp_path: Path) -> None:
+def test_after_a_crash_and_a_resume_each_point_is_there_once_and_right(tmp_path: Path, unhurried: None) -> None:
     record(tmp_path / "one", whole(tmp_path))
     # killed in epoch 3 while the last state is of step 17: epoch 2 and two records are taken again
     record(tmp_path / "two", [started(tmp_path), *steps(1, 15), *steps(16, 26, shift=9.0)], close=False)
@@ -74,9 +91,9 @@ def test_a_resume_at_the_end_of_an_epoch_keeps_the_epoch(tmp_path: Path) -> None
     assert [step for step, _ in curves["train/loss"]] == [5, 10, 15, 20, 25, 30]
 
 
-def test_an_evaluation_made_again_after_an_interruption_is_shown_once(tmp_path: Path) -> None:
+def test_an_evaluation_made_again_after_an_interruption_is_shown_once(tmp_path: Path, unhurried: None) -> None:
     record(tmp_path, [started(tmp_path), *steps(1, 20)])
-    again = [e for e in steps(11, 20) if isinstance(e, Evaluated)]
+    again = [e for e in steps(11, 20) if isinstance(e, (Evaluated, EpochOver))]
     record(tmp_path, [started(tmp_path, 20), *again, *steps(21, 30)], 20)
     assert [step for step, _ in points(tmp_path, purge=False)["test/accuracy"]] == [1, 2, 3]
     assert [picture.step for picture in shown(tmp_path).Images("test/confusion_matrix")] == [1, 2, 3]
@@ -103,7 +120,7 @@ def test_class_names_become_different_tags() -> None:
 
 def test_of_very_many_classes_only_the_charts_are_shown(tmp_path: Path) -> None:
     many = scores(80, tuple(f"class of {number}" for number in range(51)))
-    record(tmp_path, [started(tmp_path), Evaluated(10, 1, "val", many, True, True, 1.0)])
+    record(tmp_path, [started(tmp_path), Evaluated(10, 1, "val", many, True, True, 1.0), finished()])
     board = shown(tmp_path)
     assert not [tag for tag in board.Tags()["scalars"] if tag.startswith("val_")]
     assert "val/per_class" in board.Tags()["images"]

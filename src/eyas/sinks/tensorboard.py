@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eyas.errors import FileError
-from eyas.events import EpochTrained, Evaluated, Event, Finished, Started, Trained
+from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Started, Trained
 from eyas.files import write_bytes
 from eyas.metrics import Scores
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 BY_STEP = frozenset({"train/loss", "train/learning_rate"})  # every other tag counts in epochs
 CURVES_CLASSES = 50  # above this, a curve for each class is a page nobody scrolls through: only the charts
-PATIENCE = 10  # seconds after which the first batch is drawn, or at the end of the first epoch if that comes sooner
+PATIENCE = 10  # seconds after which the first batch is drawn, or at the end of the run if that comes sooner
+SHARE = 0.02  # most of a run's time that goes into drawing its evaluations
 WRITE_SECONDS = 10  # the writer's own rhythm, for events that are not flushed at once
 
 
@@ -36,6 +37,8 @@ class TensorBoard:
         self._there: set[tuple[str, int]] = set()  # (tag, step) that an evaluation made again would repeat
         self._undrawn: Started | None = None  # its first batch is drawn later: the first step need not wait for it
         self._opened = 0.0
+        self._pending: dict[str, Evaluated] = {}  # the newest evaluation of each split that is not drawn
+        self._drawn, self._cost = 0.0, 0.5  # when evaluations were drawn last, and the seconds that it took
 
     def write(self, event: Event) -> None:
         """Write what the event has to show; raises `FileError` where the disk refuses it."""
@@ -60,9 +63,12 @@ class TensorBoard:
                 self._scalars(_epoch_scalars(event), event.epoch)
             case Evaluated():
                 self._scalars(_evaluated_scalars(event), event.epoch)
-                self._charts(event)
-        # an epoch's end is outside its measured time; in a long epoch the picture is wanted sooner, and costs little
-        if isinstance(event, EpochTrained) or time.monotonic() - self._opened > PATIENCE:
+                self._pending[event.split] = event
+            case EpochOver() if time.monotonic() - self._drawn > self._cost / SHARE:
+                self._evaluations()
+            case Finished():
+                self._evaluations()
+        if isinstance(event, Finished) or time.monotonic() - self._opened > PATIENCE:
             self._first_batch()
         # what precedes a saved state must outlive a kill: it would not be written again after the resume
         if isinstance(event, Started | Trained | EpochTrained | Evaluated | Finished) and self._writer is not None:
@@ -78,6 +84,7 @@ class TensorBoard:
         # the files are clean by now; this start mark is for a TensorBoard that is already showing them
         purge = None if step is None else step + 1
         self._writer = SummaryWriter(str(self._folder), purge_step=purge, flush_secs=WRITE_SECONDS)
+        self._drawn = time.monotonic()
         if step is None:
             self._writer.add_text("run/facts", _markdown(("", ""), event.facts), 0)
             self._writer.add_text("run/shapes", _markdown(("stage", "shape", ""), event.shapes), 0)
@@ -90,11 +97,19 @@ class TensorBoard:
 
             self._picture("data/first_batch", pictures_chart(event.first_batch, event.first_labels), 0)
 
-    def _charts(self, event: Evaluated) -> None:
+    def _evaluations(self) -> None:
+        """Draw the newest evaluation of each split; of epochs that are quicker than drawing some are never drawn."""
+        if not self._pending:
+            return
         from eyas.report.charts import confusion_chart, per_class_chart
 
-        self._picture(f"{event.split}/per_class", per_class_chart(event.scores), event.epoch)
-        self._picture(f"{event.split}/confusion_matrix", confusion_chart(event.scores), event.epoch)
+        began = time.monotonic()
+        for split, event in self._pending.items():
+            self._picture(f"{split}/per_class", per_class_chart(event.scores), event.epoch)
+            self._picture(f"{split}/confusion_matrix", confusion_chart(event.scores), event.epoch)
+        self._pending.clear()
+        self._drawn = time.monotonic()
+        self._cost = self._drawn - began
 
     def _scalars(self, values: dict[str, float], step: int) -> None:
         for tag, value in values.items():
