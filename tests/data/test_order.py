@@ -74,3 +74,13 @@ def test_draws_of_neighbouring_samples_and_epochs_are_unrelated():
     first, second = (uniform(key(0, "flip", epoch), np.arange(20_000)) for epoch in (0, 1))
     assert abs(np.corrcoef(first[:-1], first[1:])[0, 1]) < 0.03
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.03
+
+
+def test_the_batches_of_many_steps_are_those_of_each_alone():
+    for order in (Order(103, 16, seed=1), Order(103, 16, shuffle=False), Order(9000, 4500), Order(5, 8), Order(40, 8, drop_last=True)):
+        steps = range(order.steps_per_epoch - 1, 3 * order.steps_per_epoch + 1)
+        together = [batch.tolist() for batch in order.batches(steps)]
+        assert together == [order.batch(step).tolist() for step in steps]
+        shares = list(order.shares(steps, 1, 2))
+        assert [share.tolist() for share, _ in shares] == [order.share(step, 1, 2).tolist() for step in steps]
+        assert [epoch for _, epoch in shares] == [order.epoch(step) for step in steps]

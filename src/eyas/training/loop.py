@@ -102,7 +102,7 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
     """Yield this process's share of every batch from step `start` to the run's end, on the device and augmented."""
     order, train = plan.order, plan.train
     steps = range(start, plan.total_steps)
-    wanted = ((order.share(step, runtime.rank, runtime.world), order.epoch(step)) for step in steps)
+    wanted = order.shares(steps, runtime.rank, runtime.world)
     read = loaded(train, wanted, plan.config.data, change=plan.change, profile=runtime.profile)
     for step, (samples, pixels) in zip(steps, runtime.moved(read), strict=True):
         with runtime.profile.span("resize"):

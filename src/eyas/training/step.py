@@ -48,7 +48,8 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
     """Take one optimiser step on one batch, in `accumulate` parts. Changes `state` and nothing else; no host sync."""
     runtime.seed(plan.seed, state.step)  # dropout and mixing are functions of the step
     set_learning_rate(state.optimizer, plan.learning_rate(state.step) * state.plateau.factor)
-    state.model.train()
+    if not state.model.training:  # to tell every layer anew at every step takes as long as a small one computes
+        state.model.train()
     span = runtime.profile.span
     with span("normalise"):
         images, targets = plan.mix(plan.preprocess.normalize(batch.images, runtime.order), batch.labels)
