@@ -67,7 +67,7 @@ def eyas_batches(given: argparse.Namespace) -> Iterator[None]:
     with open_runtime(config.device) as runtime:
         plan = make_plan(config, Path("unused"))
         for batch in train_batches(plan, runtime, start=0):
-            runtime.arrange(plan.preprocess.normalize(batch.images))
+            plan.preprocess.normalize(batch.images, runtime.order)
             yield
 
 

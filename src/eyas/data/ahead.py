@@ -13,19 +13,21 @@ B = TypeVar("B")
 AHEAD = 2  # batches that are read while one is used
 
 
-def read_ahead(batches: Iterable[Sequence[A]], read: Callable[[A], B]) -> Iterator[list[B]]:
-    """Yield what `read` gives for every item of every batch, in order, read by as many threads as there are cores.
+def read_ahead(
+    batches: Iterable[Sequence[A]], read: Callable[[A], B], *, threads: int | None = None
+) -> Iterator[list[B]]:
+    """Yield what `read` gives for every item of every batch, in order, read by `threads` (None: one per core).
 
     What `read` raises is raised when its batch is due.
     """
     coming: deque[list[Future[B]]] = deque()
-    threads = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(threads or os.cpu_count())
     try:
         for batch in batches:
-            coming.append([threads.submit(read, item) for item in batch])
+            coming.append([pool.submit(read, item) for item in batch])
             if len(coming) > AHEAD:
                 yield [reading.result() for reading in coming.popleft()]
         while coming:
             yield [reading.result() for reading in coming.popleft()]
     finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -22,7 +22,7 @@ from eyas.data.order import Indices
 from eyas.data.pixel_cache import PixelCache
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
-from eyas.data.stores import Filling, Store, as_tensor, free_memory, in_memory
+from eyas.data.stores import Filling, Store, are_small, as_tensor, free_memory, in_memory
 from eyas.errors import DataError, TrainingError
 from eyas.profile import NoSpans, Profile
 
@@ -182,7 +182,8 @@ def _in_threads(
 
     now, later = tee(wanted)
     if prepared.store is None:
-        batches = map(_as_batch, read_ahead((samples.tolist() for samples, _ in later), decode))
+        threads = 1 if are_small(prepared.images) else None
+        batches = map(_as_batch, read_ahead((samples.tolist() for samples, _ in later), decode, threads=threads))
     elif prepared.store.file is None:
         batches = map(read, (samples for samples, _ in later))
     else:  # its pages may have to come from the disk

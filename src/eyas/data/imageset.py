@@ -106,14 +106,11 @@ class FileImages:
 
     def picture(self, index: int) -> Image.Image:
         """Return one image, mode RGB; raises `DataError` where it cannot be read."""
+        path = f"{self.root}/{name}" if (name := self.paths[index])[:1] != "/" else name  # a Path is slow to make
         try:
-            return decode(read_file(self.path(index)), self.place(index))
+            return decode(read_file(path), path)
         except DataError as error:
-            text = str(error)
-            if text.startswith(self.place(index)):
-                raise
-            reason = text.removeprefix(f"{self.path(index)}: ")
-            raise DataError(f"{self.place(index)}: {reason}") from None
+            raise DataError(f"{self.place(index)}: {str(error).removeprefix(f'{path}: ')}") from None
 
     def place(self, index: int) -> str:
         """Return `LIST:LINE: PATH`, or the path alone where there is no list."""

@@ -23,6 +23,7 @@ from eyas.progress import track
 Pixels = NDArray[np.uint8]
 Allocate = Callable[[tuple[int, ...]], Pixels | None]
 _CHUNK = 512  # images decoded ahead of the one that is put away
+_SMALL = 100 * 100  # pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +121,7 @@ class Filling:
 
 
 def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, tuple[Tensor, bool] | str]]:
-    """Yield (sample, (pixels, fitted) or a reason), in order; several threads, since Pillow decodes without the GIL."""
+    """Yield (sample, (pixels, fitted) or a reason), in order; large images by several threads."""
 
     def decode(sample: int) -> tuple[Tensor, bool] | str:
         try:
@@ -130,10 +131,28 @@ def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, tup
         small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
         return (image, False) if small else (fitting.fit(image), True)
 
+    if are_small(images):
+        yield from ((sample, decode(sample)) for sample in range(len(images)))
+        return
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for start in range(0, len(images), _CHUNK):
             samples = range(start, min(start + _CHUNK, len(images)))
             yield from zip(samples, threads.map(decode, samples), strict=True)
+
+
+def are_small(images: ImageSet) -> bool:
+    """Return whether images are so small, by the first readable one, that one thread decodes them faster than two.
+
+    Pillow leaves the interpreter to others while it decodes; for a small image that is so short that the threads
+    spend their time on waiting for each other (docs/why.md).
+    """
+    for sample in range(min(len(images), 20)):
+        try:
+            _, height, width = images.image(sample).shape
+        except DataError:
+            continue
+        return height * width <= _SMALL
+    return False
 
 
 def as_tensor(pixels: Pixels) -> Tensor:
