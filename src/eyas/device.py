@@ -59,8 +59,8 @@ def sums_type(device: torch.device) -> torch.dtype:
 def usual_batch(size: int, device: torch.device) -> int:
     """Return how many images of `size` pixels a network answers for at once: a function of both alone.
 
-    So the same images meet in a batch in every run. On a CPU an input of more than 25 MB is no faster; a GPU has room
+    So the same images meet in a batch in every run. On a CPU an input of more than 6 MB is no faster; a GPU has room
     for more, without gradients.
     """
-    room = 2**28 if device.type == "cuda" else 25 * 2**20
-    return max(16, min(2048, room // (12 * size * size)))
+    room = 2**28 if device.type == "cuda" else 6 * 2**20
+    return max(32, min(2048, room // (12 * size * size)))

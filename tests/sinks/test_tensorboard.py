@@ -37,7 +37,8 @@ def shown(folder: Path, *, purge: bool = True) -> EventAccumulator:
 
 def points(folder: Path, *, purge: bool = True) -> dict[str, list[tuple[int, float]]]:
     board = shown(folder, purge=purge)
-    return {tag: [(point.step, point.value) for point in board.Scalars(tag)] for tag in board.Tags()["scalars"]}
+    # files of one second are read in no certain order
+    return {tag: sorted((point.step, point.value) for point in board.Scalars(tag)) for tag in board.Tags()["scalars"]}
 
 
 def test_the_loss_counts_in_steps_and_the_test_in_epochs(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class TensorBoard:
         self._folder = folder
         self._resumed_step = resumed_step
         self._writer: Any = None
+        self._waiting: Started | None = None  # opened with the event after it: the first step need not wait for imports
         self._there: set[tuple[str, int]] = set()  # (tag, step) that an evaluation made again would repeat
         self._undrawn: Started | None = None  # its first batch is drawn later: the first step need not wait for it
         self._opened = 0.0
@@ -54,9 +55,12 @@ class TensorBoard:
             self._writer = None
 
     def _write(self, event: Event) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._open(waiting)
         match event:
             case Started():
-                self._open(event)
+                self._waiting = event
             case Trained():
                 self._scalars({"train/loss": event.loss, "train/learning_rate": event.lr}, event.step)
             case EpochTrained():

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eyas.errors import CheckpointError, SettingsError
+from eyas.errors import CheckpointError, FileError, SettingsError
 from eyas.files import TEMPORARY
 from eyas.model.classifier import Classifier
 from eyas.model.shapes import check_logits, check_size, explain_failure, shape_table
+from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.runtime import Runtime
 from eyas.training.state import TrainState
 
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from eyas.plan import Plan
 
 PICTURES = 32
+LARGE = 32 * 2**20  # bytes of a model that is not written whole to try it: that would take longer than a step
 _IMAGES = 2  # the least that batch normalisation takes; the time of a whole batch would be lost on a CPU
 
 
@@ -35,7 +41,7 @@ class Preflight:
 
 
 def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
-    """Take a copy of the model through load, forward, loss, backward, save and reload. Changes nothing.
+    """Take the model through load, forward, loss, backward, save and reload. Changes nothing.
 
     Raises `SettingsError` with an explanation where a size, a count of channels or classes does not fit.
     """
@@ -64,12 +70,12 @@ def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
     if plan.smallest_part(runtime.world) == 1:
         inputs = inputs[:1]  # batch normalisation refuses one value: better now than at the epoch's end
     rows.append(("network input", _shape(inputs), f"{inputs.min().item():.2f} to {inputs.max().item():.2f}"))
-    model = copy.deepcopy(state.model)
-    rows += shape_table(model, inputs)
+    rows += shape_table(state.model, inputs)
     labels = runtime.put(plan.train.labels(samples[: len(inputs)]))
-    rows.append(_loss_row(model, inputs, labels, plan, runtime))
+    with _left_as_it_was(state.model):
+        rows.append(_loss_row(state.model, inputs, labels, plan, runtime))
     if runtime.is_main and state.step == 0:
-        rows.append(_file_row(model, plan, images[:1]))
+        rows.append(_file_row(state.model, plan, images[:1]))
     words = tuple(plan.classes[label] for label in plan.train.labels(samples).tolist())
     return Preflight(tuple(rows), images.permute(0, 2, 3, 1).cpu().numpy(), words)
 
@@ -90,22 +96,53 @@ def _loss_row(model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, runt
     return "loss, gradients", f"{weights:,} weights", f"loss {loss.item():.3f}; a guess has {math.log(classes):.3f}"
 
 
-def _file_row(model: nn.Module, plan: Plan, images: Tensor) -> tuple[str, str, str]:
-    """Save the model, load it again, and compare the answers."""
-    path = plan.directory / f"{TEMPORARY}preflight.safetensors"
-    # as the file is loaded: on another device or in another memory order the last bits differ
-    model = model.cpu().to(memory_format=torch.contiguous_format)
-    classifier = Classifier(model, plan.config.model.model, plan.classes, plan.preprocess, {})
+@contextmanager
+def _left_as_it_was(model: nn.Module) -> Iterator[None]:
+    """Put back what a forward and a backward pass inside change: running statistics, gradients, the mode."""
+    mode, before = model.training, [buffer.clone() for buffer in model.buffers()]
     try:
-        classifier.save(path)
-        again = Classifier.load(path)
-        size = path.stat().st_size
+        yield
+    finally:
+        model.train(mode).zero_grad(set_to_none=True)
+        for buffer, value in zip(model.buffers(), before, strict=True):
+            buffer.copy_(value)
+
+
+def _file_row(model: nn.Module, plan: Plan, images: Tensor) -> tuple[str, str, str]:
+    """Save the model, load it again, and compare the answers; of a large one the smaller tensors are enough."""
+    path = plan.directory / f"{TEMPORARY}preflight.safetensors"
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    free = shutil.disk_usage(plan.directory).free
+    if free < 4 * size:  # a model, and an exact state twice
+        raise FileError(
+            f"{plan.directory}: the disk has {free / 1e6:,.0f} MB left; a model of {size / 1e6:,.0f} MB and its states "
+            f"need {4 * size / 1e6:,.0f}. Make room, or choose another folder with --out."
+        )
+    try:
+        same = _same_tensors(model, path) if size > LARGE else _same_answer(model, plan, images.cpu(), path)
     finally:
         path.unlink(missing_ok=True)
-    fitted = images.cpu()
-    if not torch.equal(again.logits(fitted), classifier.logits(fitted)):
-        raise CheckpointError(f"{plan.config.model.model}: saved and loaded again it gives another answer.")
+    if not same:
+        raise CheckpointError(f"{plan.config.model.model}: saved and loaded again it is another.")
+    if size > LARGE:
+        note = f"the smaller tensors come back; {free / 1e9:,.0f} GB are free"
+        return "saved and loaded", f"{size / 1e6:,.1f} MB", note
     return "saved and loaded", f"{size / 1e6:,.1f} MB", "gives the same answer"
+
+
+def _same_answer(model: nn.Module, plan: Plan, fitted: Tensor, path: Path) -> bool:
+    # as the file is loaded: on another device or in another memory order the last bits differ
+    plain = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)
+    classifier = Classifier(plain, plan.config.model.model, plan.classes, plan.preprocess, {})
+    classifier.save(path)
+    return torch.equal(Classifier.load(path).logits(fitted), classifier.logits(fitted))
+
+
+def _same_tensors(model: nn.Module, path: Path) -> bool:
+    tensors = {name: tensor.cpu() for name, tensor in model.state_dict().items() if tensor.nbytes <= LARGE // 64}
+    write_tensors(path, "model", tensors, {})
+    again, _ = read_tensors(path, "model")
+    return again.keys() == tensors.keys() and all(torch.equal(again[name], tensors[name]) for name in tensors)
 
 
 def _shape(tensor: Tensor) -> str:
