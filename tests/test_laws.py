@@ -247,10 +247,12 @@ def test_accumulating_in_four_parts_equals_one(pictures, tmp_path):
 # Law 6: one preprocessing.
 
 
-@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
-def test_evaluate_predict_and_the_library_give_the_same_answer(pictures, tmp_path, resize):
+@pytest.mark.parametrize(
+    ("resize", "views"), [("stretch", "one"), ("crop", "one"), ("pad", "one"), ("stretch", "flip"), ("crop", "shift")]
+)
+def test_evaluate_predict_and_the_library_give_the_same_answer(pictures, tmp_path, resize, views):
     directory = tmp_path / "run"
-    events = run_fit(config_of(pictures, resize=resize, epochs=1, momentum=0.9), directory)
+    events = run_fit(config_of(pictures, resize=resize, views=views, epochs=1, momentum=0.9), directory)
     classifier = Classifier.load(directory / "last.safetensors")
     dataset = ImageTxtDataset(pictures["test"], classes=classifier.classes)
     paths = [str(dataset.images.images.path(i)) for i in range(len(dataset))]

@@ -75,10 +75,10 @@ class Plan:
     def size(self, epoch: int) -> int:
         """Return the side in pixels of the training images of an epoch (from 0).
 
-        With --progressive-size it grows evenly, in steps of an eighth, and is whole in the last quarter of the run.
+        With --progressive-size it grows evenly, in steps of an eighth, and is whole in the last third of the run.
         """
         full, epochs, start = self.preprocess.size, self.config.training.epochs, self.config.training.progressive_size
-        share = start + (1 - start) * min(1.0, epoch / max(1.0, min(0.75 * epochs, epochs - 1)))
+        share = start + (1 - start) * min(1.0, epoch / max(1.0, min(2 * epochs / 3, epochs - 1)))
         grain = max(1, full // 8)
         return full if share >= 1 else max(1, int(share * full / grain + 1e-9)) * grain
 

@@ -150,3 +150,34 @@ def test_what_is_asked_for_wins_over_what_weights_expect_and_that_over_the_stand
 def test_one_line_says_what_it_does():
     assert Preprocess().in_words() == "256x256 by stretch, bilinear; mean 0.485 0.456 0.406; std 0.229 0.224 0.225"
     assert "crop (ratio 0.875)" in Preprocess(resize="crop").in_words()
+
+
+def summed(images: torch.Tensor) -> torch.Tensor:
+    """A network whose answer depends on where things are."""
+    places = torch.arange(images[0].numel(), dtype=torch.float32).view(images.shape[1:]) / 1000
+    return torch.stack([(images * places).sum((1, 2, 3)), images.square().mean((1, 2, 3))], 1)
+
+
+def test_an_answer_for_two_views_is_their_mean_and_a_mirrored_image_gets_the_same():
+    images = torch.randint(0, 256, (3, 3, 12, 12), dtype=torch.uint8)
+    both = Preprocess(12, views="flip")
+    sides = [summed(both.normalize(view)) for view in (images, images.flip(-1))]
+    assert torch.allclose(both.answer(summed, images), (sides[0] + sides[1]) / 2, rtol=1e-5)
+    assert torch.allclose(both.answer(summed, images.flip(-1)), both.answer(summed, images), rtol=1e-5)
+    assert torch.equal(Preprocess(12).answer(summed, images), sides[0])
+
+
+def test_an_answer_for_six_views_weighs_the_image_as_much_as_its_two_moves():
+    images = torch.randint(0, 256, (2, 3, 10, 10), dtype=torch.uint8)
+    six = Preprocess(10, views="shift")
+    whole = torch.nn.functional.pad(six.normalize(images), (1, 1, 1, 1), "reflect")
+    moved = {at: whole[..., at : at + 10, at : at + 10] for at in (0, 1, 2)}
+    weights = {0: 0.25, 1: 0.5, 2: 0.25}
+    expected = sum(weights[at] / 2 * (summed(view) + summed(view.flip(-1))) for at, view in moved.items())
+    assert torch.allclose(six.answer(summed, images), expected, rtol=1e-5)
+
+
+def test_preprocessing_of_a_file_without_views_has_one():
+    stored = Preprocess(24).to_dict()
+    del stored["views"]
+    assert Preprocess.from_dict(stored) == Preprocess(24)

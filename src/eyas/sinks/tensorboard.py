@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BY_STEP = frozenset({"train/loss", "train/learning_rate"})  # every other tag counts in epochs
 CURVES_CLASSES = 50  # above this, a curve for each class is a page nobody scrolls through: only the charts
-PATIENCE = 10  # seconds after which the first batch is drawn, or at the end of the run if that comes sooner
+PATIENCE = 120  # seconds after which the first batch is drawn, or at the end of the run: it costs two, within an epoch
 SHARE = 0.02  # most of a run's time that goes into drawing its evaluations
 WRITE_SECONDS = 10  # the writer's own rhythm, for events that are not flushed at once
 
@@ -39,7 +39,7 @@ class TensorBoard:
         self._undrawn: Started | None = None  # its first batch is drawn later: the first step need not wait for it
         self._opened = 0.0
         self._pending: dict[str, Evaluated] = {}  # the newest evaluation of each split that is not drawn
-        self._drawn, self._cost = 0.0, 0.5  # when evaluations were drawn last, and the seconds that it took
+        self._drawn, self._cost = 0.0, 2.0  # when evaluations were drawn last, and the seconds that it took (a guess)
 
     def write(self, event: Event) -> None:
         """Write what the event has to show; raises `FileError` where the disk refuses it."""

@@ -69,7 +69,7 @@ class TrainConfig(Section):
     drop_last: bool = False
     """Leave out the last batch of an epoch if it is not full."""
     progressive_size: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Train on smaller images first: from this share of --size, growing to all of it in the last quarter of the run."""
+    """Train on smaller images first: from this share of --size, growing to all of it in the last third of the run."""
     accumulate: Count = 1
     """Compute a step in this many parts to save memory; the result is the same."""
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
