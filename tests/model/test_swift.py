@@ -41,7 +41,7 @@ def test_it_is_primed_with_the_training_images_and_they_are_stored_with_the_weig
 
 
 def test_a_run_with_muon_on_growing_images_cut_and_resumed_equals_an_uncut_one(pictures, tmp_path):
-    config = config_of(pictures, **FAST, progressive_size=0.6, alternate_flip=True, epochs=4)
+    config = config_of(pictures, **FAST, progressive_size=0.75, alternate_flip=True, epochs=4)
     run_fit(config, tmp_path / "uncut")
     run_fit(config, tmp_path / "cut", stop_at=lambda event: getattr(event, "step", 0) == 6)
     run_fit(config, tmp_path / "cut", resuming=True)
