@@ -73,6 +73,16 @@ def test_small_images_of_one_size_are_kept_as_they_are_with_the_same_bits(tmp_pa
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_smaller_sizes_of_growing_images_have_the_same_bits_whether_kept_or_not(tmp_path, resize):
+    images = open_list(write_pictures(tmp_path, {"red": 3, "blue": 3}))
+    every = np.arange(6)
+    kept, streamed = (prepare(images, Preprocess(32, resize), DataConfig(cache=cache)) for cache in ("ram", "none"))
+    assert kept.store.native
+    for size in (16, 24, 32):
+        assert torch.equal(kept.fit(kept.read(every), size), streamed.fit(streamed.read(every), size))
+
+
 def test_large_images_of_one_size_are_kept_fitted(tmp_path):
     prepared = prepare(open_list(write_pictures(tmp_path, {"red": 2, "blue": 2})), Preprocess(8), DataConfig())
     assert not prepared.store.native

@@ -61,10 +61,9 @@ class Prepared:
 
     def fit(self, images: Tensor, size: int | None = None) -> Tensor:
         """Return what `read` gave as uint8 `[B, 3, size, size]` (default: the fitting's size), where it is."""
-        size = size or self.fitting.size
-        if self.store is not None and self.store.native:
-            return replace(self.fitting, size=size).fit(images)
-        return self.rescale(images, size)
+        native = self.store is not None and self.store.native
+        # another size is made of the fitted image, as where nothing is kept: the cache must not change a result
+        return self.rescale(self.fitting.fit(images) if native else images, size or self.fitting.size)
 
     def rescale(self, fitted: Tensor, size: int) -> Tensor:
         """Return fitted images in another size: nothing is cut off or padded a second time."""
