@@ -84,10 +84,12 @@ class Plan:
 
     def fitted(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
         """Return training pictures as they were read, now flipped and fitted: uint8 `[B, 3, stored, stored]`."""
-        # a flip commutes with what fits an image, and small pictures are flipped sooner than large ones
-        images = self.augment.flipped(pixels, seed=self.seed, epoch=epoch, samples=samples)
-        fit = self.train.fit if self.change is None else self.train.rescale
-        return fit(images, self.augment_at(epoch).stored_size)
+        fit, size = self.train.fit if self.change is None else self.train.rescale, self.augment_at(epoch).stored_size
+        drawn: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "samples": samples}
+        # small pictures are flipped sooner than large ones; a stretch commutes with it bit by bit, a cut need not
+        if (self.preprocess.resize, self.preprocess.interpolation) == ("stretch", "bilinear"):
+            return fit(self.augment.flipped(pixels, **drawn), size)
+        return self.augment.flipped(fit(pixels, size), **drawn)
 
     def augmented(self, fitted: Tensor, samples: Indices, epoch: int) -> Tensor:
         """Return what `fitted` gave with an epoch's changes: uint8 `[B, 3, S, S]`."""
