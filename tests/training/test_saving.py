@@ -162,6 +162,8 @@ def test_a_last_save_that_fails_is_an_error_and_no_finished_run(pictures, tmp_pa
         def fill(event: Event) -> bool:
             events.append(event)
             if isinstance(event, EpochTrained) and event.epoch == 3:
+                while newest_state(run)[1]["state"]["step"] < 8:  # the second epoch's save may still be under way
+                    time.sleep(0.01)
                 stack.enter_context(full_disk())
             return False
 
