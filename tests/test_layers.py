@@ -25,7 +25,7 @@ LAYERS = {
     ),
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
-        "evaluation", "training.state", "training.step", "training.checkpoint", "training.saving", "training.preflight",
+        "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.preflight",
         "training.tuning", "sets",
     ),
     "plan": ("plan",),

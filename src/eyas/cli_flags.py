@@ -29,6 +29,8 @@ class ResumeFlags(Section):
     """Train to this epoch, which may be more than first asked for."""
     patience: int | None = None
     """Another patience of early stopping (0: never)."""
+    on_nan: Literal["stop", "rollback"] | None = None
+    """What to do where the loss is not a finite number; rollback goes back and on with half the learning rate."""
     stretch_schedule: bool = False
     """Let a cosine or onecycle schedule take the course of the longer run from here on."""
 

@@ -51,6 +51,18 @@ def settled_precision(name: str, device: torch.device) -> str:
     return "bf16" if native else "fp32"
 
 
+# how torch and oneDNN say so; a primitive that cannot be made after the preflight made it wants memory
+_NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "allocate memory", "could not create a primitive")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of a device, or of the machine, ran out."""
+    words = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in words for sign in _NO_MEMORY)
+    )
+
+
 def sums_type(device: torch.device) -> torch.dtype:
     """Return the type that sums are kept in: float64, or float32 on a device that has none."""
     return torch.float32 if device.type == "mps" else torch.float64

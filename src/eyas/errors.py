@@ -36,6 +36,14 @@ class TrainingError(EyasError):
     exit_code = 70
 
 
+class DivergedError(TrainingError):
+    """A loss, a weight or a gradient is not a finite number."""
+
+
+class OutOfMemoryError(TrainingError):
+    """The memory of the device or of the machine ran out while training."""
+
+
 class RunInUseError(EyasError):
     """Another process is writing to this run folder, or it holds a run that would be overwritten."""
 

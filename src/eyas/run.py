@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from eyas.config import RunConfig, make_config, to_toml
 from eyas.data.settings import PreprocessConfig
-from eyas.errors import RunInUseError, SettingsError, TrainingError
+from eyas.errors import OutOfMemoryError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
 from eyas.files import folder_lock, write_text
 from eyas.sets import open_sets
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from eyas.training.runtime import Runtime
 
 CONFIG = "config.toml"
-NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "allocate memory")  # how torch says so, on each device
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,6 @@ def train_config(config: RunConfig) -> Run:
     directory = new_directory(config)
     sets = open_sets(config)
     from eyas.plan import make_plan
-    from eyas.training.loop import fit
     from eyas.training.runtime import open_runtime
 
     with open_runtime(config.device, profile=config.output.profile) as runtime:
@@ -87,11 +85,8 @@ def train_config(config: RunConfig) -> Run:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             plan = tuned(plan, runtime)
-            with _locked(directory, runtime), contextlib.closing(fit(plan, runtime)) as events:
-                first = next(events)  # by now one batch went all the way: what can be known to fail has failed
-                if runtime.is_main:
-                    write_text(directory / CONFIG, to_toml(_repeatable(plan)))
-                return _drained(directory, first, events, plan.config, runtime, resumed_step=None)
+            with _locked(directory, runtime):
+                return _trained(plan, runtime, _repeatable(plan), fresh=True)
         except BaseException:
             if fresh and not (directory / CONFIG).exists():
                 shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
@@ -108,7 +103,12 @@ def tuned(plan: Plan, runtime: Runtime) -> Plan:
 
 
 def resume(
-    run: str | Path, *, epochs: int | None = None, patience: int | None = None, stretch_schedule: bool = False
+    run: str | Path,
+    *,
+    epochs: int | None = None,
+    patience: int | None = None,
+    on_nan: str | None = None,
+    stretch_schedule: bool = False,
 ) -> Run | None:
     """Go on with a run where its saved state stands; None if it is complete already, and nothing was changed.
 
@@ -121,11 +121,11 @@ def resume(
     if not (directory / CONFIG).is_file():
         raise SettingsError(f"{directory}: holds no run ({CONFIG} is missing). Begin one with `eyas train`.")
     config = make_config(file=directory / CONFIG)
-    given = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None}
+    asked = {"epochs": epochs, "patience": patience, "on_nan": on_nan}
+    given = {name: value for name, value in asked.items() if value is not None}
     longer = config.model_copy(update={"training": config.training.model_copy(update=given)})
     from eyas.plan import make_plan
     from eyas.training.checkpoint import saved_header
-    from eyas.training.loop import fit
     from eyas.training.runtime import open_runtime
 
     saved = saved_header(directory)
@@ -137,11 +137,29 @@ def resume(
         allowed = frozenset({"epochs"}) if stretch_schedule else frozenset()
         with runtime.profile.span("preparing"):
             plan = make_plan(longer, directory, resuming=saved is not None, allowed_changes=allowed)
-        with contextlib.closing(fit(plan, runtime)) as events:
-            first = next(events)
-            if runtime.is_main and given:
-                write_text(directory / CONFIG, to_toml(longer))
-            return _drained(directory, first, events, longer, runtime, resumed_step=first.step)
+        return _trained(plan, runtime, longer if given else None)
+
+
+def _trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: bool = False) -> Run:
+    """Train to the end of the plan, from an earlier state again where a fault may not come a second time.
+
+    `config` is what to write down once one batch went all the way: what can be known to fail has failed by then.
+    """
+    from eyas.training.loop import fit
+    from eyas.training.rollback import go_back
+
+    while True:
+        try:
+            with contextlib.closing(fit(plan, runtime)) as events:
+                first = next(events)
+                if runtime.is_main and config is not None:
+                    write_text(plan.directory / CONFIG, to_toml(config))
+                step = None if fresh else first.step
+                return _drained(plan.directory, first, events, plan.config, runtime, resumed_step=step)
+        except TrainingError as error:
+            fault = error
+        go_back(plan, runtime, fault)  # outside the handler, which would keep the memory that ran out
+        fresh = False
 
 
 def _drained(
@@ -154,6 +172,7 @@ def _drained(
     resumed_step: int | None,
 ) -> Run:
     """Hand every event to the sinks; every process drains its generator, one writes."""
+    from eyas.device import is_out_of_memory
     from eyas.training.runtime import stoppable
 
     sinks = Sinks(())
@@ -166,12 +185,12 @@ def _drained(
             for event in events:
                 sinks.write(event)
         except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
+            if not is_out_of_memory(error):
                 raise
-            raise TrainingError(
+            raise OutOfMemoryError(
                 f"The memory ran out ({(str(error) or 'MemoryError').splitlines()[0]}). {directory} is saved up to its "
-                "last state. Begin again with a smaller --batch-size, or with --accumulate 4, which computes the same "
-                "steps in parts."
+                "last state. Begin again with a smaller --batch-size or a smaller network, or give --accumulate 4, "
+                "which computes the same steps in parts."
             ) from error
     assert isinstance(event, Finished)
     return Run(directory, event)

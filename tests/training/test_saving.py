@@ -223,14 +223,15 @@ def test_a_generator_that_is_closed_leaves_whole_files_and_no_thread(pictures, t
     with open_runtime(config.device) as runtime:
         events = fit(make_plan(config, run), runtime)
         for event in events:
-            if isinstance(event, Saved):  # of step 1; by now step 2 is being written
+            if isinstance(event, Saved):  # of step 1; step 2 is being written, unless the disk was the quicker one
                 break
         assert writing_threads()
         events.close()
     assert not writing_threads()
     assert not list(run.rglob(f"{TEMPORARY}*"))
     _, header, notes = newest_state(run)
-    assert (header["state"]["step"], notes) == (2, ())
+    assert header["state"]["step"] in (1, 2)
+    assert notes == ()
     config = config_of(pictures, **WIDE, epochs=1)
     run_fit(config, run, resuming=True)
     run_fit(config, tmp_path / "uncut")

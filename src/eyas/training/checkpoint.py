@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eyas.errors import CheckpointError, SettingsError, TrainingError
+from eyas.errors import CheckpointError, SettingsError
 from eyas.events import Noted, Saved
 from eyas.files import link
 from eyas.metrics import Scores
 from eyas.model.classifier import model_header
 from eyas.tensorfile import read_tensors, write_tensors
+from eyas.training.finite import diverged
 from eyas.training.runtime import Runtime
 from eyas.training.snapshot import Snapshot
 from eyas.training.state import TrainState, measured_model
@@ -141,7 +142,7 @@ def write_checkpoint(checkpoint: Checkpoint, seconds: float) -> tuple[Saved, ...
     """Write it: the epoch's model and its names first, then the state. `seconds` is what the training paused for it.
 
     Each file is whole or not there, in this order, so that a state never says more than the models beside it.
-    Raises `FileError` where the disk refuses, `TrainingError` before anything is written if a number is not finite.
+    Raises `FileError` where the disk refuses, `DivergedError` before anything is written if a number is not finite.
     """
     broken = next((name for name, tensor in checkpoint.tensors.items() if not _is_finite(tensor)), None)
     if broken is not None:
@@ -180,14 +181,6 @@ def _is_finite(tensor: Tensor) -> bool:
     numbers = tensor.as_strided((tensor.numel(),), (1,))
     numbers = numbers.float() if tensor.dtype == torch.bfloat16 else numbers  # numpy knows no bfloat16
     return all(bool(np.isfinite(part.numpy()).all()) for part in torch.split(numbers, 2**18))
-
-
-def diverged(step: int, what: str) -> TrainingError:
-    """Return the error for numbers that ran away: nothing of them is ever saved."""
-    return TrainingError(
-        f"step {step}: {what}. Nothing was saved since it went wrong. "
-        "Begin again with a lower --lr, with --clip-norm 1, or with another --precision."
-    )
 
 
 def _number(path: Path) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def fingerprint_of(plan: Plan) -> dict[str, Any]:
     """Return what the results depend on: a resume compares it. Lengths, places and speeds are not in it."""
     config = plan.config
-    training = config.training.model_dump(exclude={"epochs", "patience", "overfit_patience"})
+    training = config.training.model_dump(exclude={"epochs", "patience", "overfit_patience", "on_nan"})
     grows = config.training.progressive_size < 1
     horizon = {"epochs": config.training.epochs} if grows or config.schedule.schedule in HORIZON else {}
     return {

@@ -25,9 +25,11 @@ from eyas.events import (
 from eyas.metrics import Scores
 from eyas.profile import Lap
 from eyas.trace import TRACE
-from eyas.training.checkpoint import EpochDone, diverged, restore
+from eyas.training.checkpoint import EpochDone, restore
 from eyas.training.clock import Clock
+from eyas.training.finite import check_window, diverged
 from eyas.training.preflight import preflight
+from eyas.training.rollback import told
 from eyas.training.runtime import Runtime
 from eyas.training.saving import Saver
 from eyas.training.state import Sums, TrainState
@@ -52,7 +54,7 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
 def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
     plan = plan.placed(runtime.device)
     state = TrainState.fresh(plan, runtime)
-    notes = list(restore(state, plan, runtime))  # no state saved: leaves the fresh one as it is
+    notes = [*restore(state, plan, runtime), *told(state, plan)]  # no state saved: leaves the fresh one as it is
     yield started(state, plan, runtime)
     yield from notes
     runtime.profile.lap()  # what was before belongs to no epoch
@@ -137,12 +139,12 @@ def end_epoch(state: TrainState, plan: Plan, runtime: Runtime) -> Generator[Even
         value = chosen.measure(state.selection.measure)
         state.selection = state.selection.updated(value, epoch, train_loss=train_loss, val_loss=chosen.loss)
         improved = state.selection.epoch == epoch
-        before = state.plateau.factor
+        before = state.factor
         schedule = plan.config.schedule
         state.plateau = state.plateau.updated(value, patience=schedule.plateau, drop=schedule.plateau_factor)
-        if state.plateau.factor != before:
+        if state.factor != before:
             yield Noted(state.step, f"No improvement for {schedule.plateau} epochs: the learning rate drops to "
-                        f"{plan.learning_rate(state.step) * state.plateau.factor:.3g}.")  # fmt: skip
+                        f"{plan.learning_rate(state.step) * state.factor:.3g}.")  # fmt: skip
         limits = plan.config.training
         state.stopped = state.selection.stop_reason(limits.patience, limits.overfit_patience)
     for split, (scores, seconds) in passes.items():
@@ -215,12 +217,12 @@ def profiled(lap: Lap | None, state: TrainState, plan: Plan, *, epoch: int | Non
 
 
 def record(state: TrainState, plan: Plan, runtime: Runtime) -> Trained:
-    """Return the loss since the last record and begin a new one. Raises `TrainingError` if it is not finite."""
-    loss, _, samples = Sums(runtime.total(state.window.values)).means()
-    rate = plan.learning_rate(state.step - 1) * state.plateau.factor
+    """Return the loss since the last record and begin a new one. Raises `DivergedError` if it is not finite."""
+    window = Sums(runtime.total(state.window.values))
+    loss, _, samples = window.means()
+    check_window(loss, window.values[3].item(), state, plan, runtime)
+    rate = plan.learning_rate(state.step - 1) * state.factor
     epoch = plan.order.epoch(state.step - 1) + 1
-    if not math.isfinite(loss):
-        raise diverged(state.step, f"the training loss is {loss} (epoch {epoch}, learning rate {rate:g})")
     state.window = Sums.zeros(runtime.device)
     return Trained(state.step, epoch, loss, samples, rate)
 
@@ -234,7 +236,7 @@ def record_epoch(state: TrainState, plan: Plan, runtime: Runtime, clock: Clock) 
         loss=loss,
         accuracy=accuracy,
         samples=samples,
-        lr=plan.learning_rate(state.step - 1) * state.plateau.factor,
+        lr=plan.learning_rate(state.step - 1) * state.factor,
         seconds=clock.seconds,
         images_per_second=samples / clock.seconds,
         waiting=clock.waiting,

@@ -84,6 +84,9 @@ class TrainConfig(Section):
     """Stop after this many epochs without improvement (0: never)."""
     overfit_patience: CountOrOff = 0
     """Stop when the validation loss rose and the training loss fell for this many epochs running (0: never)."""
+    on_nan: Literal["stop", "rollback"] = "stop"
+    """Where the loss is not a finite number: stop, or go back to the last saved state and on with half the learning
+    rate, at most five times."""
     select: Literal["accuracy", "loss", "macro_f1"] = "accuracy"
     """Measure by which the best epoch is chosen, the learning rate drops and the run stops."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,30 +21,34 @@ if TYPE_CHECKING:
     from eyas.plan import Plan
 
 
+RETRIES = 5  # times that a run goes back for a loss that is not finite
+
+
 @dataclass(slots=True)
 class Sums:
-    """Loss, correct answers and samples, summed on the device: float64 [3] (float32 where there is no float64)."""
+    """Loss, correct answers and samples, summed on the device: float64 [4] (float32 where there is no float64)."""
 
-    values: Tensor
+    values: Tensor  # loss, correct answers, samples, and steps until the sum of losses was not finite
 
     @staticmethod
     def zeros(device: torch.device) -> Sums:
         """Return sums of nothing."""
-        return Sums(torch.zeros(3, dtype=sums_type(device), device=device))
+        return Sums(torch.zeros(4, dtype=sums_type(device), device=device))
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch: `loss` is its sum, `logits` [B, C], `labels` int64 [B]. No host sync."""
         correct = (logits.argmax(1) == labels).sum()
         count = torch.full_like(correct, len(labels))
-        self.values += torch.stack([loss.to(self.values), correct.to(self.values), count.to(self.values)])
+        self.values[:3] += torch.stack([loss.to(self.values), correct.to(self.values), count.to(self.values)])
 
-    def merge(self, other: Sums) -> None:
-        """Add another's sums."""
-        self.values += other.values
+    def merge(self, step: Sums) -> None:
+        """Add the sums of a step."""
+        self.values += step.values
+        self.values[3] += self.values[0].isfinite()  # once it is not, no step is counted any more
 
     def means(self) -> tuple[float, float, int]:
         """Return (mean loss, accuracy, samples) on the host; nan of nothing."""
-        loss, correct, count = self.values.tolist()
+        loss, correct, count, _ = self.values.tolist()
         return (loss / count, correct / count, int(count)) if count else (float("nan"), float("nan"), 0)
 
 
@@ -68,6 +72,8 @@ class TrainState:
     seconds: float = 0.0  # of training in this epoch, over interruptions
     waited: float = 0.0  # seconds of them spent waiting for data
     stopped: str = ""  # why the run ended early: "stalled", "overfitting"
+    diverged: list[dict[str, Any]] = field(default_factory=list)  # per return: `to` which step, what was `said`
+    short_of_memory: list[str] = field(default_factory=list)  # what was said each time that memory ran out
 
     @staticmethod
     def fresh(plan: Plan, runtime: Runtime) -> TrainState:
@@ -88,22 +94,32 @@ class TrainState:
             epoch=Sums.zeros(runtime.device),
         )
 
+    @property
+    def factor(self) -> float:
+        """What the schedule's learning rate is multiplied by: a plateau's drops, a half per divergence."""
+        return float(self.plateau.factor * 0.5 ** len(self.diverged))
+
+    def parts(self, plan: Plan) -> int:
+        """Return in how many parts a batch is computed: those asked for, doubled each time that memory ran out."""
+        asked = plan.config.training.accumulate
+        return int(asked * 2 ** len(self.short_of_memory))
+
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return all of it as tensors, named "FIELD/...", and plain data, one entry per field."""
         tensors: dict[str, Tensor] = {}
         plain: dict[str, Any] = {}
-        for field in fields(self):
-            parts, plain[field.name] = _saved(getattr(self, field.name), self.model)
-            tensors |= {f"{field.name}/{name}": tensor for name, tensor in parts.items()}
+        for entry in fields(self):
+            parts, plain[entry.name] = _saved(getattr(self, entry.name), self.model)
+            tensors |= {f"{entry.name}/{name}": tensor for name, tensor in parts.items()}
         return tensors, plain
 
     def load(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         """Become what `saved` was called on. The tensors are copied to this state's device."""
-        for field in fields(self):
-            prefix = f"{field.name}/"
+        for entry in fields(self):
+            prefix = f"{entry.name}/"
             parts = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-            value = getattr(self, field.name)
-            setattr(self, field.name, _loaded(value, parts, plain[field.name], self.model))
+            value = getattr(self, entry.name)
+            setattr(self, entry.name, _loaded(value, parts, plain[entry.name], self.model))
 
 
 def measured_model(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

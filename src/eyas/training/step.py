@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor
 from torch.nn import functional as nnf
 from torch.nn.utils import clip_grad_norm_
 
 from eyas.data.order import Indices
+from eyas.training.finite import check_step
 from eyas.training.optim import set_learning_rate
 from eyas.training.runtime import Runtime
 from eyas.training.state import Sums, TrainState
@@ -45,21 +47,25 @@ class Loss:
 
 
 def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtime: Runtime) -> None:
-    """Take one optimiser step on one batch, in `accumulate` parts. Changes `state` and nothing else; no host sync."""
+    """Take one optimiser step on one batch, in `accumulate` parts. Changes `state` and nothing else; no host sync.
+
+    Raises `DivergedError` before a loss that is not finite is learnt from, where that is known without waiting.
+    """
     runtime.seed(plan.seed, state.step)  # dropout and mixing are functions of the step
-    set_learning_rate(state.optimizer, plan.learning_rate(state.step) * state.plateau.factor)
+    set_learning_rate(state.optimizer, plan.learning_rate(state.step) * state.factor)
     if not state.model.training:  # to tell every layer anew at every step takes as long as a small one computes
         state.model.train()
     span = runtime.profile.span
     with span("normalise"):
         images, targets = plan.mix(plan.preprocess.normalize(batch.images, runtime.order), batch.labels)
     sums = Sums.zeros(runtime.device)
-    parts = list(_parts(images, targets, batch.labels, plan.config.training.accumulate))
-    for number, (some_images, some_targets, labels) in enumerate(parts, start=1):
+    parts = list(_parts(images, targets, batch.labels, batch.samples, count=state.parts(plan)))
+    for number, (some_images, some_targets, labels, samples) in enumerate(parts, start=1):
         with runtime.gradient_sync(network, enabled=number == len(parts)):  # several processes: join them once
             with span("forward"), runtime.autocast():
                 logits = network(some_images)
                 loss = plan.loss(logits, some_targets)  # a sum over samples, not a mean
+            check_step(loss.detach(), logits.detach(), samples, state, plan, runtime)
             # joined gradients are averaged over the processes, so each is scaled up by their number
             with span("backward"):
                 state.scaler.scale(loss * runtime.world / batch.size).backward()  # type: ignore[no-untyped-call]
@@ -77,7 +83,10 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
     state.step += 1
 
 
-def _parts(images: Tensor, targets: Tensor, labels: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield (images, targets, labels) in at most `count` nearly equal parts, none of them empty."""
+def _parts(
+    images: Tensor, targets: Tensor, labels: Tensor, samples: Indices, *, count: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Indices]]:
+    """Yield (images, targets, labels, samples) in at most `count` nearly equal parts, none of them empty."""
     count = min(count, len(images))
-    yield from zip(images.tensor_split(count), targets.tensor_split(count), labels.tensor_split(count), strict=True)
+    tensors = (tensor.tensor_split(count) for tensor in (images, targets, labels))
+    yield from zip(*tensors, np.array_split(samples, count), strict=True)

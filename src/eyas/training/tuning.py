@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from eyas.device import is_out_of_memory
 from eyas.training.runtime import Runtime
 from eyas.training.settings import DeviceConfig
 from eyas.training.state import TrainState
@@ -40,6 +41,10 @@ def tune(plan: Plan, runtime: Runtime) -> tuple[DeviceConfig, str]:
             runtime.config = config
             first, step = _measured(plan, runtime)
             expected[name] = first + step * plan.total_steps, config
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return settled, ""  # the training finds out by itself in how many parts a batch has room
     finally:
         runtime.config = usual
     before = next(iter(expected))

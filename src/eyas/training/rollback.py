@@ -1,0 +1,131 @@
+"""Going back to the last saved state with something changed, after a fault that another try may not meet."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from eyas.errors import DivergedError, EyasError, OutOfMemoryError, TrainingError
+from eyas.events import Noted
+from eyas.tensorfile import read_tensors, write_tensors
+from eyas.training.checkpoint import EARLIER, STATE, environment, newest_state
+from eyas.training.runtime import Runtime
+from eyas.training.state import RETRIES, TrainState
+
+if TYPE_CHECKING:
+    from eyas.plan import Plan
+
+Start: TypeAlias = tuple[dict[str, Tensor], dict[str, Any]]  # a state's tensors and its header
+
+
+def go_back(plan: Plan, runtime: Runtime, fault: TrainingError) -> None:
+    """Make the state that a resume goes on from another one, so that it need not end in `fault` again; or raise it.
+
+    After a loss that was not finite the learning rate is halved, at most five times and only with --on-nan rollback;
+    a state that led to one twice is not tried a third time, but the one before it. Where memory ran out each batch is
+    computed in twice as many parts, as long as a part has two images. What was said of the fault is written into the
+    state, and told by whoever goes on. Only where one process trains: several cannot know that all have failed.
+    """
+    if runtime.world > 1:
+        raise fault
+    match fault:
+        case DivergedError() if plan.config.training.on_nan == "rollback":
+            tensors, header = _other_start(plan, runtime, fault)
+            went_back = {"to": header["state"]["step"], "said": _first_sentence(fault)}
+            header["state"]["diverged"] = [*header["state"]["diverged"], went_back]
+        case OutOfMemoryError():
+            _let_go(fault)
+            tensors, header = _newest(plan, runtime)
+            said = [*header["state"]["short_of_memory"], _first_sentence(fault)]
+            if plan.config.training.accumulate * 2 ** len(said) > plan.order.size(0) // 2:
+                raise fault
+            header["state"]["short_of_memory"] = said
+        case _:
+            raise fault
+    # in its place: if this file is damaged, the state before it is an older one
+    write_tensors(plan.directory / STATE, "state", tensors, header)
+
+
+def _other_start(plan: Plan, runtime: Runtime, fault: DivergedError) -> Start:
+    """Return the newest state that no try has begun at, or the run's beginning where little is lost by it."""
+    tensors, header = _newest(plan, runtime)
+    past = header["state"]["diverged"]
+    if len(past) >= RETRIES:
+        raise fault
+    tried = {went_back["to"] for went_back in past}
+    if header["state"]["step"] not in tried:
+        return tensors, header
+    before, early = _state_in(plan.directory / EARLIER), header["state"]["epochs_done"] <= 1
+    if before is not None and before[1]["state"]["step"] not in tried:
+        tensors, header = before
+    elif early:
+        tensors, header = _beginning(plan, runtime)
+    else:
+        raise fault
+    header["state"]["diverged"] = past
+    return tensors, header
+
+
+def _newest(plan: Plan, runtime: Runtime) -> Start:
+    found = newest_state(plan.directory)
+    return _beginning(plan, runtime) if found is None else (found[0], _own(found[1]))
+
+
+def _state_in(path: Path) -> Start | None:
+    try:
+        tensors, header = read_tensors(path, "state")
+    except EyasError:  # not there, or damaged
+        return None
+    return tensors, _own(header)
+
+
+def _beginning(plan: Plan, runtime: Runtime) -> Start:
+    """Return what a run begins with: a state like any other."""
+    tensors, plain = TrainState.fresh(plan, runtime).saved()
+    return tensors, {"state": plain, "fingerprint": plan.fingerprint, "environment": environment(runtime)}
+
+
+def _own(header: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of a header that are a state's, not its file's."""
+    return {name: header[name] for name in ("state", "fingerprint", "environment")}
+
+
+def _first_sentence(fault: TrainingError) -> str:
+    return str(fault).split(". ")[0] + "."
+
+
+def told(state: TrainState, plan: Plan) -> Iterator[Noted]:
+    """Yield what became of the faults that this state went back for."""
+    for went_back in state.diverged:
+        said = f"Went back to the state after step {went_back['to']}: {went_back['said']}"
+        yield Noted(state.step, said, warning=True)
+    if state.diverged:
+        yield Noted(state.step, f"The learning rate is {0.5 ** len(state.diverged):g} of the schedule's since then.")
+    if state.short_of_memory:
+        parts, size = state.parts(plan), plan.order.size(0)
+        yield Noted(
+            state.step,
+            f"{state.short_of_memory[-1]} Each batch of {size} is now computed in {parts} parts: the same steps, but a "
+            f"batch normalisation sees {size // parts} images at once. --accumulate {parts} begins so.",
+            warning=True,
+        )
+
+
+def _let_go(fault: BaseException) -> None:
+    """Let go of what the frames of a failure hold: the memory that ran out is in them."""
+    error: BaseException | None = fault
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

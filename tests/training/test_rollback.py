@@ -1,0 +1,183 @@
+"""Faults of the arithmetic: what is said of them, and going back to an earlier state with something changed."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pytest
+import torch
+from tests.runs import QUICK, assert_same_run, config_of, run_fit, saved_state
+from timm.models import register_model
+from torch import nn
+
+import eyas
+from eyas.errors import DivergedError, OutOfMemoryError
+from eyas.plan import make_plan
+from eyas.run import resume
+from eyas.sinks.jsonl import read_events
+from eyas.tensorfile import read_tensors
+from eyas.training.finite import check_window
+from eyas.training.loop import train_batches
+from eyas.training.runtime import open_runtime
+from eyas.training.state import TrainState
+from eyas.training.step import train_step
+
+EXPLODES = {"lr": 1e18, "momentum": 0.9}
+
+
+def test_a_loss_that_is_not_finite_names_the_step_the_rate_and_the_files(pictures, tmp_path):
+    with pytest.raises(DivergedError) as fault:
+        run_fit(config_of(pictures, **EXPLODES), tmp_path / "run")
+    words = str(fault.value)
+    assert re.search(r"^step \d+: the training loss is (nan|inf) \(epoch 1, learning rate 1e\+18\), of ", words)
+    named = re.findall(r"list\.txt:\d+: \w+/\d+\.png", words)
+    assert len(named) == 3 and "and 13 more" in words
+    assert "--on-nan rollback" in words and "lower --lr" in words
+
+
+def test_no_weight_learns_from_a_loss_that_is_not_finite(pictures, tmp_path):
+    plan = make_plan(config_of(pictures), tmp_path)
+    with open_runtime(plan.config.device) as runtime:
+        state = TrainState.fresh(plan, runtime)
+        with torch.no_grad():
+            last = list(state.model.parameters())[-1]
+            last.fill_(float("inf"))
+        before = {name: tensor.clone() for name, tensor in state.model.named_parameters()}
+        with pytest.raises(DivergedError, match=r"^step 1: "):
+            train_step(state, state.model, next(train_batches(plan, runtime, start=0)), plan, runtime)
+        assert state.step == 0
+        assert all(torch.equal(tensor, before[name]) for name, tensor in state.model.named_parameters())
+
+
+@pytest.mark.parametrize("bad", [1, 2, 3])
+def test_where_nobody_looks_at_every_step_the_first_bad_one_is_found_by_its_record(pictures, tmp_path, bad):
+    """As on a GPU, whose numbers are read when a record is due; here on the CPU."""
+    plan = make_plan(config_of(pictures, log_every=500), tmp_path)
+    with open_runtime(plan.config.device) as runtime:
+        state = TrainState.fresh(plan, runtime)
+        for step, batch in zip(range(4), train_batches(plan, runtime, start=0), strict=False):
+            train_step(state, state.model, batch, plan, runtime)
+            if step == 0:
+                state.window.values.zero_()  # the first step has a record of its own
+            if step == bad:
+                state.window.values[0] = float("nan")
+                state.window.values[3] -= 1
+        loss, finite = state.window.means()[0], state.window.values[3].item()
+        with pytest.raises(DivergedError, match=rf"^step {bad + 1}: the training loss is nan") as fault:
+            check_window(loss, finite, state, plan, runtime)
+        assert plan.train.images.place(int(plan.order.batch(bad)[0])) in str(fault.value)
+
+
+TOO_QUICK = {"lr": 200.0, "on_nan": "rollback"}  # ends in numbers beyond float32 after the first epoch's save
+
+
+def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate_until_it_can(pictures, tmp_path):
+    given = {**QUICK, **TOO_QUICK, "test": pictures["test"]}
+    run = eyas.train(pictures["train"], **given, out=tmp_path / "run")
+    assert (run.finished.epoch, run.finished.reason) == (3, "complete")
+    events = read_events(run.directory / "events.jsonl")
+    rates = {event["step"]: event["lr"] for event in events if event["event"] == "trained"}
+    assert rates[1] == rates[12] in (100, 50, 25, 12.5, 6.25)
+    assert [event["step"] for event in events if event["event"] == "trained"] == list(range(1, 13))
+    assert [row["epoch"] for row in run.history] == ["1", "2", "3"]
+    times = round(math.log2(200 / rates[12]))
+    notes = [event["message"] for event in events if event["event"] == "noted"]
+    assert any(note.startswith("Went back to the state after step 4: step 8: ") for note in notes)
+    assert any(note.startswith("Went back to the state after step 0: ") for note in notes)
+    assert f"The learning rate is {0.5**times:g} of the schedule's since then." in notes
+
+
+def test_a_run_that_went_back_is_repeated_to_the_bit_also_when_it_is_cut(pictures, tmp_path):
+    given = {**QUICK, **TOO_QUICK, "test": pictures["test"], "train": pictures["train"]}
+    for name in ("one", "other"):
+        eyas.train(**given, out=tmp_path / name)
+    assert_same_run(tmp_path / "one", tmp_path / "other")
+    whole = saved_state(tmp_path / "one")[1]["diverged"]
+    assert whole
+    cut = eyas.train(**{**given, "epochs": 2}, out=tmp_path / "cut")
+    assert cut.finished.epoch == 2
+    resume(tmp_path / "cut", epochs=3)
+    assert_same_run(tmp_path / "one", tmp_path / "cut")
+
+
+def test_what_diverges_however_small_the_rate_becomes_stops_after_five_times(pictures, tmp_path):
+    given = {**QUICK, **EXPLODES, "test": pictures["test"], "on_nan": "rollback"}
+    with pytest.raises(DivergedError, match=r"^step \d+: "):
+        eyas.train(pictures["train"], **given, out=tmp_path / "run")
+    assert len(saved_state(tmp_path / "run")[1]["diverged"]) == 5
+    for path in (tmp_path / "run").rglob("*.safetensors"):
+        kind = "state" if path.name.startswith("state") else "model"
+        assert all(tensor.isfinite().all() for tensor in read_tensors(path, kind)[0].values())
+
+
+def test_a_run_that_stopped_for_it_goes_on_where_a_resume_says_rollback(pictures, tmp_path):
+    given = {**QUICK, **TOO_QUICK, "test": pictures["test"], "train": pictures["train"]}
+    with pytest.raises(DivergedError):
+        eyas.train(**{**given, "on_nan": "stop"}, out=tmp_path / "run")
+    run = resume(tmp_path / "run", on_nan="rollback")
+    assert run is not None
+    assert run.finished.reason == "complete"
+    assert 'on_nan = "rollback"' in (tmp_path / "run" / "config.toml").read_text()
+    eyas.train(**given, out=tmp_path / "at once")
+    assert_same_run(tmp_path / "run", tmp_path / "at once")
+
+
+class Hungry(nn.Module):
+    """Needs a petabyte to train on more than 12 images at once: what torch's allocator then says is its own."""
+
+    def __init__(self, num_classes: int = 10, **_: object) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3 * 16 * 16, num_classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training and len(images) > 12:
+            torch.empty(10**15, dtype=torch.uint8)
+        return self.fc(images.flatten(1))
+
+
+@register_model
+def hungry_net(pretrained: bool = False, **given: Any) -> nn.Module:
+    return Hungry(**given)
+
+
+HUNGRY = {**QUICK, "model": "timm/hungry_net", "batch_size": 48, "epochs": 2, "lr": 0.01}
+
+
+def test_where_memory_runs_out_a_batch_is_computed_in_parts_with_the_same_result(pictures, tmp_path):
+    run = eyas.train(pictures["train"], test=pictures["test"], **HUNGRY, out=tmp_path / "run")
+    assert run.finished.reason == "complete"
+    tensors, plain = saved_state(tmp_path / "run")
+    assert len(plain["short_of_memory"]) == 2  # 48, then 24, then 12 images at once
+    notes = [event for event in read_events(tmp_path / "run" / "events.jsonl") if event["event"] == "noted"]
+    assert "The memory ran out" in notes[-1]["message"]
+    assert "now computed in 4 parts" in notes[-1]["message"]
+    eyas.train(pictures["train"], test=pictures["test"], **HUNGRY, accumulate=4, out=tmp_path / "asked")
+    asked, _ = saved_state(tmp_path / "asked")
+    assert all(torch.equal(tensors[name], asked[name]) for name in asked)
+
+
+def test_where_not_even_two_images_have_room_the_run_stops_in_words(pictures, tmp_path):
+    given = {**HUNGRY, "batch_size": 13}
+    eyas.train(pictures["train"], test=pictures["test"], **given, out=tmp_path / "run")
+    with pytest.raises(OutOfMemoryError, match="smaller --batch-size") as fault:
+        eyas.train(pictures["train"], test=pictures["test"], **{**HUNGRY, "model": "timm/starving_net"}, out=tmp_path / "x")
+    assert "\n" not in str(fault.value)
+
+
+@register_model
+def starving_net(pretrained: bool = False, **given: Any) -> nn.Module:
+    return Starving(**given)
+
+
+class Starving(Hungry):
+    """Has room for the two images of the preflight once, and never again."""
+
+    def __init__(self, num_classes: int = 10, **given: object) -> None:
+        super().__init__(num_classes, **given)
+        self.seen = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen += self.training
+        return super().forward(images if self.seen < 2 else images.repeat(13, 1, 1, 1))
