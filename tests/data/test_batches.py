@@ -155,6 +155,17 @@ def test_a_file_that_vanishes_during_the_run_is_named(mixed, workers):
         next(batches)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_file_that_changes_during_the_run_is_named(mixed, workers):
+    config = DataConfig(cache="none", workers=workers)
+    prepared = prepare(open_list(mixed), Preprocess(8), config)
+    Image.new("RGB", (9, 9)).save(mixed.parent / "1.png")  # still an image, but not the one that was checked
+    batches = loaded(prepared, [(batch, 0) for batch in BATCHES], config)
+    assert next(batches)[1].shape == (3, 3, 8, 8)
+    with pytest.raises(DataError, match=r"list\.txt:2: 1\.png: was changed since it was listed: [\d,]+ bytes then"):
+        next(batches)
+
+
 def test_a_resumed_run_does_not_look_at_every_image_again_where_nothing_is_kept(mixed):
     for path in mixed.parent.glob("*.png"):
         path.write_bytes(b"x")

@@ -76,7 +76,7 @@ def test_the_fingerprint_follows_content_and_not_place_or_time(tmp_path: Path) -
 
 def test_an_unreadable_image_is_an_error_with_its_place(tmp_path: Path) -> None:
     files = file_set(tmp_path)
-    (tmp_path / "1.png").write_bytes(b"<html>")
+    (tmp_path / "1.png").write_bytes(b"<html>".ljust(files.images.sizes[1]))
     (tmp_path / "2.png").unlink()
     with pytest.raises(DataError, match=r"train.txt:2: 1.png: cannot be decoded: it is a web page"):
         files.image(1)

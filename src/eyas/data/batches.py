@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import tee
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from eyas.data.ahead import read_ahead
+from eyas.data.ahead import HangingError, read_ahead
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.order import Indices
 from eyas.data.pixel_cache import PixelCache
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
 from eyas.data.stores import Filling, Store, are_small, as_tensor, free_memory, in_memory
+from eyas.data.workers import Wanted, read_by_processes
 from eyas.errors import DataError, TrainingError
 from eyas.profile import NoSpans, Profile
 
 SHOWN = 10  # unreadable files named in a message; the rest is counted
 
-Wanted = tuple[Indices, int]  # samples of a batch, and the epoch that sees them
 Change = Callable[[Tensor, Indices, int], Tensor]  # of pictures uint8 [B, 3, h, w], one by one, in a batch wanted
 
 
@@ -144,16 +141,29 @@ def loaded(
     *,
     change: Change | None = None,
     profile: Profile | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[Indices, Tensor]]:
     """Yield (samples, uint8 `[B, 3, h, w]`) for every batch wanted, in order, changed by `change` where there is one.
 
     Pixels in memory are read when they are needed; others ahead, by threads, or by `--workers` processes, which also
     do the changing. Neither their number nor their kind changes a result. Raises `DataError` for a file that vanished
-    or changed, `TrainingError` for a process that died or hangs.
+    or changed, `TrainingError` for a thread that hangs or a process that died, each with the file it was on; a process
+    is begun anew three times before, and `tell` (default: a Python warning) is called with what is said of it.
     """
     if config.workers and (change is not None or prepared.store is None):
-        return _by_processes(prepared, wanted, config, change)
-    return _changed(_in_threads(prepared, wanted, profile or NoSpans()), change, profile or NoSpans())
+        return read_by_processes(
+            _Job(prepared, change),
+            wanted,
+            workers=config.workers,
+            limit=config.worker_timeout,
+            tell=tell or _warn,
+        )
+    read = _in_threads(prepared, wanted, profile or NoSpans(), limit=config.worker_timeout)
+    return _changed(read, change, profile or NoSpans())
+
+
+def _warn(said: str) -> None:
+    warnings.warn(said, RuntimeWarning, stacklevel=2)
 
 
 def _changed(
@@ -167,7 +177,7 @@ def _changed(
 
 
 def _in_threads(
-    prepared: Prepared, wanted: Iterable[Wanted], profile: Profile
+    prepared: Prepared, wanted: Iterable[Wanted], profile: Profile, *, limit: float
 ) -> Iterator[tuple[Wanted, Tensor]]:
     """Yield what was wanted and its images, read by the caller itself where they lie in memory."""
 
@@ -182,12 +192,20 @@ def _in_threads(
     now, later = tee(wanted)
     if prepared.store is None:
         threads = 1 if are_small(prepared.images) else None
-        batches = map(_as_batch, read_ahead((samples.tolist() for samples, _ in later), decode, threads=threads))
+        items = (samples.tolist() for samples, _ in later)
+        batches = map(_as_batch, read_ahead(items, decode, threads=threads, limit=limit))
     elif prepared.store.file is None:
         batches = map(read, (samples for samples, _ in later))
     else:  # its pages may have to come from the disk
-        batches = map(itemgetter(0), read_ahead(([samples] for samples, _ in later), read))
-    yield from zip(now, batches, strict=True)
+        batches = map(itemgetter(0), read_ahead(([samples] for samples, _ in later), read, limit=limit))
+    try:
+        yield from zip(now, batches, strict=True)
+    except HangingError as hanging:
+        first = hanging.item if isinstance(hanging.item, int) else int(hanging.item[0])
+        raise TrainingError(
+            f"{prepared.images.place(first)}: reading it has not ended in {limit:g} seconds. The run is saved up to "
+            "its last state: go on once the disk answers. --worker-timeout sets how long to wait."
+        ) from None
 
 
 def _as_batch(images: list[Tensor]) -> Tensor:
@@ -195,64 +213,27 @@ def _as_batch(images: list[Tensor]) -> Tensor:
     return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
-def _by_processes(
-    prepared: Prepared, wanted: Iterable[Wanted], config: DataConfig, change: Change | None
-) -> Iterator[tuple[Indices, Tensor]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # more workers than cores: asked for, and no fault
-        loader: DataLoader[Any] = DataLoader(
-            _Reader(prepared, change),
-            batch_sampler=_Batches(wanted),
-            num_workers=config.workers,
-            collate_fn=_as_it_is,
-            timeout=config.worker_timeout,
-            worker_init_fn=_quiet_worker,
-        )
-        reading = iter(loader)
-    try:
-        for samples, images in reading:
-            if isinstance(images, DataError):
-                raise images
-            yield samples, images
-    except RuntimeError as error:
-        if "worker" in str(error) or "timed out" in str(error):
-            raise TrainingError(
-                f"A process that reads images failed: {str(error).splitlines()[0]} Was memory short? The run is "
-                "saved up to its last state: go on with fewer --workers, or --workers 0."
-            ) from error
-        raise
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What the processes do: read batches of a set, and change them."""
 
+    prepared: Prepared
+    change: Change | None
 
-class _Reader(Dataset[Tensor]):
-    """Reads whole batches for a DataLoader; hands errors over as values, whose words a worker would bury."""
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return 3, self.prepared.fitting.size, self.prepared.fitting.size
 
-    def __init__(self, prepared: Prepared, change: Change | None) -> None:
-        self.prepared, self.change = prepared, change
+    def batch(self, samples: Indices, epoch: int, began: Callable[[int], None]) -> Tensor:
+        def one(sample: int) -> Tensor:
+            began(sample)
+            return self.prepared.read_one(sample)
 
-    def __getitems__(self, wanted: Wanted) -> tuple[Indices, Tensor | DataError]:
-        samples, epoch = wanted
-        try:
+        if self.prepared.store is None:
+            images = _as_batch([one(sample) for sample in samples.tolist()])
+        else:
             images = self.prepared.read(samples)
-            return samples, images if self.change is None else self.change(images, samples, epoch)
-        except DataError as error:
-            return samples, error
+        return images if self.change is None else self.change(images, samples, epoch)
 
-
-class _Batches:
-    """Makes any iterable of batches wanted a batch sampler."""
-
-    def __init__(self, wanted: Iterable[Wanted]) -> None:
-        self.wanted = wanted
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.wanted)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-def _quiet_worker(_: int) -> None:
-    """One thread per process, and Ctrl-C left to the training process, which saves and then ends its workers."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def place(self, sample: int) -> str:
+        return self.prepared.images.place(sample)

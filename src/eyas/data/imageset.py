@@ -105,10 +105,13 @@ class FileImages:
         return Path(self.root) / self.paths[index]
 
     def picture(self, index: int) -> Image.Image:
-        """Return one image, mode RGB; raises `DataError` where it cannot be read."""
+        """Return one image, mode RGB; raises `DataError` where it cannot be read, or is of another size than it was."""
         path = f"{self.root}/{name}" if (name := self.paths[index])[:1] != "/" else name  # a Path is slow to make
         try:
-            return decode(read_file(path), path)
+            data = read_file(path)
+            if len(data) != self.sizes[index]:
+                raise DataError(f"was changed since it was listed: {self.sizes[index]:,} bytes then, {len(data):,} now.")
+            return decode(data, path)
         except DataError as error:
             raise DataError(f"{self.place(index)}: {str(error).removeprefix(f'{path}: ')}") from None
 

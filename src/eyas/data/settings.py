@@ -46,7 +46,7 @@ class DataConfig(Section):
     cache_gb: Annotated[float, Field(ge=0)] = 20.0
     """Most gigabytes in that folder: the longest unused sets make room for a new one."""
     worker_timeout: Annotated[float, Field(ge=0)] = 120.0
-    """Seconds after which a loading process that does not answer stops the run."""
+    """Seconds that one image or one loading process may take before it is named and given up (0: for ever)."""
 
     @field_validator("val", mode="before")
     @classmethod

@@ -73,6 +73,7 @@ def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
         clock.step_done(batch.size)
         state.seconds, state.waited = clock.seconds, clock.waited
         yield from saver.step_done(state)
+        yield from (Noted(state.step, said, warning=True) for said in runtime.noted())
         due, done = plan.due(state.step), None
         if due.log:
             yield record(state, plan, runtime)
@@ -105,7 +106,7 @@ def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch
     order, train = plan.order, plan.train
     steps = range(start, plan.total_steps)
     wanted = order.shares(steps, runtime.rank, runtime.world)
-    read = loaded(train, wanted, plan.config.data, change=plan.change, profile=runtime.profile)
+    read = loaded(train, wanted, plan.config.data, change=plan.change, profile=runtime.profile, tell=runtime.note)
     for step, (samples, pixels) in zip(steps, runtime.moved(read), strict=True):
         with runtime.profile.span("resize"):
             images = plan.fitted(pixels, samples, order.epoch(step))

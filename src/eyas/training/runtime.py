@@ -41,6 +41,16 @@ class Runtime:
         self.stop_requested = False
         self.profile: Profile = NoSpans()
         self._last_save = time.monotonic()
+        self._notes: list[str] = []
+
+    def note(self, said: str) -> None:
+        """Keep a sentence for the user until the loop tells it."""
+        self._notes.append(said)
+
+    def noted(self) -> list[str]:
+        """Return the sentences kept, and keep none."""
+        notes, self._notes = self._notes, []
+        return notes
 
     @property
     def is_main(self) -> bool:
