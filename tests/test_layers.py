@@ -29,7 +29,7 @@ LAYERS = {
         "training.tuning", "sets",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure"),
+    "verbs": ("training.loop", "predict", "measure", "compare"),
     "runs": ("run",),
     "edge": ("cli", "cli_flags", "__main__"),
 }  # fmt: skip

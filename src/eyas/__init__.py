@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eyas.compare import compare as compare
     from eyas.config import RunConfig as RunConfig
     from eyas.config import make_config as make_config
     from eyas.data.preprocess import Preprocess as Preprocess
@@ -31,6 +32,7 @@ _PLACES = {
     "RunConfig": "config",
     "alex": "model.zoo",
     "compact": "model.compact",
+    "compare": "compare",
     "evaluate": "measure",
     "fit": "training.loop",
     "make_config": "config",

@@ -69,6 +69,21 @@ def predict(arguments: Arguments) -> int:
     return 65 if unreadable == count else 0
 
 
+def compare(arguments: Arguments) -> int:
+    """Compare runs, and tell which differences are larger than chance."""
+    from eyas.cli_flags import CompareFlags, parsed
+
+    given = parsed(CompareFlags, "compare", arguments)
+    from eyas.compare import compare as side_by_side
+    from eyas.compare import print_comparison, write_comparison
+
+    comparison = side_by_side(*given.runs)
+    print_comparison(comparison)
+    if given.json_file is not None:
+        write_comparison(comparison, given.json_file)
+    return 0
+
+
 def models(arguments: Arguments) -> int:
     """List the networks that can be named."""
     from eyas.cli_flags import ModelsFlags, parsed
@@ -113,6 +128,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "resume": resume,
     "evaluate": evaluate,
     "predict": predict,
+    "compare": compare,
     "models": models,
     "datasets": datasets,
 }

@@ -97,6 +97,15 @@ class PredictFlags(Section):
     """Images per batch. Default: as many as are fast."""
 
 
+class CompareFlags(Section):
+    """Compare runs, and tell which differences are larger than chance."""
+
+    runs: Positional[tuple[str, ...]]
+    """Run folders of `eyas train`, two or more."""
+    json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
+    """File to write all of it to, as JSON."""
+
+
 class ModelsFlags(Section):
     """List the networks that can be named."""
 

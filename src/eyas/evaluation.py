@@ -37,6 +37,7 @@ def evaluate(
     mine = range(runtime.rank, order.steps_per_epoch, runtime.world)
     classes = len(prepared.images.classes)
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=runtime.device)
+    answers = torch.zeros(len(prepared), dtype=torch.int64, device=runtime.device)
     losses = torch.zeros(order.steps_per_epoch, dtype=sums_type(runtime.device), device=runtime.device)
     model.eval()
     wanted = ((order.batch(step), 0) for step in mine)
@@ -46,13 +47,16 @@ def evaluate(
     for step, (samples, pixels) in zip(mine, runtime.profile.each("waiting for data", read), strict=True):
         labels = runtime.put(prepared.labels(samples))
         logits = _logits(model, preprocess, prepared.fit, runtime, pixels)
-        confusion += torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
+        answered = logits.argmax(1)
+        confusion += torch.bincount(labels * classes + answered, minlength=classes * classes)
+        answers[samples[0] : samples[-1] + 1] = answered  # an evaluation goes through the set in its order
         losses[step] = nnf.cross_entropy(logits, labels, reduction="none").to(losses.dtype).sum()
         yield min(int(samples[-1]) + 1, len(prepared))
     # every process has filled its own places: the sum is taken in one order whatever their number
     total = runtime.total(losses).sum()
     counts = runtime.total(confusion).reshape(classes, classes).cpu().numpy().astype(np.int64)
-    scores = Scores(prepared.images.classes, counts, float(total), skipped=prepared.images.skipped)
+    predicted = runtime.total(answers).cpu().numpy().astype(np.int32)
+    scores = Scores(prepared.images.classes, counts, float(total), prepared.images.skipped, predicted)
     if scores.count != len(prepared):
         raise AssertionError(f"{scores.count} samples were counted of {len(prepared)}")
     return scores

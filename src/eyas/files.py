@@ -12,6 +12,7 @@ from pathlib import Path
 
 from eyas.errors import DataError, FileError, RunInUseError
 
+PREDICTIONS = "predictions.safetensors"  # in a run folder: what its best model answered, sample by sample
 TEMPORARY = ".tmp-"  # files of this prefix are rubbish of a run that was cut off; only the lock's holder removes them
 
 

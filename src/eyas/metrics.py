@@ -17,6 +17,7 @@ class Scores:
     confusion: np.ndarray  # int64 [C, C]: rows are the true classes, columns the predicted ones
     loss_sum: float  # cross entropy (natural logarithm) summed over the samples
     skipped: int = 0  # unreadable images left out of the set
+    predicted: np.ndarray | None = None  # int32 [count]: the class answered for each sample, in the set's order
 
     @property
     def count(self) -> int:

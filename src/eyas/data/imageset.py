@@ -110,7 +110,8 @@ class FileImages:
         try:
             data = read_file(path)
             if len(data) != self.sizes[index]:
-                raise DataError(f"was changed since it was listed: {self.sizes[index]:,} bytes then, {len(data):,} now.")
+                then = int(self.sizes[index])
+                raise DataError(f"was changed since it was listed: {then:,} bytes then, {len(data):,} now.")
             return decode(data, path)
         except DataError as error:
             raise DataError(f"{self.place(index)}: {str(error).removeprefix(f'{path}: ')}") from None

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eyas.errors import CheckpointError, SettingsError
 from eyas.events import Noted, Saved
-from eyas.files import link
+from eyas.files import PREDICTIONS, link
 from eyas.metrics import Scores
 from eyas.model.classifier import model_header
 from eyas.tensorfile import read_tensors, write_tensors
@@ -111,6 +111,8 @@ class EpochFile:
     header: dict[str, Any]
     improved: bool
     keep: int  # of the newest epochs' files; 0: all
+    answers: dict[str, Tensor]  # "SPLIT/predicted" and "SPLIT/labels", int32 [N], of every sample measured
+    samples: dict[str, str]  # by split: which samples they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ def checkpoint_of(
     if done is not None:
         facts = _facts(state, plan, done.scores)
         model = model_header(plan.config.model.model, plan.classes, plan.preprocess, facts)
-        epoch = EpochFile(state.epochs_done, model, done.improved, plan.config.output.keep)
+        answers, samples = _answers(done.scores, plan)
+        epoch = EpochFile(state.epochs_done, model, done.improved, plan.config.output.keep, answers, samples)
     return Checkpoint(state.step, plan.directory, snapshot.take(tensors), header, epoch)
 
 
@@ -163,12 +166,23 @@ def _write_epoch(checkpoint: Checkpoint, epoch: EpochFile) -> list[Saved]:
     link(path, checkpoint.directory / "last.safetensors")
     saved = [Saved(checkpoint.step, path, "epoch", 0.0)]
     if epoch.improved:
+        about = {"epoch": epoch.number, "classes": epoch.header["classes"], "samples": epoch.samples}
+        write_tensors(checkpoint.directory / PREDICTIONS, "predictions", epoch.answers, about)
         link(path, checkpoint.directory / "best.safetensors")
         saved.append(Saved(checkpoint.step, checkpoint.directory / "best.safetensors", "best", 0.0))
     if epoch.keep:
         for old in sorted(path.parent.glob("epoch-*.safetensors"), key=_number)[: -epoch.keep]:
             old.unlink()
     return saved
+
+
+def _answers(scores: dict[str, Scores], plan: Plan) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return what was answered for every sample of every split, and by split which samples those are."""
+    answers: dict[str, Tensor] = {}
+    for split, score in scores.items():
+        answers[f"{split}/predicted"] = torch.from_numpy(score.predicted)
+        answers[f"{split}/labels"] = plan.evaluations[split].targets.cpu().to(torch.int32)
+    return answers, {split: str(plan.fingerprint[f"{split} data"]) for split in scores}
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -1,0 +1,250 @@
+"""The verb `compare`: runs side by side, what differs in their settings, and which differences are more than chance."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eyas.errors import CheckpointError, DataError, SettingsError
+from eyas.files import PREDICTIONS, model_file, write_text
+from eyas.metrics import Z_95
+
+_SIGNIFICANT = 0.05
+_NOT_COMPARED = {"out", "view", "profile", "log_every", "keep", "save_minutes"}  # they change no result
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """A run's best model, as its file says. `scores` has a dict of numbers per split."""
+
+    name: str
+    model: str
+    epoch: int
+    selects_on: str | None
+    scores: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two runs on the same samples. `difference` is that of their accuracies: `second` minus `first`."""
+
+    first: str
+    second: str
+    split: str
+    count: int
+    only_first: int  # samples that only the first one answers rightly
+    only_second: int
+    difference: float
+    interval: tuple[float, float]  # 95 %, of the difference
+    p: float  # McNemar's exact test, two-sided, times the number of comparisons made (Holm)
+
+    @property
+    def is_larger_than_chance(self) -> bool:
+        """Whether such a difference would come by chance in less than 5 % of cases, if there were none."""
+        return self.p < _SIGNIFICANT
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What `compare` found. `settings` has a row per setting that differs: its name and each run's value."""
+
+    runs: tuple[ComparedRun, ...]
+    differences: tuple[Difference, ...]
+    settings: tuple[tuple[str, tuple[str, ...]], ...]
+    notes: tuple[str, ...]
+
+
+def compare(*runs: str | Path) -> Comparison:
+    """Compare two or more run folders: their best models on the samples that both were measured on.
+
+    Raises `SettingsError` for fewer than two runs, `DataError` or `CheckpointError` where one cannot be read.
+    """
+    if len(runs) < 2:
+        raise SettingsError("Name two runs or more: eyas compare RUN RUN...")
+    folders = [Path(run).parent if Path(run).is_file() else Path(run) for run in runs]
+    found = tuple(_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True))
+    answers = [_answers(folder, run) for folder, run in zip(folders, found, strict=True)]
+    notes = tuple(said for said in answers if isinstance(said, str))
+    differences: list[Difference] = []
+    for (one, ones), (other, others) in combinations(zip(found, answers, strict=True), 2):
+        if not isinstance(ones, str) and not isinstance(others, str):
+            differences += _differences(one.name, ones, other.name, others)
+    if not differences and not notes:
+        notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
+    return Comparison(found, tuple(_holm(differences)), _settings(folders), notes)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the two-sided exact p of McNemar (1947): that right answers differ so unevenly by chance."""
+    from scipy.stats import binomtest
+
+    differing = only_first + only_second
+    return float(binomtest(only_first, differing).pvalue) if differing else 1.0
+
+
+def paired_interval(only_first: int, only_second: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two shares of the same samples: Agresti and Min (2005)."""
+    low, high, total = only_first + 0.5, only_second + 0.5, count + 2
+    middle = (high - low) / total
+    half = Z_95 * math.sqrt(low + high - (high - low) ** 2 / total) / total
+    return max(-1.0, middle - half), min(1.0, middle + half)
+
+
+Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samples, right class, answered class)
+
+
+def _run(folder: Path, name: str) -> ComparedRun:
+    from eyas.tensorfile import read_tensors
+
+    path = model_file(folder)
+    facts = read_tensors(path, "model")[1]
+    about = facts["facts"]
+    if "scores" not in about:
+        raise DataError(f"{path}: says nothing of a run: it was not written by `eyas train`.")
+    return ComparedRun(name, facts["model"], about["epoch"], about["selects_on"], about["scores"])
+
+
+def _answers(folder: Path, run: ComparedRun) -> Answers | str:
+    """Return the best model's answers, or a sentence that says why there are none."""
+    from eyas.tensorfile import read_tensors
+
+    path = folder / PREDICTIONS
+    if not path.exists():
+        return f"{run.name}: has no {PREDICTIONS}, so its answers cannot be compared sample by sample."
+    tensors, header = read_tensors(path, "predictions")
+    if header["epoch"] != run.epoch:
+        raise CheckpointError(
+            f"{path}: is of epoch {header['epoch']}, the best model of epoch {run.epoch}. The run was cut off while it "
+            f"saved: eyas resume {folder}"
+        )
+    classes = np.array(header["classes"])
+    return {
+        split: (samples, classes[tensors[f"{split}/labels"].numpy()], classes[tensors[f"{split}/predicted"].numpy()])
+        for split, samples in header["samples"].items()
+    }
+
+
+def _differences(one: str, ones: Answers, other: str, others: Answers) -> list[Difference]:
+    rows = []
+    for split in ones.keys() & others.keys():
+        samples, labels, first = ones[split]
+        same, other_labels, second = others[split]
+        if samples != same or not np.array_equal(labels, other_labels):
+            continue
+        right, also = first == labels, second == labels
+        lost, won, count = int((right & ~also).sum()), int((~right & also).sum()), len(labels)
+        interval = paired_interval(lost, won, count)
+        rows.append(
+            Difference(one, other, split, count, lost, won, (won - lost) / count, interval, mcnemar(lost, won))
+        )
+    return sorted(rows, key=lambda row: row.split)
+
+
+def _holm(rows: list[Difference]) -> list[Difference]:
+    """Return the rows with p as it is after several comparisons (Holm 1979), in the order given."""
+    from dataclasses import replace
+
+    adjusted, largest = {}, 0.0
+    for rank, number in enumerate(sorted(range(len(rows)), key=lambda one: rows[one].p)):
+        largest = max(largest, min(1.0, (len(rows) - rank) * rows[number].p))
+        adjusted[number] = replace(rows[number], p=largest)
+    return [adjusted[number] for number in range(len(rows))]
+
+
+def _settings(folders: list[Path]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    from eyas.config import make_config
+
+    flat = []
+    for folder in folders:
+        sections = make_config(file=folder / "config.toml").model_dump(mode="json")
+        flat.append({name: value for section in sections.values() for name, value in section.items()})
+    rows = ((name, tuple(_said(values[name]) for values in flat)) for name in flat[0] if name not in _NOT_COMPARED)
+    return tuple(row for row in rows if len(set(row[1])) > 1)
+
+
+def _said(value: Any) -> str:
+    return "-" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """Return the folders' own names where they differ, else their paths."""
+    names = [folder.absolute().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def write_comparison(comparison: Comparison, path: str) -> None:
+    """Write all of it to a JSON file."""
+    write_text(Path(path), json.dumps(asdict(comparison), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the runs, the differences and the settings as tables."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from eyas.sinks.wording import clean
+
+    console = Console(soft_wrap=True)
+    console.print(_runs_table(comparison))
+    for note in comparison.notes:
+        console.print(Text(clean(note)))
+    console.print()
+    for row in comparison.differences:
+        console.print(Text(clean(said_difference(row))))
+    if comparison.settings:
+        console.print()
+        names = tuple(run.name for run in comparison.runs)
+        console.print(_table(("setting", *names), (((name, *values)) for name, values in comparison.settings)))
+    else:
+        console.print(Text("\nTheir settings are the same."))
+
+
+def said_difference(row: Difference) -> str:
+    """Return one difference in words."""
+    low, high = (100 * end for end in row.interval)
+    verdict = "larger than chance" if row.is_larger_than_chance else "not larger than chance"
+    return (
+        f"{row.second} against {row.first} on {row.split}: {100 * row.difference:+.2f} points "
+        f"[{low:+.2f}, {high:+.2f}] of {row.count:,} images; {row.only_second:,} only it has right, "
+        f"{row.only_first:,} only the other: {verdict} (McNemar, p {_said_p(row.p)})"
+    )
+
+
+def _said_p(p: float) -> str:
+    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
+
+
+def _runs_table(comparison: Comparison) -> Any:
+    from eyas.sinks.summary import selected
+
+    rows = []
+    for run in comparison.runs:
+        for split, scores in run.scores.items():
+            low, high = scores["interval"]
+            said = f"{100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of {scores['count']:,}"
+            left_out = f"; {scores['skipped']:,} unreadable left out" if scores["skipped"] else ""
+            chosen = f"; {selected(run.selects_on)}" if run.selects_on == split else ""
+            rows.append(
+                (run.name, run.model, str(run.epoch), split, said + left_out + chosen, f"{scores['loss']:.4f}")
+            )
+    return _table(("run", "model", "epoch", "on", "accuracy", "loss"), rows)
+
+
+def _table(heads: tuple[str, ...], rows: Any) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    from eyas.sinks.wording import clean
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for head in heads:
+        table.add_column(Text(clean(head)), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(cell)) for cell in row))
+    return table
