@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eyas.data.likeness import ALIKE, MIRROR, RADIUS, likeness
+from eyas.data.likeness import ALIKE, ALIKE_OTHERWISE, MIRROR, RADIUS, likeness
 from eyas.data.neighbours import Search
 from eyas.data.survey import DULL, SHOWING, Records
 
@@ -72,13 +72,14 @@ class Pictures:
         """Return those pairs of rows, one < other, that do look alike and are not the very same."""
         marks, digests = self.records["mark"], self.records["digest"]
         measured = likeness(marks[one], marks[other], mirrored=mirrored)
-        chosen = (measured >= ALIKE) & (digests[one] != digests[other]).any(axis=1)
-        one, other = one[chosen], other[chosen]
+        known = (self.labels[one] >= 0) & (self.labels[other] >= 0)
+        differs = known & (self.labels[one] != self.labels[other])
+        chosen = measured >= np.where(differs, ALIKE_OTHERWISE, ALIKE)
+        chosen &= (digests[one] != digests[other]).any(axis=1)
+        one, other, differs = one[chosen], other[chosen], differs[chosen]
         pairs = np.zeros(len(one), PAIR)
         pairs["earlier"], pairs["later"] = one, other
         pairs["likeness"], pairs["mirrored"] = measured[chosen], mirrored
-        known = (self.labels[one] >= 0) & (self.labels[other] >= 0)
-        differs = known & (self.labels[one] != self.labels[other])
         pairs["relation"] = OTHER_LABEL * differs + OTHER_PART * (self.parts[one] != self.parts[other])
         return pairs
 

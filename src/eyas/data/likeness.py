@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 SIDE = 32  # pixels of the shrunken picture
 RADIUS = 8  # bits in which the hashes of two pictures that look alike may differ
 ALIKE = 0.86  # correlation of the marks from which on two pictures count as near duplicates
+ALIKE_OTHERWISE = 0.92  # the same for pictures with different labels: these are less likely to be copies
+LEAST = 16  # pixels of the shorter side: a smaller picture shows too little, all digits of 8x8 pixels look alike
 DULL = 2.0  # grey levels of standard deviation: a picture with less shows nothing that could be compared
 _EVERY = ((u, v) for u in range(10) for v in range(10) if u + v)
 _WAVES = tuple(sorted(_EVERY, key=lambda wave: (wave[0] ** 2 + wave[1] ** 2, wave)))[:64]

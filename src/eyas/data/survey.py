@@ -13,7 +13,7 @@ from PIL import Image
 
 from eyas.data.ahead import are_small, read_ahead
 from eyas.data.imageset import FileImages, ImageSet
-from eyas.data.likeness import SIDE, marked
+from eyas.data.likeness import LEAST, SIDE, marked
 from eyas.errors import DataError
 from eyas.progress import track
 
@@ -101,5 +101,6 @@ def _recorded(samples: list[Sample], kinds: dict[str, int]) -> Records:
     pictures = np.frombuffer(b"".join(sample[4] for sample in samples), np.uint8).reshape(-1, SIDE, SIDE, 3)
     records["mark"], records["hash"], showing = marked(pictures)
     plain = np.array([sample[3] for sample in samples])
+    showing &= np.minimum(records["width"], records["height"]) >= LEAST
     records["state"] = np.where(plain, PLAIN, np.where(showing, SHOWING, DULL))
     return records

@@ -56,7 +56,7 @@ class SurveyCache:
                 write_bytes(path, json.dumps(header).encode() + b"\n" + body)
 
     def _path(self, files: FileImages) -> Path:
-        name = hashlib.sha256(os.fsencode(os.path.realpath(files.root)) + b"\0" + os.fsencode(files.source))
+        name = hashlib.sha256(os.fsencode(os.path.realpath(files.root)) + b"\0" + os.fsencode(os.path.realpath(files.source)))
         return self.folder / f"{name.hexdigest()[:40]}{SUFFIX}"
 
     def _make_room(self, size: int) -> bool:
