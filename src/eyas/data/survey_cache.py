@@ -56,8 +56,8 @@ class SurveyCache:
                 write_bytes(path, json.dumps(header).encode() + b"\n" + body)
 
     def _path(self, files: FileImages) -> Path:
-        name = hashlib.sha256(os.fsencode(os.path.realpath(files.root)) + b"\0" + os.fsencode(os.path.realpath(files.source)))
-        return self.folder / f"{name.hexdigest()[:40]}{SUFFIX}"
+        places = (os.fsencode(os.path.realpath(place)) for place in (files.root, files.source))
+        return self.folder / f"{hashlib.sha256(b'|'.join(places)).hexdigest()[:40]}{SUFFIX}"
 
     def _make_room(self, size: int) -> bool:
         """Remove the longest unused surveys until `size` bytes fit; return whether they do."""
