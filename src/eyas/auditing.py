@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 from PIL import Image
@@ -49,12 +50,13 @@ def inspect(
 def print_audit(audit: Audit) -> None:
     """Print an audit, the worst first."""
     from rich.console import Console
+    from rich.text import Text
 
-    from eyas.sinks.audit_view import audit_view
+    from eyas.sinks.audit_view import PLAIN_WIDTH, audit_view
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     for part in audit_view(audit):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text))  # so that a path can be copied whole
 
 
 def write_audit(audit: Audit, *, json_file: str | None, csv_file: str | None) -> None:

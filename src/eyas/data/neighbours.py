@@ -47,6 +47,8 @@ class Search:
         np.cumsum(np.bincount(ordered, minlength=1 << bits), out=starts[1:])
         turned = self.turned >> first_bit & (1 << bits) - 1
         for change in _changes(bits, self.radius // len(PARTS)):
+            if self.looked_at > 2 * self.limit:
+                return
             mask = change ^ turned
             # of two values that differ by a mask exactly one lacks its highest bit: each pair is met once
             rows = np.arange(len(ordered)) if not mask else np.flatnonzero(ordered & (1 << mask.bit_length() - 1) == 0)

@@ -58,10 +58,11 @@ def sheet(audit: Audit, title: str, picture: Picture) -> str:
 def _overlaps(audit: Audit) -> Iterator[str]:
     images = {part.name: part.images for part in audit.parts}
     for overlap in audit.overlaps:
-        share = (overlap.same + overlap.alike) / images[overlap.part]
+        both, whole = overlap.same + overlap.alike, images[overlap.part]
         yield (
-            f"<p class=bad><b>{_text(overlap.part)}</b>: {overlap.same:,} images are also in {_text(overlap.of)}, and "
-            f"{overlap.alike:,} look like images there; together {100 * share:.2f} % of {images[overlap.part]:,}.</p>"
+            f"<p class=bad><b>{_text(overlap.part)}</b> shares {both:,} of its {whole:,} images "
+            f"({100 * both / whole:.2f} %) with <b>{_text(overlap.of)}</b>: {overlap.same:,} the same, "
+            f"{overlap.alike:,} nearly the same.</p>"
         )
 
 
@@ -100,7 +101,7 @@ def _kind(audit: Audit, kind: str, picture: Picture) -> Iterator[str]:
 
 def _finding(finding: Finding, picture: Picture) -> str:
     said = [finding.reason] if finding.reason else []
-    if finding.likeness is not None and finding.likeness < 1:
+    if finding.likeness is not None and finding.kind.startswith("near"):
         said.append(f"likeness {finding.likeness:.3f}")
     if finding.mirrored:
         said.append("mirrored")

@@ -11,6 +11,7 @@ from rich.text import Text
 from eyas.data.findings import KINDS, Audit, Finding, PartSummary
 from eyas.sinks.wording import clean, said_percent
 
+PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
 EXAMPLES = 5  # findings of a kind that are shown
 MEMBERS = 4  # images of a finding
 CLASSES_SHOWN = 30  # rows of the table of classes; of more classes the smallest
@@ -28,8 +29,8 @@ def audit_view(audit: Audit) -> Iterator[RenderableType]:
         share = said_percent((overlap.same + overlap.alike) / images)
         yield Text()
         yield Text(
-            f"{clean(overlap.part)}: {overlap.same:,} images are also in {clean(overlap.of)}, "
-            f"{overlap.alike:,} look like images there; together {share} of {images:,}",
+            f"{clean(overlap.part)} shares {overlap.same + overlap.alike:,} of its {images:,} images ({share}) with "
+            f"{clean(overlap.of)}: {overlap.same:,} the same, {overlap.alike:,} nearly the same",
             style="bold red",
         )
     for kind in KINDS:
@@ -43,7 +44,7 @@ def _verdict(audit: Audit) -> str:
         return "Nothing was found."
     wrong = sum(count for kind, count in audit.totals.items() if KINDS[kind].wrong)
     rest = sum(audit.totals.values()) - wrong
-    return f"{wrong:,} findings that make a result wrong or stop the training, {rest:,} that are worth a look."
+    return f"Found: {wrong:,} that make a result wrong or stop the training, {rest:,} that are worth a look."
 
 
 def _parts(parts: tuple[PartSummary, ...]) -> Table:
