@@ -79,7 +79,7 @@ def test_a_conflict_is_said_first_even_where_other_things_are_wrong(photos):
     shutil.copy(photos / "train" / "cat" / "01.png", photos / "test" / "cat" / "leak.png")
     (photos / "train" / "cat" / "broken.jpg").write_bytes(b"no image")
     assert [finding.kind for finding in look(photos).findings] == ["conflict", "leak", "unreadable"]
-    assert list(KINDS)[0] == "conflict"
+    assert next(iter(KINDS)) == "conflict"
 
 
 def test_a_training_picture_in_the_test_part_is_a_leak(photos):

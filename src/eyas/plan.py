@@ -265,7 +265,7 @@ def _facts(plan: Plan, told: str) -> tuple[tuple[str, str], ...]:
     facts = [("training", f"{images.source}: {_counted(images)}, {len(plan.classes)} classes")]
     for split, prepared in plan.evaluations.items():
         chosen = "; chooses the best epoch" if split == plan.selects_on else ""
-        leaked = f"; {look.leaks[split]:,} of them are also training images" if split in look.leaks else ""
+        leaked = f"; {look.leaks[split]:,} also in the training set" if split in look.leaks else ""
         facts.append((split, f"{prepared.images.source}: {_counted(prepared.images)}{chosen}{leaked}"))
     if not plan.evaluations:
         facts.append(("test", "none given: accuracy is not measured (--test, --val)"))

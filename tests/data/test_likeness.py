@@ -7,9 +7,9 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
+from tests.scenes import scene
 
 from eyas.data.likeness import ALIKE, LEAST, MIRROR, RADIUS, SIDE, likeness, marked
-from tests.scenes import scene
 
 
 def seen(*pictures: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
