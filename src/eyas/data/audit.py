@@ -16,7 +16,7 @@ from eyas.data.parts import Part
 from eyas.data.survey import PLAIN, Survey
 
 MEMBERS = 100  # images of a group that are listed
-MANY = 0.2  # of all pictures with a near duplicate: then that is no rare thing
+MANY = 0.2  # of all pictures with a near duplicate in their part: then that is no rare thing
 LISTED = 100_000  # findings of a kind that are listed
 
 
@@ -93,11 +93,11 @@ class Auditing:
 
     def _warnings(self, complete: bool) -> Iterator[str]:
         """Yield what to think of the near duplicates."""
-        near = sum(self.totals[kind] for kind in ("near-conflict", "near-leak", "near-duplicate"))
+        near = self.totals["near-duplicate"]
         if near > MANY * len(self.pictures.records):
             yield (
-                f"{near:,} pictures look like another one: pictures of this set are alike by nature (characters, "
-                "scans, frames of a film), so that near duplicates say less than elsewhere"
+                f"{near:,} pictures look like another one of their part: they are alike by nature (characters, scans, "
+                "frames of a film), so that near duplicates say less than elsewhere"
             )
         if not complete:
             yield "very many pictures look alike: not all pairs of them were compared"
