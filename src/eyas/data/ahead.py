@@ -8,13 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from eyas.data.imageset import ImageSet
-from eyas.errors import DataError
-
 A = TypeVar("A")
 B = TypeVar("B")
 AHEAD = 2  # batches that are read while one is used
-_SMALL = 100 * 100  # pixels
 
 
 def read_ahead(
@@ -35,18 +31,3 @@ def read_ahead(
             yield [reading.result() for reading in coming.popleft()]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def are_small(images: ImageSet) -> bool:
-    """Return whether images are so small, by the first readable one, that one thread decodes them faster than two.
-
-    Pillow leaves the interpreter to others while it decodes; for a small image that is so short that the threads
-    spend their time on waiting for each other (docs/why.md).
-    """
-    for sample in range(min(len(images), 20)):
-        try:
-            width, height = images.images.picture(sample).size
-        except DataError:
-            continue
-        return height * width <= _SMALL
-    return False

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from eyas.data.ahead import are_small, read_ahead
+from eyas.data.ahead import read_ahead
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.order import Indices
 from eyas.data.pixel_cache import PixelCache
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
-from eyas.data.stores import Filling, Store, as_tensor, free_memory, in_memory
+from eyas.data.stores import Filling, Store, are_small, as_tensor, free_memory, in_memory
 from eyas.errors import DataError, TrainingError
 from eyas.profile import NoSpans, Profile
 

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eyas.data.ahead import are_small
 from eyas.data.imageset import ImageSet
 from eyas.data.order import Indices
 from eyas.data.preprocess import Preprocess
@@ -24,6 +23,7 @@ from eyas.progress import track
 Pixels = NDArray[np.uint8]
 Allocate = Callable[[tuple[int, ...]], Pixels | None]
 _CHUNK = 512  # images decoded ahead of the one that is put away
+_SMALL = 100 * 100  # pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +138,21 @@ def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, tup
         for start in range(0, len(images), _CHUNK):
             samples = range(start, min(start + _CHUNK, len(images)))
             yield from zip(samples, threads.map(decode, samples), strict=True)
+
+
+def are_small(images: ImageSet) -> bool:
+    """Return whether images are so small, by the first readable one, that one thread decodes them faster than two.
+
+    Pillow leaves the interpreter to others while it decodes; for a small image that is so short that the threads
+    spend their time on waiting for each other (docs/why.md).
+    """
+    for sample in range(min(len(images), 20)):
+        try:
+            _, height, width = images.image(sample).shape
+        except DataError:
+            continue
+        return height * width <= _SMALL
+    return False
 
 
 def as_tensor(pixels: Pixels) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eyas.data.ahead import are_small, read_ahead
+from eyas.data.ahead import read_ahead
 from eyas.data.imageset import FileImages, ImageSet
 from eyas.data.likeness import LEAST, SIDE, marked
 from eyas.errors import DataError
@@ -32,7 +32,7 @@ Sample = tuple[bytes, tuple[int, int], str, bool, bytes]  # digest, size, kind, 
 class Survey:
     """What was seen of a set's images: `records` [N] of `RECORD`, the file kinds they index, reasons by image.
 
-    `digest` is 128 bits of BLAKE2b over size and pixels, so that a picture stored in another format without loss has
+    `digest` is 128 bits of SHA-256 over size and pixels, so that a picture stored in another format without loss has
     the same one. `state` tells whether there is one.
     """
 
@@ -79,17 +79,21 @@ def _looked_at(images: ImageSet, rows: NDArray[np.int64]) -> Iterator[tuple[list
         except DataError as error:
             return str(error)
 
-    reading = read_ahead(batches, look, threads=1 if len(rows) and are_small(images) else None)
-    pairs = zip(batches, reading, strict=True)
+    pairs = zip(batches, read_ahead(batches, look), strict=True)
     yield from track(pairs, len(batches), f"Looking at {images.source}")
 
 
 def _sample(picture: Image.Image, kind: str) -> Sample:
     width, height = picture.size
-    digest = hashlib.blake2b(picture.tobytes(), digest_size=16, salt=f"{width}x{height}".encode()).digest()
-    plain = all(low == high for low, high in picture.getextrema())  # type: ignore[misc]
-    small = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
-    return digest, (width, height), kind, plain, small.tobytes()
+    digest = hashlib.sha256(f"{width}x{height} ".encode())
+    digest.update(picture.tobytes())
+    small = picture.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0)
+    plain = _of_one_colour(small) and _of_one_colour(picture)  # the second takes as long as a good part of the decoding
+    return digest.digest()[:16], (width, height), kind, plain, small.tobytes()
+
+
+def _of_one_colour(picture: Image.Image) -> bool:
+    return all(low == high for low, high in picture.getextrema())  # type: ignore[misc]
 
 
 def _recorded(samples: list[Sample], kinds: dict[str, int]) -> Records:
