@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ from PIL import Image, ImageEnhance
 
 import eyas
 from eyas.cli import main
+from eyas.data.datasets import open_images
 from eyas.data.findings import KINDS
+from eyas.data.imageset import FileImages
 from eyas.data.settings import DataConfig
+from eyas.data.survey_cache import SurveyCache
 from tests.scenes import scene
 
 EACH = 12  # pictures of a class
@@ -238,6 +242,41 @@ def test_unchanged_files_are_not_read_again_and_changed_ones_are(photos):
     assert look(photos).totals == {}, "name, size and time are as before: it was not read"
     os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns + 1))
     assert look(photos).totals == {"unreadable": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class BreaksOff(FileImages):
+    """Files of which the user stops waiting at the last."""
+
+    def picture_with_kind(self, index: int) -> tuple[Image.Image, str]:
+        if index == len(self) - 1:
+            raise KeyboardInterrupt
+        return super().picture_with_kind(index)
+
+
+def test_what_was_seen_is_kept_where_the_looking_is_broken_off(tmp_path):
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    for number in range(300):
+        scene(number, (8, 8)).save(tmp_path / "set" / "cat" / f"{number:03}.bmp")
+    images = open_images(str(tmp_path / "set"), DataConfig(), split="train")
+    files = images.images
+    stopped = BreaksOff(files.source, files.root, files.paths, files.lines, files.sizes)
+    cache = SurveyCache(tmp_path / "cache", 10**9)
+    with pytest.raises(KeyboardInterrupt):
+        cache.surveyed(replace(images, images=stopped))
+    for path in (tmp_path / "set" / "cat").iterdir():
+        about = path.stat()
+        path.write_bytes(b"x" * about.st_size)  # could not be read again
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert 256 <= cache.surveyed(images).readable.sum() < 300
+
+
+def test_names_that_hardly_differ_are_one_class_where_labels_are_compared(photos):
+    (photos / "train" / "Cat").mkdir()
+    for number in range(EACH):
+        shutil.copy(photos / "train" / "cat" / f"{number:02}.png", photos / "train" / "Cat" / f"{number:02}.png")
+    shutil.rmtree(photos / "test")
+    assert look(photos).totals == {"names": 1, "duplicate": EACH}
 
 
 def test_a_damaged_survey_is_made_anew(photos):

@@ -28,8 +28,10 @@ class Auditing:
         self.parts, self.surveys = parts, surveys
         counts = [len(part.images) for part in parts]
         self.starts = np.cumsum([0, *counts])
-        classes = parts[0].images.classes
-        known = [part.images.labels if part.images.classes == classes else _by_name(part, classes) for part in parts]
+        numbers: dict[str, int] = {}
+        for name in (name for part in parts for name in part.images.classes):
+            numbers.setdefault(plain(name), len(numbers))
+        known = [_by_name(part, numbers) for part in parts]
         self.pictures = Pictures(
             np.concatenate([survey.records for survey in surveys]),
             np.repeat(np.arange(len(parts)), counts),
@@ -122,14 +124,14 @@ def _varied(rows: Ints, labels: Ints, parts: Ints) -> Ints:
     return np.concatenate([rows[firsts], np.delete(rows, firsts)])
 
 
-def _by_name(part: Part, classes: tuple[str, ...]) -> Ints:
-    """Return labels as indices into other classes, by names that hardly differ; -1 where there is no such class."""
-    if not part.images.named:
+def _by_name(part: Part, numbers: dict[str, int]) -> Ints:
+    """Return labels as `numbers` of the classes' plain names: equal for names that hardly differ.
+
+    -1 where numbers could not be matched with names: nothing is known of them.
+    """
+    if part.mismatch and not part.images.named:
         return np.full(len(part.images), -1)
-    index = {plain(name): number for number, name in enumerate(classes)}
-    own = {plain(name): len(classes) + number for number, name in enumerate(part.images.classes)}
-    table = np.array([index.get(plain(name), own[plain(name)]) for name in part.images.classes], np.int64)
-    found: Ints = table[part.images.labels]
+    found: Ints = np.array([numbers[plain(name)] for name in part.images.classes], np.int64)[part.images.labels]
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ class Survey:
     """
 
     records: Records
-    kinds: tuple[str, ...]
+    kinds: list[str]
     reasons: dict[int, str]
 
     @property
@@ -49,21 +49,25 @@ class Survey:
 
 def blank(count: int) -> Survey:
     """Return the survey of a set of which nothing was looked at yet."""
-    return Survey(np.zeros(count, RECORD), (), {})
+    return Survey(np.zeros(count, RECORD), [], {})
 
 
-def survey(images: ImageSet, known: Survey | None = None) -> Survey:
-    """Look at every image that `known` does not tell of yet; with a progress bar, in bounded memory, in threads."""
-    found = known or blank(len(images))
-    missing = np.flatnonzero(~found.readable)
-    records, kinds = found.records.copy(), {kind: number for number, kind in enumerate(found.kinds)}
-    reasons: dict[int, str] = {}
-    for rows, samples in _looked_at(images, missing):
-        good = [(row, sample) for row, sample in zip(rows, samples, strict=True) if not isinstance(sample, str)]
-        reasons |= {row: sample for row, sample in zip(rows, samples, strict=True) if isinstance(sample, str)}
-        if good:
-            records[[row for row, _ in good]] = _recorded([sample for _, sample in good], kinds)
-    return replace(found, records=records, kinds=tuple(kinds), reasons=reasons)
+def survey(images: ImageSet, known: Survey | None = None, keep: Callable[[Survey], None] = lambda _: None) -> Survey:
+    """Look at every image that `known` does not tell of yet; with a progress bar, in bounded memory, in threads.
+
+    `keep` gets what was seen, also where the looking is broken off.
+    """
+    before = known or blank(len(images))
+    found = replace(before, records=before.records.copy(), kinds=list(before.kinds), reasons={})
+    try:
+        for rows, samples in _looked_at(images, np.flatnonzero(~before.readable)):
+            good = [(row, sample) for row, sample in zip(rows, samples, strict=True) if not isinstance(sample, str)]
+            found.reasons.update((row, s) for row, s in zip(rows, samples, strict=True) if isinstance(s, str))
+            if good:
+                found.records[[row for row, _ in good]] = _recorded([sample for _, sample in good], found.kinds)
+    finally:
+        keep(found)
+    return found
 
 
 def _looked_at(images: ImageSet, rows: NDArray[np.int64]) -> Iterator[tuple[list[int], list[Sample | str]]]:
@@ -96,12 +100,13 @@ def _of_one_colour(picture: Image.Image) -> bool:
     return all(low == high for low, high in picture.getextrema())  # type: ignore[misc]
 
 
-def _recorded(samples: list[Sample], kinds: dict[str, int]) -> Records:
-    """Return the records of readable images; a kind that is new gets the next number in `kinds`."""
+def _recorded(samples: list[Sample], kinds: list[str]) -> Records:
+    """Return the records of readable images; a kind that is new is added to `kinds`."""
+    kinds += [kind for kind in dict.fromkeys(sample[2] for sample in samples) if kind not in kinds]
     records = np.zeros(len(samples), RECORD)
     records["digest"] = np.frombuffer(b"".join(sample[0] for sample in samples), "<u8").reshape(-1, 2)
     records["width"], records["height"] = np.array([sample[1] for sample in samples]).T
-    records["kind"] = [kinds.setdefault(sample[2], len(kinds)) for sample in samples]
+    records["kind"] = [kinds.index(sample[2]) for sample in samples]
     pictures = np.frombuffer(b"".join(sample[4] for sample in samples), np.uint8).reshape(-1, SIDE, SIDE, 3)
     records["mark"], records["hash"], showing = marked(pictures)
     plain = np.array([sample[3] for sample in samples])

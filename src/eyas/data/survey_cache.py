@@ -38,10 +38,12 @@ class SurveyCache:
             return survey(images)
         path, keys = self._path(images.images), _keys(images.images)  # as they are before they are read
         known = _known(path, keys)
-        found = survey(images, known)
-        if not np.array_equal(known.records, found.records):
-            self._keep(path, keys, found)
-        return found
+
+        def keep(found: Survey) -> None:
+            if not np.array_equal(known.records, found.records):
+                self._keep(path, keys, found)
+
+        return survey(images, known, keep)
 
     def _keep(self, path: Path, keys: Keys, found: Survey) -> None:
         """Write a survey in the place of what was there; where there is no room, nothing."""
@@ -81,7 +83,7 @@ def _known(path: Path, keys: Keys) -> Survey:
     places = np.minimum(np.searchsorted(entries["key"][:, 0], keys[:, 0]), len(entries) - 1)
     same = (entries["key"][places] == keys).all(axis=1)
     found.records[same] = entries["record"][places[same]]
-    return replace(found, kinds=kinds)
+    return replace(found, kinds=list(kinds))
 
 
 def _made_by() -> dict[str, object]:
