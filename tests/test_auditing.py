@@ -376,3 +376,18 @@ def test_pixels_equal_but_shaped_otherwise_are_not_the_same_picture(photos):
     Image.fromarray(pixels).save(photos / "train" / "cat" / "wide.png")
     Image.fromarray(pixels.reshape(60, 40, 3)).save(photos / "train" / "dog" / "tall.png")
     assert "conflict" not in look(photos).totals
+
+
+def test_in_a_set_whose_pictures_are_alike_by_nature_only_copies_are_near_duplicates(tmp_path):
+    rng, ground = np.random.default_rng(0), np.asarray(scene(0), float)
+    for number in range(300):
+        folder = tmp_path / "set" / ("cat" if number % 2 else "dog")
+        folder.mkdir(parents=True, exist_ok=True)
+        detail = np.asarray(Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).resize((96, 96)), float)
+        Image.fromarray((0.9 * ground + 0.1 * detail).astype(np.uint8)).save(folder / f"{number:03}.png")
+    Image.open(tmp_path / "set" / "cat" / "001.png").save(tmp_path / "set" / "cat" / "copy.jpg", quality=90)
+    audit = look(tmp_path / "set")
+    assert "alike by nature" in audit.notes[0]
+    assert set(audit.totals) == {"near-duplicate"}
+    assert audit.totals["near-duplicate"] <= 3, "of 300 pictures that all look like others"
+    assert names(audit.findings[0]) == ["copy.jpg", "001.png"]

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.classes import plain
-from eyas.data.duplicates import OTHER_LABEL, OTHER_PART, Ints, Pictures
+from eyas.data.duplicates import OTHER_LABEL, OTHER_PART, Ints, Near, Pictures
 from eyas.data.findings import ASPECT, FEW_IMAGES, IMBALANCE, KINDS, Audit, Finding, Overlap, PartSummary, Seen
 from eyas.data.imageset import ImageSet
+from eyas.data.likeness import ALIKE
 from eyas.data.parts import Part
 from eyas.data.survey import PLAIN, Survey
 
@@ -45,7 +46,7 @@ class Auditing:
     def audit(self) -> Audit:
         """Return what there is to find."""
         self._add_equal()
-        complete = self._add_near()
+        near = self._add_near()
         for number, (part, survey) in enumerate(zip(self.parts, self.surveys, strict=True)):
             for finding in (
                 *_of_files(part, survey), *_of_classes(part, training=number == 0), *_of_shapes(part, survey),
@@ -59,7 +60,7 @@ class Auditing:
             tuple(self._overlaps()),
             {kind: self.totals[kind] for kind in KINDS if self.totals[kind]},
             tuple(finding for kind in KINDS for finding in self.listed[kind]),
-            (*notes, *self._warnings(complete)),
+            (*notes, *self._warnings(near)),
         )
 
     def _add(self, finding: Finding) -> None:
@@ -80,10 +81,10 @@ class Auditing:
             shown = tuple(self._seen(row) for row in _varied(rows, labels, parts)[:MEMBERS].tolist())
             self._add(Finding(kind, shown, count=len(rows), likeness=1.0))
 
-    def _add_near(self) -> bool:
-        """Add pairs of pictures that look alike; return whether all were looked for."""
-        pairs, complete = self.pictures.near()
-        for later, earlier, relation, likeness, mirrored in pairs.tolist():
+    def _add_near(self) -> Near:
+        """Add pairs of pictures that look alike, and return them."""
+        near = self.pictures.near()
+        for later, earlier, relation, likeness, mirrored in near.pairs.tolist():
             if relation & OTHER_PART:
                 ends = int(self.pictures.parts[later]), int(self.pictures.parts[earlier])
                 self.alike[ends].add(later)
@@ -91,17 +92,21 @@ class Auditing:
             kind = "near-conflict" if relation & OTHER_LABEL else kind
             shown = (self._seen(later), self._seen(earlier))
             self._add(Finding(kind, shown, count=2, likeness=round(likeness, 3), mirrored=mirrored))
-        return complete
+        return near
 
-    def _warnings(self, complete: bool) -> Iterator[str]:
+    def _warnings(self, near: Near) -> Iterator[str]:
         """Yield what to think of the near duplicates."""
-        near = self.totals["near-duplicate"]
-        if near > MANY * len(self.pictures.records):
+        if near.limit > ALIKE:
             yield (
-                f"{near:,} pictures look like another one of their part: they are alike by nature (characters, scans, "
-                "frames of a film), so that near duplicates say less than elsewhere"
+                "pictures of this set are alike by nature, also with different labels: near duplicates are listed from "
+                f"a likeness of {near.limit:.3f} on, not of {ALIKE:g}"
             )
-        if not complete:
+        if self.totals["near-duplicate"] > MANY * len(self.pictures.records):
+            yield (
+                f"{self.totals['near-duplicate']:,} pictures look like another one of their part, such as frames of a "
+                "film: keep those that belong together on one side when you split the set"
+            )
+        if not near.complete:
             yield "very many pictures look alike: not all pairs of them were compared"
 
     def _seen(self, row: int) -> Seen:

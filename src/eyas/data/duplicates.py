@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eyas.data.likeness import ALIKE, ALIKE_OTHERWISE, MIRROR, RADIUS, likeness
+from eyas.data.likeness import ALIKE, ALIKE_AT_MOST, ALIKE_OTHERWISE, MIRROR, RADIUS, likeness
 from eyas.data.neighbours import Search
 from eyas.data.survey import DULL, SHOWING, Records
 
@@ -15,7 +15,18 @@ Ints = NDArray[np.int64]
 PAIR = np.dtype([("later", "<i8"), ("earlier", "<i8"), ("relation", "u1"), ("likeness", "<f4"), ("mirrored", "?")])
 OTHER_LABEL, OTHER_PART = 2, 1  # bits of `relation`
 PER_IMAGE = 1_000  # pairs to look at for each image; more only where very many look alike
+COMMON, SEVERAL = 0.05, 50  # pairs for an image, and pairs with different labels, from which on likeness is common
+RARE = 0.001  # of the pairs: so many may have different labels then
 _KEPT = 1_000_000  # pairs found before those that others outdo are dropped
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """`pairs` of `PAIR` that look alike, from a likeness of `limit` on; whether all were looked for."""
+
+    pairs: NDArray[np.void]
+    limit: float
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,8 +49,8 @@ class Pictures:
         several = several[np.argsort(starts[several] - ends[several], kind="stable")]
         return tuple(rows[starts[group] : ends[group]] for group in several)
 
-    def near(self) -> tuple[NDArray[np.void], bool]:
-        """Return pairs of `PAIR` of pictures that look alike but are not equal, and whether all were looked for.
+    def near(self) -> Near:
+        """Return the pictures that look alike but are not equal.
 
         For each picture the earlier one that is most alike of each relation: of its label or another, of its part or
         another. Of equal pictures in one part with one label the first stands for all.
@@ -55,7 +66,10 @@ class Pictures:
                     found, waiting = _best(np.concatenate([found, *waiting])), []
             found = _best(np.concatenate([found, *waiting]))
             complete &= search.complete
-        return found, complete
+        limit = _limit(found, len(rows))
+        otherwise = (found["relation"] & OTHER_LABEL) > 0
+        listed = found["likeness"] >= np.where(otherwise, max(limit, ALIKE_OTHERWISE), limit)
+        return Near(found[listed], limit, complete)
 
     def _representatives(self) -> Ints:
         """Return the rows to compare, one of each picture, part and label."""
@@ -74,14 +88,27 @@ class Pictures:
         measured = likeness(marks[one], marks[other], mirrored=mirrored)
         known = (self.labels[one] >= 0) & (self.labels[other] >= 0)
         differs = known & (self.labels[one] != self.labels[other])
-        chosen = measured >= np.where(differs, ALIKE_OTHERWISE, ALIKE)
-        chosen &= (digests[one] != digests[other]).any(axis=1)
+        chosen = (measured >= ALIKE) & (digests[one] != digests[other]).any(axis=1)
         one, other, differs = one[chosen], other[chosen], differs[chosen]
         pairs = np.zeros(len(one), PAIR)
         pairs["earlier"], pairs["later"] = one, other
         pairs["likeness"], pairs["mirrored"] = measured[chosen], mirrored
         pairs["relation"] = OTHER_LABEL * differs + OTHER_PART * (self.parts[one] != self.parts[other])
         return pairs
+
+
+def _limit(pairs: NDArray[np.void], images: int) -> float:
+    """Return from which likeness on pairs are worth a look: higher where pictures are alike by nature.
+
+    Copies have one label, but for a mistake here and there. Where many pictures look like others, and many of those
+    have another label, most pairs are no copies (clothes before a black ground); then it lies where hardly any has.
+    """
+    ordered = pairs[np.argsort(-pairs["likeness"], kind="stable")]
+    otherwise = np.cumsum((ordered["relation"] & OTHER_LABEL) > 0)
+    if len(pairs) < COMMON * images or otherwise[-1:].sum() < SEVERAL:
+        return ALIKE
+    few = np.flatnonzero(otherwise <= RARE * np.arange(1, len(pairs) + 1))
+    return min(ALIKE_AT_MOST, float(ordered["likeness"][few[-1]])) if len(few) else ALIKE_AT_MOST
 
 
 def _best(pairs: NDArray[np.void]) -> NDArray[np.void]:

@@ -16,6 +16,7 @@ SIDE = 32  # pixels of the shrunken picture
 RADIUS = 8  # bits in which the hashes of two pictures that look alike may differ
 ALIKE = 0.86  # correlation of the marks from which on two pictures count as near duplicates
 ALIKE_OTHERWISE = 0.92  # the same for pictures with different labels: these are less likely to be copies
+ALIKE_AT_MOST = 0.995  # what either limit is raised to in a set whose pictures are alike by nature
 LEAST = 16  # pixels of the shorter side: a smaller picture shows too little, all digits of 8x8 pixels look alike
 DULL = 2.0  # grey levels of standard deviation: a picture with less shows nothing that could be compared
 _EVERY = ((u, v) for u in range(10) for v in range(10) if u + v)
