@@ -391,3 +391,22 @@ def test_in_a_set_whose_pictures_are_alike_by_nature_only_copies_are_near_duplic
     assert set(audit.totals) == {"near-duplicate"}
     assert audit.totals["near-duplicate"] <= 3, "of 300 pictures that all look like others"
     assert names(audit.findings[0]) == ["copy.jpg", "001.png"]
+
+
+def test_a_set_of_which_nothing_can_be_read_is_told_file_by_file(tmp_path):
+    (tmp_path / "set" / "cat").mkdir(parents=True)
+    for number in range(3):
+        (tmp_path / "set" / "cat" / f"{number}.jpg").write_bytes(b"<html>")
+    audit = look(tmp_path / "set")
+    assert audit.totals == {"unreadable": 3, "few": 1}
+    assert {finding.reason for finding in audit.of("unreadable")} == {"cannot be decoded: it is a web page or XML text, not an image"}
+    assert (audit.parts[0].unreadable, audit.parts[0].widths) == (3, None)
+
+
+def test_a_list_with_numbers_is_compared_by_the_names_of_the_other_set(photos):
+    lines = [f"{path} {number}\n" for number, name in enumerate(("cat", "dog")) for path in sorted((photos / "test" / name).iterdir())]
+    (photos.parent / "test.txt").write_text("".join(lines))
+    (photos.parent / "classes.txt").write_text("cat\ndog\n")
+    shutil.copy(photos / "train" / "cat" / "05.png", photos / "test" / "dog" / "00.png")
+    audit = look(photos / "train", photos.parent / "test.txt")
+    assert sorted(seen.label for seen in audit.of("conflict")[0].images) == ["cat", "dog"]
