@@ -29,7 +29,7 @@ LAYERS = {
         "training.tuning", "sets",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "compare"),
+    "verbs": ("training.loop", "predict", "measure", "compare", "auditing"),
     "runs": ("run",),
     "edge": ("cli", "cli_flags", "__main__"),
 }  # fmt: skip
@@ -101,14 +101,14 @@ def test_what_uses_a_model_never_loads_the_training():
     "arguments",
     [
         ["--help"], ["--version"], ["train", "--help"], ["resume", "--help"], ["evaluate", "--help"],
-        ["predict", "--help"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
+        ["predict", "--help"], ["inspect", "--help"], ["inspect", "digits"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
         ["train", "digits", "--epoch", "3"], ["train", "digits", "--epochs", "0"], ["trian"],
     ],
     ids=" ".join,
 )  # fmt: skip
 def test_help_and_mistakes_do_not_load_torch(arguments):
     code, heavy, _ = ended(arguments)
-    helping = "--help" in arguments or arguments in (["--version"], ["datasets"])
+    helping = "--help" in arguments or arguments in (["--version"], ["datasets"], ["inspect", "digits"])
     assert (code, heavy) == (0 if helping else 2, [])
 
 
@@ -131,6 +131,9 @@ def test_help_and_mistakes_do_not_load_torch(arguments):
         ("resume empty", 2, "empty: holds no run"),
         ("evaluate none digits", 65, "none: does not exist"),
         ("evaluate model.safetensors bad.txt", 65, "bad.txt:2: b.jpg does not exist"),
+        ("inspect none.txt", 65, "none.txt: there is no such list"),
+        ("inspect digitz", 2, "Did you mean 'digits'"),
+        ("inspect empty.txt", 65, "empty.txt: the list is empty"),
         ("predict none a.jpg", 65, "none: does not exist"),
         ("predict empty a.jpg", 65, "empty: holds no model yet"),
         ("predict model.safetensors none.jpg", 65, "none.jpg: does not exist"),

@@ -4,9 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eyas.auditing import inspect as inspect
     from eyas.compare import compare as compare
     from eyas.config import RunConfig as RunConfig
     from eyas.config import make_config as make_config
+    from eyas.data.findings import Audit as Audit
     from eyas.data.preprocess import Preprocess as Preprocess
     from eyas.data.txt_dataset import ImageTxtDataset as ImageTxtDataset
     from eyas.errors import EyasError as EyasError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from eyas.training.runtime import open_runtime as open_runtime
 
 _PLACES = {
+    "Audit": "data.findings",
     "Classifier": "model.classifier",
     "EyasError": "errors",
     "ImageTxtDataset": "data.txt_dataset",
@@ -35,6 +38,7 @@ _PLACES = {
     "compare": "compare",
     "evaluate": "measure",
     "fit": "training.loop",
+    "inspect": "auditing",
     "make_config": "config",
     "make_plan": "plan",
     "open_runtime": "training.runtime",

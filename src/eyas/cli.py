@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from eyas.errors import INTERRUPTED, EyasError, SettingsError, suggest
+from eyas.errors import INTERRUPTED, DataError, EyasError, SettingsError, suggest
 
 Arguments = list[str]
 
@@ -84,6 +84,20 @@ def compare(arguments: Arguments) -> int:
     return 0
 
 
+def inspect(arguments: Arguments) -> int:
+    """Look at a set before training: unreadable files, duplicates, leaks, wrong labels."""
+    from eyas.cli_flags import InspectFlags, parsed
+
+    given = parsed(InspectFlags, "inspect", arguments)
+    from eyas.auditing import inspect as audit
+    from eyas.auditing import print_audit, write_audit
+
+    found = audit(given.data, given.against, settings=given.data_config(), html=given.html)
+    write_audit(found, json_file=given.json_file, csv_file=given.csv_file)
+    print_audit(found)
+    return DataError.exit_code if given.strict and found.wrong else 0
+
+
 def models(arguments: Arguments) -> int:
     """List the networks that can be named."""
     from eyas.cli_flags import ModelsFlags, parsed
@@ -129,6 +143,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
+    "inspect": inspect,
     "models": models,
     "datasets": datasets,
 }

@@ -106,6 +106,41 @@ class CompareFlags(Section):
     """File to write all of it to, as JSON."""
 
 
+class InspectFlags(Section):
+    """Look at a set before training: unreadable files, duplicates, leaks, wrong labels. Changes no file of yours."""
+
+    data: Positional[str]
+    """List, folder or named set; all its splits are looked at. cifar10:train means one of them."""
+    against: str | None = None
+    """Another set, such as the test set: images that are in both are leaks."""
+    json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
+    """File to write everything to, as JSON."""
+    csv_file: Annotated[str | None, tyro.conf.arg(name="csv")] = None
+    """File to write a row for every image of each finding to."""
+    html: str | None = None
+    """File to write a page to that shows the worst findings as pictures, side by side."""
+    strict: bool = False
+    """Exit with code 65 where something was found that makes a result wrong or stops the training."""
+    root: str | None = None
+    """Folder that the paths in list files are relative to. Default: the folder of the list."""
+    classes: str | None = None
+    """File with one class name per line, in the order of the labels' numbers."""
+    columns: str | None = None
+    """Columns of a list file, such as path=0,label=2. Default: found by itself."""
+    first_label: Literal["auto", "0", "1"] = "auto"
+    """Whether a list's numbers count from 0 or from 1."""
+    data_dir: str = "data"
+    """Folder that named sets are downloaded into."""
+    mirror: str | None = None
+    """Address of a folder that holds the named sets' archives."""
+    cache_dir: str = "~/.cache/eyas"
+    """Folder that keeps what was seen of each file, so that unchanged files are not read again."""
+
+    def data_config(self) -> DataConfig:
+        """Return what concerns the data."""
+        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
+
+
 class ModelsFlags(Section):
     """List the networks that can be named."""
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from eyas.config import RunConfig
 from eyas.data.augment import Augment, mixing
 from eyas.data.batches import Change, Prepared, decoding_remedy, prepare
+from eyas.data.first_look import first_look
 from eyas.data.imageset import ImageSet
 from eyas.data.order import Indices, Order, key, permuted
 from eyas.data.own_transform import own_transform, transformed
@@ -260,15 +261,18 @@ def _own_change(prepared: Prepared, config: RunConfig) -> Change | None:
 
 def _facts(plan: Plan, told: str) -> tuple[tuple[str, str], ...]:
     config, images = plan.config, plan.train.images
+    look = first_look(plan.train.looked_at(), {split: part.looked_at() for split, part in plan.evaluations.items()})
     facts = [("training", f"{images.source}: {_counted(images)}, {len(plan.classes)} classes")]
     for split, prepared in plan.evaluations.items():
         chosen = "; chooses the best epoch" if split == plan.selects_on else ""
-        facts.append((split, f"{prepared.images.source}: {_counted(prepared.images)}{chosen}"))
+        leaked = f"; {look.leaks[split]:,} also in the training set" if split in look.leaks else ""
+        facts.append((split, f"{prepared.images.source}: {_counted(prepared.images)}{chosen}{leaked}"))
     if not plan.evaluations:
         facts.append(("test", "none given: accuracy is not measured (--test, --val)"))
     facts += [
         ("note", note) for part in (images, *(p.images for p in plan.evaluations.values())) for note in part.notes
     ]
+    facts += [("note", note) for note in look.notes]
     schedule = config.schedule.schedule + (f", plateau {config.schedule.plateau}" if config.schedule.plateau else "")
     return (
         *dict.fromkeys(facts),

@@ -19,13 +19,13 @@ from eyas.data.shape import IMAGE_SUFFIXES
 from eyas.errors import DataError, SettingsError
 from eyas.files import atomic_path, model_file
 from eyas.progress import track
+from eyas.sinks.wording import FORMULA, no_formula
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from eyas.model.classifier import Classifier, Prediction
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet runs
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
 
 
@@ -154,11 +154,11 @@ class CsvRows:
     def write(self, answer: Answer) -> None:
         """Write a row; cells of an unreadable file are empty but for its error."""
         best: list[Any] = [] if answer.prediction is None else answer.prediction.top(self.top)
-        cells = [cell for label, share in best for cell in (_no_formula(label), f"{share:.6f}")]
+        cells = [cell for label, share in best for cell in (no_formula(label), f"{share:.6f}")]
         cells += [""] * (2 * self.top - len(cells))
         # a path stays a path: "./" in front of it names the same file
         path = f"./{answer.path}" if answer.path.startswith(FORMULA) else answer.path
-        self.rows.writerow([path, *cells, _no_formula(answer.error)])
+        self.rows.writerow([path, *cells, no_formula(answer.error)])
 
 
 class JsonRows:
@@ -177,8 +177,3 @@ class JsonRows:
 
 
 WRITERS: dict[str, Callable[[TextIO, int], Rows]] = {"csv": CsvRows, "jsonl": JsonRows}
-
-
-def _no_formula(label: str) -> str:
-    """Return a text that a spreadsheet does not run."""
-    return f"'{label}" if label.startswith(FORMULA) else label

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from eyas.data.ahead import HangingError, read_ahead
@@ -76,6 +77,12 @@ class Prepared:
         if store is None or not store.pixels.is_cuda:
             return self
         return replace(self, store=store, targets=self.targets.to(device))
+
+    def looked_at(self) -> tuple[ImageSet, NDArray[np.uint8] | None]:
+        """Return the set and the pixels of its images as they are kept, uint8 `[N, h, w, 3]`, None without a store."""
+        if self.store is None or self.store.rows is not None or self.store.pixels.is_cuda:
+            return self.images, None
+        return self.images, self.store.pixels.numpy()
 
     def in_words(self) -> str:
         """Return where the pixels are, for people."""

@@ -88,9 +88,9 @@ def _refuse_unknown(train: ImageSet, other: ImageSet) -> None:
     unknown = [name for name in _occurring(other) if name not in train.classes]
     if not unknown:
         return
-    alike = {_plain(name): name for name in train.classes}
+    alike = {plain(name): name for name in train.classes}
     for name in unknown:
-        if (same := alike.get(_plain(name))) is not None:
+        if (same := alike.get(plain(name))) is not None:
             raise DataError(
                 f"{other.source} has the class {name!r}, {train.source} has {same!r}: "
                 "they differ only in case, spaces or signs. Write them alike in both."
@@ -110,7 +110,7 @@ def _note_absent(train: ImageSet, other: ImageSet) -> ImageSet:
     return replace(other, notes=(*other.notes, note))
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Return a name without what is easily written differently: case, spaces, hyphens, Unicode forms."""
     text = unicodedata.normalize("NFKC", name).casefold()
     return "".join(letter for letter in text if letter not in " _-\t")

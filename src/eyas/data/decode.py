@@ -37,6 +37,11 @@ def decode(data: bytes, name: str = "") -> Image.Image:
     than 50 million pixels (read from the header), truncated or damaged ones raise `DataError`: `NAME: cannot
     be decoded: REASON`.
     """
+    return decode_with_kind(data, name)[0]
+
+
+def decode_with_kind(data: bytes, name: str = "") -> tuple[Image.Image, str]:
+    """Return what `decode` does, and what the file holds: its format and mode, such as `JPEG CMYK`."""
     try:
         with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -44,7 +49,7 @@ def decode(data: bytes, name: str = "") -> Image.Image:
             image.load()
             turn = _TURNS.get(_orientation(image))
             upright = to_rgb(image)
-            return upright if turn is None else upright.transpose(turn)
+            return upright if turn is None else upright.transpose(turn), f"{image.format} {image.mode}"
     except Exception as error:  # Pillow's readers raise nearly everything on damaged files
         raise DataError(f"{name or 'image'}: cannot be decoded: {_reason(error, data)}") from None
 

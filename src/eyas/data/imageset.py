@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eyas.data.decode import decode, read_file, to_rgb, to_tensor
+from eyas.data.decode import decode_with_kind, read_file, to_rgb, to_tensor
 from eyas.data.packed import PackedStrings
 from eyas.errors import DataError
 
@@ -106,13 +106,17 @@ class FileImages:
 
     def picture(self, index: int) -> Image.Image:
         """Return one image, mode RGB; raises `DataError` where it cannot be read, or is of another size than it was."""
+        return self.picture_with_kind(index)[0]
+
+    def picture_with_kind(self, index: int) -> tuple[Image.Image, str]:
+        """Return one image, mode RGB, and its file's format and mode, such as `PNG P`; raises `DataError`."""
         path = f"{self.root}/{name}" if (name := self.paths[index])[:1] != "/" else name  # a Path is slow to make
         try:
             data = read_file(path)
             if len(data) != self.sizes[index]:
                 then = int(self.sizes[index])
                 raise DataError(f"was changed since it was listed: {then:,} bytes then, {len(data):,} now.")
-            return decode(data, path)
+            return decode_with_kind(data, path)
         except DataError as error:
             raise DataError(f"{self.place(index)}: {str(error).removeprefix(f'{path}: ')}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from eyas.data.packed import Coded, Ints, PackedStrings
 from eyas.data.paths import Problems, file_sizes, folder_names, tidy_paths
 from eyas.errors import DataError
 
+_ANOTHER_LABEL = "has another label in line"
 SHOWN = 10  # problems that a report shows before it counts the rest
 
 
@@ -62,6 +64,24 @@ def read_listing(
     sizes = file_sizes(listing.paths, listing.lines, listing.root, problems)
     report(listing.source, problems)
     return replace(listing, sizes=sizes)
+
+
+def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tuple[Listing, Problems]:
+    """Return what can be used of a list file, and all problems of the rest; `how` is as for `read_listing`.
+
+    An image with two labels stays, with each of them. Raises `DataError` where no line can be used.
+    """
+    names = _class_names(Path(path), how.pop("classes", None))
+    listing, problems = parse_listing(path, names=names, split=split, **how)
+    sizes = file_sizes(listing.paths, listing.lines, listing.root, problems)
+    left_out = [line for line, reason in problems if _ANOTHER_LABEL not in reason]
+    rows = np.flatnonzero(~np.isin(listing.lines, np.array(left_out, np.int64)))
+    if not len(rows):
+        report(listing.source, problems)
+    return replace(
+        listing, paths=listing.paths.take(rows), labels=listing.labels[rows], lines=listing.lines[rows],
+        sizes=sizes[rows],
+    ), problems  # fmt: skip
 
 
 def parse_listing(
@@ -186,6 +206,6 @@ def _repeats(paths: PackedStrings, numbers: Ints, lines: NDArray[np.int32], prob
     first = rows[firsts[codes]]
     other = numbers[rows] != numbers[first]
     for row, earlier in zip(rows[other].tolist(), first[other].tolist(), strict=True):
-        problems.append((int(lines[row]), f"{paths[row]} has another label in line {lines[earlier]}"))
+        problems.append((int(lines[row]), f"{paths[row]} {_ANOTHER_LABEL} {lines[earlier]}"))
     same = int(np.count_nonzero((rows != first) & ~other))
     return (f"{same} line{'s' * (same > 1)} repeat an image that is listed before",) if same else ()

@@ -10,6 +10,7 @@ from eyas.events import Evaluated, Progress, Started
 from eyas.metrics import Scores
 
 KNOWN_STEPS, KNOWN_SECONDS = 20, 10.0  # after either of them the speed is worth an estimate
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet runs
 REMEMBERED = 120  # intervals between signs of life, about a minute: old ones say little about the speed now
 
 
@@ -21,6 +22,11 @@ def clean(text: object) -> str:
         else character.encode("unicode_escape").decode()
         for character in str(text)
     )
+
+
+def no_formula(label: str) -> str:
+    """Return a text that a spreadsheet does not run."""
+    return f"'{label}" if label.startswith(FORMULA) else label
 
 
 def said_percent(share: float, digits: int = 2) -> str:

@@ -1,0 +1,119 @@
+"""An audit on the terminal: what was looked at, then the findings, the worst first, each with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from eyas.data.findings import KINDS, Audit, Finding, PartSummary
+from eyas.sinks.wording import clean, said_percent
+
+PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
+EXAMPLES = 5  # findings of a kind that are shown
+MEMBERS = 4  # images of a finding
+CLASSES_SHOWN = 30  # rows of the table of classes; of more classes the smallest
+
+
+def audit_view(audit: Audit) -> Iterator[RenderableType]:
+    """Yield the audit as rich renderables."""
+    yield _parts(audit.parts)
+    yield Text()
+    yield from _class_table(audit.parts)
+    for note in audit.notes:
+        yield Text(f"note: {clean(note)}", style="yellow")
+    for overlap in audit.overlaps:
+        images = next(part.images for part in audit.parts if part.name == overlap.part)
+        share = said_percent((overlap.same + overlap.alike) / images)
+        yield Text()
+        yield Text(
+            f"{clean(overlap.part)} shares {overlap.same + overlap.alike:,} of its {images:,} images ({share}) with "
+            f"{clean(overlap.of)}: {overlap.same:,} the same, {overlap.alike:,} nearly the same",
+            style="bold red",
+        )
+    for kind in KINDS:
+        yield from _kind(audit, kind)
+    yield Text()
+    yield Text(_verdict(audit), style="bold")
+
+
+def _verdict(audit: Audit) -> str:
+    if not audit.totals:
+        return "Nothing was found."
+    wrong = sum(count for kind, count in audit.totals.items() if KINDS[kind].wrong)
+    rest = sum(audit.totals.values()) - wrong
+    return f"Found: {wrong:,} that make a result wrong or stop the training, {rest:,} that are worth a look."
+
+
+def _parts(parts: tuple[PartSummary, ...]) -> Table:
+    table = _table("part", "images", "unreadable", "classes", "width", "height", "files")
+    for part in parts:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in part.kinds[:4])
+        more = ", ..." if len(part.kinds) > 4 else ""
+        table.add_row(
+            Text(clean(part.name)), f"{part.images:,}", f"{part.unreadable:,}", f"{len(part.classes):,}",
+            _spread(part.widths), _spread(part.heights), Text(clean(kinds + more)),
+        )  # fmt: skip
+    return table
+
+
+def _spread(spread: tuple[int, int, int] | None) -> str:
+    """Return the least, median and most of a size."""
+    if spread is None:
+        return "-"
+    return f"{spread[0]:,}" if len(set(spread)) == 1 else " / ".join(f"{value:,}" for value in spread)
+
+
+def _class_table(parts: tuple[PartSummary, ...]) -> Iterator[RenderableType]:
+    """Yield the images of each class in each part, the smallest class of the first part first."""
+    counts = [dict(part.classes) for part in parts]
+    names = sorted(dict.fromkeys(name for count in counts for name in count), key=lambda name: counts[0].get(name, 0))
+    if len(names) > CLASSES_SHOWN:
+        yield Text(f"The {CLASSES_SHOWN} smallest of {len(names):,} classes")
+    table = _table("class", *(clean(part.name) for part in parts))
+    for name in names[:CLASSES_SHOWN]:
+        table.add_row(Text(clean(name)), *(f"{count[name]:,}" if name in count else "-" for count in counts))
+    yield table
+
+
+def _kind(audit: Audit, kind: str) -> Iterator[RenderableType]:
+    total = audit.totals.get(kind, 0)
+    if not total:
+        return
+    yield Text()
+    title = Text(f"{KINDS[kind].title}: {total:,}", style="bold red" if KINDS[kind].wrong else "bold")
+    yield title
+    yield Text(f"  what to do: {KINDS[kind].remedy}", style="dim")
+    for finding in audit.of(kind)[:EXAMPLES]:
+        yield from _lines(finding)
+    if total > EXAMPLES:
+        yield Text(f"  ... and {total - EXAMPLES:,} more (--html shows them, --csv and --json list them)", style="dim")
+
+
+def _lines(finding: Finding) -> Iterator[Text]:
+    """Yield a finding: one line for each of its first images, with how alike they are."""
+    if not finding.images:
+        yield Text(f"  {clean(finding.reason)}")
+        return
+    if len(finding.images) == 1:
+        seen = finding.images[0]
+        reason = f": {clean(finding.reason)}" if finding.reason else ""
+        yield Text(f"  {clean(seen.place)}{reason}  [{clean(seen.label)}]")
+        return
+    for number, seen in enumerate(finding.images[:MEMBERS]):
+        near = not number and finding.kind.startswith("near")
+        said = f"  likeness {finding.likeness:.3f}" if near else ""
+        said += "  mirrored" if near and finding.mirrored else ""
+        yield Text(f"  {'=' if number else '-'} {clean(seen.place)}  [{clean(seen.label)}]{said}")
+    if finding.count > MEMBERS:
+        yield Text(f"    and {finding.count - MEMBERS:,} more", style="dim")
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column(Text(first), overflow="fold")
+    for head in others:
+        table.add_column(Text(head), justify="left" if head == "files" else "right", overflow="fold")
+    return table
