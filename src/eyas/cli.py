@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eyas.errors import INTERRUPTED, EyasError, SettingsError, suggest
+from eyas.terminal import clean, clean_lines
 
 Arguments = list[str]
 
@@ -32,7 +33,8 @@ def resume(arguments: Arguments) -> int:
 
     finished = go_on(given.run, **given.model_dump(exclude={"run"}))
     if finished is None:
-        print(f"{given.run}: is complete; nothing was changed. To train longer: eyas resume {given.run} --epochs N")
+        name = clean(given.run)
+        print(f"{name}: is complete; nothing was changed. To train longer: eyas resume {name} --epochs N")
         return 0
     return _exit_code(finished)
 
@@ -104,7 +106,7 @@ def datasets(arguments: Arguments) -> int:
     from eyas.data.settings import DataConfig
 
     for path in export_named(given.name, given.export, DataConfig(data_dir=given.data_dir, mirror=given.mirror)):
-        print(path)
+        print(clean(path))
     return 0
 
 
@@ -133,6 +135,8 @@ def main(arguments: Arguments | None = None) -> int:
         return 0
     except OSError as error:
         return _told(f"{error.filename or 'a file'}: {error.strerror or error}", 74)
+    except MemoryError:
+        return _told("The memory of this machine did not suffice. Close other programs, or give less at a time.", 70)
 
 
 def _calm_threads() -> None:
@@ -175,7 +179,7 @@ def _exit_code(run: Any) -> int:
 
 
 def _told(message: str, code: int) -> int:
-    print(f"eyas: {message}", file=sys.stderr)
+    print(f"eyas: {clean_lines(message)}", file=sys.stderr)
     return code
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from eyas.data.reading import read_file
 from eyas.errors import DataError
 
 if TYPE_CHECKING:
@@ -59,23 +58,6 @@ def to_tensor(image: Image.Image) -> Tensor:
     import torch
 
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
-
-
-def read_file(path: str | Path) -> bytes:
-    """Return the bytes of a regular file; pipes and devices, which could block, raise `DataError`."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode):
-                raise DataError(f"{path}: is not a regular file.")
-            # by the system's own call: a file object costs as much as a small image's decoding
-            parts = iter(lambda: os.read(descriptor, about.st_size + 1), b"")
-            return b"".join(parts)
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

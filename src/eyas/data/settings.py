@@ -24,6 +24,8 @@ class DataConfig(Section):
     """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
+    outside_root: bool = False
+    """Read also those files that a list names outside that folder: by an absolute path, by .. or through a link."""
     classes: str | None = None
     """File with one class name per line, in the order of the labels' numbers. Default: classes.txt beside the list."""
     columns: str | None = None
