@@ -63,8 +63,8 @@ def predict(arguments: Arguments) -> int:
 
     form = Path(given.out).suffix.removeprefix(".").lower() if given.out else given.form
     count, unreadable = predict_to(
-        given.out, given.run, given.paths, form=form, top=given.top, root=given.root, device=given.device,
-        batch_size=given.batch_size,
+        given.out, given.run, given.paths, form=form, top=given.top, root=given.root,
+        outside_root=given.outside_root, device=given.device, batch_size=given.batch_size,
     )  # fmt: skip
     if unreadable:
         print(f"{unreadable} of {count} files could not be read; their rows carry the reason.", file=sys.stderr)

@@ -148,7 +148,7 @@ def _trimmed(text: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
     """Return the places without the spaces and tabs at both sides."""
     starts, ends = starts.copy(), ends.copy()
     rows = np.flatnonzero((starts < ends) & _is_space(text[np.minimum(starts, len(text) - 1)]))
-    while len(rows):  # only those with more of them: a thousand spaces in one line must not cost all lines as many looks
+    while len(rows):  # only those with more of them: a thousand spaces in one line must not cost all lines a look each
         starts[rows] += 1
         rows = rows[starts[rows] < ends[rows]]
         rows = rows[_is_space(text[starts[rows]])]
