@@ -68,7 +68,11 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
             + "\nPut it back as it was, or begin a new run with `eyas train`. (Another number of epochs under a "
             "schedule that ends with the run: --stretch-schedule.)"
         )
-    state.load(tensors, header["state"])
+    try:
+        state.load(tensors, header["state"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[-1].strip()
+        raise CheckpointError(f"{plan.directory}: the saved state is none of this run ({reason}).") from error
     state.stopped = ""  # to go on was asked for
     yield from (Noted(state.step, note, warning=True) for note in notes)
     for what, then in header["environment"].items():
