@@ -134,6 +134,8 @@ def _reason(error: Exception, data: bytes) -> str:
         return "the file is empty"
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {MAX_PIXELS // 10**6} million pixels"
+    if "MAX_TEXT" in str(error):  # Pillow's names of its own limits
+        return "its texts or its colour profile are many megabytes when they are unpacked"
     if isinstance(error, UnidentifiedImageError):
         return _other(data) or f"it is damaged, or of none of the formats {', '.join(FORMATS)}"
     return str(error) or type(error).__name__

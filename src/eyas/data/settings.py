@@ -81,6 +81,15 @@ class PreprocessConfig(Section):
     def _divisible(cls, value: Triple | None) -> Triple | None:
         if value is not None and min(value) <= 0:
             raise ValueError("must be larger than 0, it is divided by")
+        if value is not None and min(value) < 1e-6:
+            raise ValueError("must be at least 0.000001: what is divided by it must stay a number")
+        return value
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _of_pixels(cls, value: Triple | None) -> Triple | None:
+        if value is not None and max(map(abs, value)) > 1e6:
+            raise ValueError("is far beyond the range of pixels, 0 to 1")
         return value
 
 
