@@ -17,7 +17,7 @@ import pytest
 from eyas.data.download import unpack
 from eyas.errors import CheckpointError, DataError, EyasError
 from eyas.model.weights import read_state
-from eyas.tensorfile import read_tensors
+from eyas.tensorfile import read_tensors, write_tensors
 from tests import hostile
 
 ROOT = Path(__file__).parent.parent
@@ -142,6 +142,30 @@ def test_no_file_of_a_run_folder_runs_code(pictures, run, tmp_path, monkeypatch,
     if name == "best.safetensors":
         assert main(["evaluate", "run", pictures["test"], "--device", "cpu"]) == 65
     assert not (tmp_path / hostile.CANARY).exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": None}, {"state": {}}, {"fingerprint": None}, {"environment": 5}, {"step": "x"}, {"epochs_done": None},
+        {"selection": 5}, {"plateau": {"lowest": []}}, {"optimizer": 7}, {"stopped": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_sealed_state_that_is_none_is_refused_in_words(run, tmp_path, capsys, change):
+    """Its SHA-256 is right: somebody wrote it on purpose."""
+    from eyas.cli import main
+
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "state.safetensors"
+    tensors, header = read_tensors(path, "state")
+    header = {key: value for key, value in header.items() if key not in ("format", "kind")}
+    known = header if next(iter(change)) in header else header["state"]
+    known |= change
+    write_tensors(path, "state", tensors, header)
+    (tmp_path / "run" / "state-earlier.safetensors").unlink(missing_ok=True)
+    assert main(["resume", str(tmp_path / "run"), "--epochs", "2"]) == 65
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["digits", "cifar10", "fashion-mnist"])

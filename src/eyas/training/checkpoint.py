@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +37,25 @@ def newest_state(directory: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
         if not (directory / name).exists():
             continue
         try:
-            return *read_tensors(directory / name, "state"), tuple(damaged)
+            tensors, header = read_tensors(directory / name, "state")
+            _refuse_foreign(header, directory / name)
+            return tensors, header, tuple(damaged)
         except CheckpointError as error:
             damaged.append(f"{error} The state saved before it is used.")
     if damaged:
         raise CheckpointError(f"{directory}: no saved state is whole. {damaged[0].split(' The state')[0]}")
     return None
+
+
+def _refuse_foreign(header: dict[str, Any], path: Path) -> None:
+    """Raise `CheckpointError` where a header is not one that a run writes."""
+    state = header.get("state")
+    known = isinstance(state, dict) and state.keys() == {field.name for field in fields(TrainState)}
+    if not known or not all(isinstance(header.get(part), dict) for part in ("fingerprint", "environment")):
+        raise CheckpointError(f"{path}: its header does not say what the state of a run is.")
+    kinds = {"step": int, "epochs_done": int, "seconds": (int, float), "waited": (int, float), "stopped": str}
+    if wrong := [name for name, kind in kinds.items() if not isinstance(state[name], kind)]:
+        raise CheckpointError(f"{path}: its header has no usable {wrong[0]!r}.")
 
 
 def saved_header(directory: Path) -> dict[str, Any] | None:
@@ -76,7 +89,7 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
     state.stopped = ""  # to go on was asked for
     yield from (Noted(state.step, note, warning=True) for note in notes)
     for what, then in header["environment"].items():
-        if (now := environment(runtime)[what]) != then:
+        if (now := environment(runtime).get(what, "unknown")) != then:
             yield Noted(
                 state.step, f"Resumed with {what} {now} instead of {then}: right, but not to the last bit.", True
             )
