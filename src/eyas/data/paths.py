@@ -233,7 +233,7 @@ def _look(paths: PackedStrings, start: int, inside: _Inside) -> list[int]:
     """Return the sizes of some thousand files."""
     found = []
     for path in paths.pieces(start, start + _LOOKED_AT):
-        if not inside.allows(path):
+        if path[:1] in (b"/", b".") and not inside.allows(path):
             found.append(_OUTSIDE)
             continue
         whole = path if path[:1] == b"/" else inside.front + path

@@ -24,6 +24,7 @@ from eyas.training.state import TrainState, measured_model
 if TYPE_CHECKING:
     from eyas.plan import Plan
 
+KINDS = {"step": int, "epochs_done": int, "seconds": int | float, "waited": int | float, "stopped": str}
 STATE, EARLIER = "state.safetensors", "state-earlier.safetensors"
 
 
@@ -49,12 +50,10 @@ def newest_state(directory: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
 
 def _refuse_foreign(header: dict[str, Any], path: Path) -> None:
     """Raise `CheckpointError` where a header is not one that a run writes."""
-    state = header.get("state")
-    known = isinstance(state, dict) and state.keys() == {field.name for field in fields(TrainState)}
-    if not known or not all(isinstance(header.get(part), dict) for part in ("fingerprint", "environment")):
+    plain = all(isinstance(header.get(part), dict) for part in ("state", "fingerprint", "environment"))
+    if not plain or header["state"].keys() != {field.name for field in fields(TrainState)}:
         raise CheckpointError(f"{path}: its header does not say what the state of a run is.")
-    kinds = {"step": int, "epochs_done": int, "seconds": (int, float), "waited": (int, float), "stopped": str}
-    if wrong := [name for name, kind in kinds.items() if not isinstance(state[name], kind)]:
+    if wrong := [name for name, kind in KINDS.items() if not isinstance(header["state"][name], kind)]:
         raise CheckpointError(f"{path}: its header has no usable {wrong[0]!r}.")
 
 
