@@ -16,7 +16,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # From the ground up. A module imports from the layers below its own, and within a layer from its own room.
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
-    "ground": ("errors", "files", "settings", "device", "progress", "tensorfile", "profile", "trace"),
+    "ground": ("errors", "files", "settings", "device", "progress", "tensorfile", "profile", "trace", "terminal"),
     "parts: data": ("data", "metrics", "events", "recipes"),
     "parts: network, charts": ("model", "report"),
     "parts: training": (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eyas.errors import INTERRUPTED, DataError, EyasError, SettingsError, suggest
+from eyas.terminal import clean, clean_lines
 
 Arguments = list[str]
 
@@ -32,7 +33,8 @@ def resume(arguments: Arguments) -> int:
 
     finished = go_on(given.run, **given.model_dump(exclude={"run"}))
     if finished is None:
-        print(f"{given.run}: is complete; nothing was changed. To train longer: eyas resume {given.run} --epochs N")
+        name = clean(given.run)
+        print(f"{name}: is complete; nothing was changed. To train longer: eyas resume {name} --epochs N")
         return 0
     return _exit_code(finished)
 
@@ -61,8 +63,8 @@ def predict(arguments: Arguments) -> int:
 
     form = Path(given.out).suffix.removeprefix(".").lower() if given.out else given.form
     count, unreadable = predict_to(
-        given.out, given.run, given.paths, form=form, top=given.top, root=given.root, device=given.device,
-        batch_size=given.batch_size,
+        given.out, given.run, given.paths, form=form, top=given.top, root=given.root,
+        outside_root=given.outside_root, device=given.device, batch_size=given.batch_size,
     )  # fmt: skip
     if unreadable:
         print(f"{unreadable} of {count} files could not be read; their rows carry the reason.", file=sys.stderr)
@@ -133,7 +135,7 @@ def datasets(arguments: Arguments) -> int:
     from eyas.data.settings import DataConfig
 
     for path in export_named(given.name, given.export, DataConfig(data_dir=given.data_dir, mirror=given.mirror)):
-        print(path)
+        print(clean(path))
     return 0
 
 
@@ -164,6 +166,8 @@ def main(arguments: Arguments | None = None) -> int:
         return 0
     except OSError as error:
         return _told(f"{error.filename or 'a file'}: {error.strerror or error}", 74)
+    except MemoryError:
+        return _told("The memory of this machine did not suffice. Close other programs, or give less at a time.", 70)
 
 
 def _calm_threads() -> None:
@@ -206,7 +210,7 @@ def _exit_code(run: Any) -> int:
 
 
 def _told(message: str, code: int) -> int:
-    print(f"eyas: {message}", file=sys.stderr)
+    print(f"eyas: {clean_lines(message)}", file=sys.stderr)
     return code
 
 

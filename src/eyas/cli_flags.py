@@ -44,6 +44,8 @@ class EvaluateFlags(Section):
     """List, folder or named set, such as cifar10:test."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
+    outside_root: bool = False
+    """Read also files that a list names outside that folder."""
     classes: str | None = None
     """File with one class name per line, in the order of the labels' numbers."""
     columns: str | None = None
@@ -91,6 +93,8 @@ class PredictFlags(Section):
     """Number of most likely classes per image."""
     root: str | None = None
     """Folder that paths in lists are relative to. Default: the folder of the list."""
+    outside_root: bool = False
+    """Read also files that a list names outside that folder."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     batch_size: Annotated[int, Field(ge=1)] | None = None
@@ -123,6 +127,8 @@ class InspectFlags(Section):
     """Exit with code 65 where something was found that makes a result wrong or stops the training."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
+    outside_root: bool = False
+    """Read also files that a list names outside that folder."""
     classes: str | None = None
     """File with one class name per line, in the order of the labels' numbers."""
     columns: str | None = None

@@ -188,7 +188,7 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from eyas.sinks.wording import clean
+    from eyas.terminal import clean
 
     console = Console(soft_wrap=True)
     console.print(_runs_table(comparison))
@@ -240,7 +240,7 @@ def _table(heads: tuple[str, ...], rows: Any) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from eyas.sinks.wording import clean
+    from eyas.terminal import clean
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for head in heads:

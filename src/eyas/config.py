@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eyas.data.reading import read_file
 from eyas.data.settings import AugmentConfig, DataConfig, PreprocessConfig
-from eyas.errors import SettingsError, suggest
+from eyas.errors import DataError, SettingsError, suggest
 from eyas.model.settings import ModelConfig
 from eyas.recipes import RECIPES
 from eyas.settings import Section
 from eyas.training.settings import DeviceConfig, OptimConfig, OutputConfig, ScheduleConfig, TrainConfig
+
+LARGEST = 1 << 20  # bytes of a settings file
 
 
 class RunConfig(Section):
@@ -70,10 +73,10 @@ def nested(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def read_toml(path: Path) -> dict[str, dict[str, Any]]:
     """Return a settings file's sections. Raises `SettingsError` naming the file for anything it does not know."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(read_file(path, LARGEST).decode())
+    except DataError as error:
+        raise SettingsError(str(error)) from None
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         raise SettingsError(f"{path}: is no valid TOML: {error}") from None
     for section, entries in content.items():
         fields = RunConfig.model_fields.get(section)

@@ -6,20 +6,26 @@ import contextlib
 import csv
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+import numpy as np
+
 from eyas.data.ahead import read_ahead
 from eyas.data.decode import read_image
-from eyas.data.listing import read_listing
+from eyas.data.listing import list_text, read_listing, report
+from eyas.data.packed import PackedStrings
+from eyas.data.paths import Problems, Root, file_sizes, tidy_paths
 from eyas.data.shape import IMAGE_SUFFIXES
 from eyas.errors import DataError, SettingsError
 from eyas.files import atomic_path, model_file
 from eyas.progress import track
 from eyas.sinks.wording import FORMULA, no_formula
+from eyas.terminal import STEERING, clean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +44,7 @@ class Answer:
     error: str = ""
 
 
-def files_in(paths: Sequence[str | Path], *, root: str | None = None) -> list[str]:
+def files_in(paths: Sequence[str | Path], *, root: str | None = None, outside_root: bool = False) -> list[str]:
     """Return the images that files, folders (with all below them, sorted) and list files name, in that order.
 
     Raises `DataError` for a path that does not exist and a folder without images.
@@ -55,21 +61,29 @@ def files_in(paths: Sequence[str | Path], *, root: str | None = None) -> list[st
         elif not path.exists():
             raise DataError(f"{path}: does not exist.")
         elif path.suffix.lower() in LISTS:
-            found += listed(path, root=root)
+            found += listed(path, root=root, outside_root=outside_root)
         else:
             found.append(str(path))
     return found
 
 
-def listed(path: Path, *, root: str | None = None) -> list[str]:
-    """Return the images that a list file names: one path a line, or any list that `eyas train` reads."""
-    folder = Path(root) if root else path.parent
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
-    plain = [str(folder / line) for line in lines if line and not line.startswith("#")]
-    if plain and all(Path(file).is_file() for file in plain):
-        return plain
-    listing = read_listing(path, root=root)
-    return [str(listing.root / listing.paths[number]) for number in range(len(listing.labels))]
+def listed(path: Path, *, root: str | None = None, outside_root: bool = False) -> list[str]:
+    """Return the images that a list file names: one path a line, or any list that `eyas train` reads.
+
+    Raises `DataError` naming the lines of files that are not there, are no regular ones, or lie outside the
+    root (unless `outside_root` allows it).
+    """
+    folder = Root(Path(root) if root else path.parent, outside_root)
+    lines = enumerate(list_text(path).decode().split("\n"), 1)
+    plain = [(number, line.strip()) for number, line in lines if line.strip() and not line.startswith("#")]
+    if not plain or not all(folder.has(line) for _, line in plain):
+        listing = read_listing(path, root=root, outside_root=outside_root)
+        return [str(listing.root / name) for name in listing.paths]
+    problems: Problems = []
+    paths, _ = tidy_paths(PackedStrings.of(line for _, line in plain), folder)
+    file_sizes(paths, np.array([number for number, _ in plain], np.int32), folder, problems)
+    report(str(path), problems)
+    return [str(folder.folder / name) for name in paths]
 
 
 def predict_files(
@@ -109,6 +123,7 @@ def predict_to(
     form: str,
     top: int = 1,
     root: str | None = None,
+    outside_root: bool = False,
     device: str = "auto",
     batch_size: int | None = None,
 ) -> tuple[int, int]:
@@ -118,7 +133,7 @@ def predict_to(
     """
     if form not in WRITERS:
         raise SettingsError(f"{form or out}: unknown form of predictions; there are {', '.join(WRITERS)}.")
-    model, files = model_file(Path(run)), files_in(paths, root=root)
+    model, files = model_file(Path(run)), files_in(paths, root=root, outside_root=outside_root)
     if not files:
         raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
     from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
@@ -133,7 +148,7 @@ def predict_to(
             rows.write(answer)
             if answer.prediction is None:
                 unreadable += 1
-                print(answer.error, file=sys.stderr)
+                print(clean(answer.error), file=sys.stderr)
     return len(files), unreadable
 
 
@@ -144,25 +159,29 @@ class Rows(Protocol):
 
 
 class CsvRows:
-    """A header, then a row a file: path, label, probability, label_2, probability_2, ..., error."""
+    """A header, then a row a file: path, label, probability, label_2, probability_2, ..., error.
+
+    A text that a spreadsheet would run gets an apostrophe in front: taken off again, it is the same text.
+    """
 
     def __init__(self, stream: TextIO, top: int) -> None:
         self.rows, self.top = csv.writer(stream), top
+        self.said = clean if stream.isatty() else _as_utf8
         more = [f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability")]
         self.rows.writerow(["path", "label", "probability", *more, "error"])
 
     def write(self, answer: Answer) -> None:
         """Write a row; cells of an unreadable file are empty but for its error."""
         best: list[Any] = [] if answer.prediction is None else answer.prediction.top(self.top)
-        cells = [cell for label, share in best for cell in (no_formula(label), f"{share:.6f}")]
+        cells = [cell for label, share in best for cell in (self.said(no_formula(label)), f"{share:.6f}")]
         cells += [""] * (2 * self.top - len(cells))
         # a path stays a path: "./" in front of it names the same file
         path = f"./{answer.path}" if answer.path.startswith(FORMULA) else answer.path
-        self.rows.writerow([path, *cells, no_formula(answer.error)])
+        self.rows.writerow([self.said(path), *cells, self.said(no_formula(answer.error))])
 
 
 class JsonRows:
-    """One JSON object a line."""
+    """One JSON object a line; what could steer a terminal is written as an escape, which says the same."""
 
     def __init__(self, stream: TextIO, top: int) -> None:
         self.stream, self.top = stream, top
@@ -173,7 +192,20 @@ class JsonRows:
         if answer.prediction is not None:
             best = answer.prediction
             row = {"path": answer.path, "label": best.label, "probability": best.probability, "top": best.top(self.top)}
-        self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.stream.write(_escaped(json.dumps(row, ensure_ascii=False)) + "\n")
 
 
 WRITERS: dict[str, Callable[[TextIO, int], Rows]] = {"csv": CsvRows, "jsonl": JsonRows}
+
+
+def _as_utf8(text: str) -> str:
+    """Return a text with the bytes of a file name that are no UTF-8 as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _escaped(line: str) -> str:
+    """Return JSON that says the same, with controls, directions and undecodable bytes as escapes."""
+    if line.isascii():
+        return line
+    parts = (json.dumps(letter)[1:-1] if unicodedata.category(letter) in STEERING else letter for letter in line)
+    return "".join(parts)

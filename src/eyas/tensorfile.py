@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from eyas.errors import CheckpointError, FileError
 from eyas.files import atomic_path
 
 FORMAT = 1  # raised when a file of this version of eyas cannot be read by the one before
+LARGEST_HEADER = 1 << 24  # bytes: names and shapes of 100,000 tensors; a larger one takes its hundredfold to be read
+MOST_SIDES = 64  # of a tensor, as torch has it
 _KEY = "eyas"
 
 
@@ -29,6 +32,8 @@ def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], header: dic
     text = json.dumps({"format": FORMAT, "kind": kind, **header}, ensure_ascii=False, sort_keys=True)
     # one entry only: safetensors writes several in a random order, and equal runs shall give equal files
     metadata = {_KEY: json.dumps({"header": text, "sha256": _digest(whole, text)}, ensure_ascii=False)}
+    if len(metadata[_KEY]) > LARGEST_HEADER // 2:
+        raise CheckpointError(f"{path}: its classes' names take {len(text):,} bytes, more than a file can carry.")
     with atomic_path(path) as temporary:
         try:
             safetensors.torch.save_file(_unshared(whole), temporary, metadata)
@@ -41,26 +46,18 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 
     Raises `CheckpointError` if the file is damaged, of another kind or version, or was not written by eyas.
     """
-    try:
-        path.open("rb").close()  # the library's own error would not say why
-        # read, not mapped: a mapped file that shrinks takes the process down; tensor by tensor, never twice in memory
-        with safetensors.safe_open(path, framework="pt", backend="pread") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or _first_line(error)}") from error
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path}: is damaged or no safetensors file ({_first_line(error)}).") from error
+    tensors, metadata = read_safetensors(path)
     if _KEY not in metadata:
         raise CheckpointError(f"{path}: was not written by eyas. Foreign weights are given with --weights.")
     try:
         sealed = json.loads(metadata[_KEY])
         text, digest = sealed["header"], sealed["sha256"]
-    except (ValueError, KeyError, TypeError):
-        text, digest = "", ""
-    if not isinstance(text, str) or digest != _digest(tensors, text):
+        whole = digest == _digest(tensors, text)
+        header = json.loads(text)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):  # RecursionError is of this kind
+        whole, header = False, {}
+    if not whole or not isinstance(header, dict) or not {"format", "kind"} <= header.keys():
         raise CheckpointError(f"{path}: is damaged: its content does not match its SHA-256.")
-    header = json.loads(text)
     if header["format"] != FORMAT:
         raise CheckpointError(f"{path}: has format {header['format']}; this eyas reads format {FORMAT}.")
     if header["kind"] != kind:
@@ -68,12 +65,46 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     return tensors, header
 
 
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors (on the CPU) and the metadata of any safetensors file.
+
+    Raises `FileError` where it cannot be read, `CheckpointError` where it is damaged, foreign, or its header absurd.
+    """
+    try:
+        _refuse_absurd(path)
+        # read, not mapped: a mapped file that shrinks takes the process down; tensor by tensor, never twice in memory
+        with safetensors.safe_open(path, framework="pt", backend="pread") as file:
+            names = file.offset_keys()
+            if any(len(file.get_slice(name).get_shape()) > MOST_SIDES for name in names):
+                raise CheckpointError(f"{path}: holds a tensor of more than {MOST_SIDES} dimensions.")
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror or _first_line(error)}") from error
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path}: is damaged or no safetensors file ({_first_line(error)}).") from error
+    except (RuntimeError, ValueError, TypeError, MemoryError) as error:  # types and shapes that torch does not know
+        raise CheckpointError(f"{path}: holds tensors that cannot be read ({_first_line(error)}).") from error
+
+
+def _refuse_absurd(path: Path) -> None:
+    """Raise where a file could block or its header would take more memory than any model's."""
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe waits for ever
+        raise CheckpointError(f"{path}: is not a regular file.")
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > LARGEST_HEADER:
+        raise CheckpointError(
+            f"{path}: is damaged or no safetensors file (a header of {length:,} bytes; eyas reads {LARGEST_HEADER:,})."
+        )
+
+
 def written_by_eyas(path: Path) -> bool:
     """Return whether a safetensors file carries a header of eyas; nothing else of it is read or verified."""
     try:
+        _refuse_absurd(path)
         with safetensors.safe_open(path, framework="pt") as file:
             return _KEY in (file.metadata() or {})
-    except (OSError, safetensors.SafetensorError):
+    except (OSError, safetensors.SafetensorError, CheckpointError):
         return False
 
 

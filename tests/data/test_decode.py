@@ -93,7 +93,8 @@ def test_the_format_is_read_from_the_bytes_and_not_from_the_name(tmp_path: Path)
         (b"", "the file is empty"),
         (b"<!DOCTYPE html><html></html>", "it is a web page"),
         (b"\xff\xd8\xff garbage", "cannot be decoded"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "of none of the formats"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is a PostScript document"),
+        (bytes(64), "of none of the formats"),
     ],
 )
 def test_what_is_no_image_is_an_error_that_says_why(data: bytes, reason: str) -> None:

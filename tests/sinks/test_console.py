@@ -16,7 +16,8 @@ from sample_run import finished, scores, started, steps, whole
 from eyas.events import Evaluated, Event, Noted, Progress
 from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.console import LiveConsole, PlainConsole, Unbreakable
-from eyas.sinks.wording import clean, said_accuracy, said_clock, said_duration, said_loss
+from eyas.sinks.wording import said_accuracy, said_clock, said_duration, said_loss
+from eyas.terminal import clean
 from eyas.training.settings import OutputConfig
 
 

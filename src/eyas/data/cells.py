@@ -146,16 +146,18 @@ def _lines(block: Block, text: Bytes, after: int) -> tuple[NDArray[np.int32], In
 
 def _trimmed(text: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
     """Return the places without the spaces and tabs at both sides."""
-    while True:
-        blank = (starts < ends) & _is_space(text[np.minimum(starts, len(text) - 1)])
-        if not blank.any():
-            break
-        starts = starts + blank
-    while True:
-        blank = (starts < ends) & _is_space(text[ends - 1])
-        if not blank.any():
-            return starts, ends
-        ends = ends - blank
+    starts, ends = starts.copy(), ends.copy()
+    rows = np.flatnonzero((starts < ends) & _is_space(text[np.minimum(starts, len(text) - 1)]))
+    while len(rows):  # only those with more of them: a thousand spaces in one line must not cost all lines a look each
+        starts[rows] += 1
+        rows = rows[starts[rows] < ends[rows]]
+        rows = rows[_is_space(text[starts[rows]])]
+    rows = np.flatnonzero((starts < ends) & _is_space(text[ends - 1]))
+    while len(rows):
+        ends[rows] -= 1
+        rows = rows[starts[rows] < ends[rows]]
+        rows = rows[_is_space(text[ends[rows] - 1])]
+    return starts, ends
 
 
 def _is_space(text: Bytes) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from eyas.data.download import fetch, locked, unpack
 from eyas.data.imageset import ArrayImages, ImageSet
+from eyas.data.reading import read_file
 from eyas.errors import DataError
 
 PIXELS = 3 * 32 * 32
@@ -97,11 +98,8 @@ def _classes(archive: Archive, folder: Path) -> tuple[str, ...]:
 
 def _records(path: Path, count: int, archive: Archive) -> np.ndarray:
     """Return the records of a file, uint8 [count, label bytes + pixels], if it has the published size."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
     width = archive.label_bytes + PIXELS
+    data = np.frombuffer(read_file(path), np.uint8)
     if data.size != count * width:
         raise DataError(
             f"{path}: has {data.size} bytes, not {count * width}. Remove {path.parent} to download it again."

@@ -70,6 +70,7 @@ def _open_list(path: Path, config: DataConfig, split: str) -> ImageSet:
         columns=config.columns,
         first_label=config.first_label,
         split=split,
+        outside_root=config.outside_root,
     )
     return as_image_set(listing)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import stat
 import threading
 import warnings
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
+from eyas.data.reading import read_file
+from eyas.data.whole import refuse_cut, refuse_hollow
 from eyas.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,6 +23,26 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # MPO is opened as JPEG
 MAX_PIXELS = 50_000_000
+MAX_RATIO = 1000  # of the sides: cropped from its shorter side, a longer one would become gigabytes
+# what is often found under an image's name, by its first bytes: eyas says what it is and never asks another program
+OTHERS = (
+    (b"<", "it is a web page or XML text (an SVG, perhaps)"),
+    (b"%PDF", "it is a PDF document"),
+    (b"%!PS", "it is a PostScript document"),
+    (b"\xc5\xd0\xd3\xc6", "it is a PostScript document"),
+    (b"\x7fELF", "it is a program"),
+    (b"MZ", "it is a program"),
+    (b"#!", "it is a script"),
+    (b"PK\x03\x04", "it is a zip archive or an office document"),
+    (b"\x1f\x8b", "it is a gzip archive"),
+    (b"8BPS", "it is a Photoshop file"),
+    (b"\xff\x0a", "it is a JPEG XL image, which is not read"),
+    (b"\x00\x00\x00\x0cJXL ", "it is a JPEG XL image, which is not read"),
+    (b"\x00\x00\x00\x0cjP  ", "it is a JPEG 2000 image, which is not read"),
+    (b"\x00\x00\x01\x00", "it is a Windows icon, which is not read"),
+    (b"version https://git-lfs", "it is a Git LFS pointer: the image itself was not fetched (git lfs pull)"),
+)
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 _Turn = Image.Transpose
 _TURNS = {
     2: _Turn.FLIP_LEFT_RIGHT, 3: _Turn.ROTATE_180, 4: _Turn.FLIP_TOP_BOTTOM, 5: _Turn.TRANSPOSE,
@@ -33,9 +54,9 @@ def decode(data: bytes, name: str = "") -> Image.Image:
     """Return the image in an image file's bytes, mode RGB, upright.
 
     EXIF orientation is applied; of an animation the first frame is taken; transparency is laid over white;
-    16-bit grey is divided by 257; palettes, grey, CMYK and LAB become RGB. Files of other formats, of more
-    than 50 million pixels (read from the header), truncated or damaged ones raise `DataError`: `NAME: cannot
-    be decoded: REASON`.
+    16-bit grey is divided by 257; palettes, grey, CMYK and LAB become RGB (docs/images.md has the table).
+    Files of other formats, of more than 50 million pixels or with one side a thousand times the other (read
+    from the header), truncated or damaged ones raise `DataError`: `NAME: cannot be decoded: REASON`.
     """
     return decode_with_kind(data, name)[0]
 
@@ -44,9 +65,10 @@ def decode_with_kind(data: bytes, name: str = "") -> tuple[Image.Image, str]:
     """Return what `decode` does, and what the file holds: its format and mode, such as `JPEG CMYK`."""
     try:
         with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(_too_large(image.size))
+            _refuse_size(image.size)
+            refuse_hollow(image, data)
             image.load()
+            refuse_cut(image, data)
             turn = _TURNS.get(_orientation(image))
             upright = to_rgb(image)
             return upright if turn is None else upright.transpose(turn), f"{image.format} {image.mode}"
@@ -66,27 +88,10 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def read_file(path: str | Path) -> bytes:
-    """Return the bytes of a regular file; pipes and devices, which could block, raise `DataError`."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            about = os.fstat(descriptor)
-            if not stat.S_ISREG(about.st_mode):
-                raise DataError(f"{path}: is not a regular file.")
-            # by the system's own call: a file object costs as much as a small image's decoding
-            parts = iter(lambda: os.read(descriptor, about.st_size + 1), b"")
-            return b"".join(parts)
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-
-
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image of any mode in RGB; raises `ValueError` where its values have no known range."""
     if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+        return Image.fromarray(_eight_bits(image)).convert("RGB")
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, which have no agreed range")
     if image.mode == "LAB":
@@ -100,11 +105,18 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Return grey values 0..65535 as uint8, rounded."""
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("its grey values lie outside 0 to 65535")
-    return ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Return the grey values of an image of more than 8 bits as uint8 [H, W], rounded."""
+    values, tags = np.asarray(image).astype(np.int64), getattr(image, "tag_v2", {})  # the tags of a TIFF
+    most = 4095 if tags.get(ExifTags.Base.BitsPerSample) == (12,) else 65535
+    if values.min() < 0 or values.max() > most:
+        raise ValueError(f"its grey values lie outside 0 to {most}")
+    if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # Pillow turns only 8 bits over
+        values = most - values
+    grey = ((values * 255 + most // 2) // most).astype(np.uint8)
+    if isinstance(clear := image.info.get("transparency"), int):
+        grey[values == clear] = 255
+    return grey
 
 
 def _orientation(image: Image.Image) -> int:
@@ -115,8 +127,11 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _too_large(size: tuple[int, int]) -> str:
-    return f"{size[0]} x {size[1]} pixels are more than {MAX_PIXELS // 10**6} million"
+def _refuse_size(size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(f"{size[0]} x {size[1]} pixels are more than {MAX_PIXELS // 10**6} million")
+    if max(size) > MAX_RATIO * min(size):
+        raise ValueError(f"{size[0]} x {size[1]} pixels: one side is more than {MAX_RATIO:,} times the other")
 
 
 def _reason(error: Exception, data: bytes) -> str:
@@ -124,23 +139,33 @@ def _reason(error: Exception, data: bytes) -> str:
         return "the file is empty"
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {MAX_PIXELS // 10**6} million pixels"
+    if "MAX_TEXT" in str(error):  # Pillow's names of its own limits
+        return "its texts or its colour profile are many megabytes when they are unpacked"
     if isinstance(error, UnidentifiedImageError):
-        if data.lstrip()[:1] == b"<":
-            return "it is a web page or XML text, not an image"
-        return f"it is damaged, or of none of the formats {', '.join(FORMATS)}"
+        return _other(data) or f"it is damaged, or of none of the formats {', '.join(FORMATS)}"
     return str(error) or type(error).__name__
 
 
-class _Quiet:
-    """Pillow's warnings are switched off while any thread decodes, and on again after the last one.
+def _other(data: bytes) -> str:
+    """Return what a file is that is no image which is read, "" where its first bytes do not tell."""
+    if data[4:8] == b"ftyp" and data[8:12] in HEIC:
+        return "it is an HEIC image, which is not read: convert it to JPEG"
+    begin = data[:64].removeprefix(BOM_UTF8).lstrip()
+    return next((what for first, what in OTHERS if data.startswith(first) or begin.startswith(first)), "")
 
-    `warnings.catch_warnings` is not safe in threads, and images are decoded in several.
+
+class _Quiet:
+    """While any thread decodes, Pillow's warnings are off, and what is truncated is an error; after the last as before.
+
+    `warnings.catch_warnings` is not safe in threads, and images are decoded in several. Many a script sets
+    `LOAD_TRUNCATED_IMAGES`, which makes Pillow fill up with grey what is missing.
     """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.inside = 0
         self.filter: object = None
+        self.truncated = False
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
@@ -149,13 +174,16 @@ class _Quiet:
             if self.inside == 1:
                 warnings.filterwarnings("ignore", module=r"PIL\.")
                 self.filter = warnings.filters[0]
+                self.truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
         try:
             yield
         finally:
             with self.lock:
                 self.inside -= 1
-                if self.inside == 0 and self.filter in warnings.filters:
-                    warnings.filters.remove(self.filter)  # type: ignore[attr-defined]
+                if self.inside == 0:
+                    ImageFile.LOAD_TRUNCATED_IMAGES = self.truncated
+                    if self.filter in warnings.filters:
+                        warnings.filters.remove(self.filter)  # type: ignore[attr-defined]
 
 
 _quiet_pillow = _Quiet()

@@ -6,11 +6,13 @@ import contextlib
 import fcntl
 import hashlib
 import http.client
+import lzma
 import sys
 import tarfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +21,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from eyas.errors import DataError
 
 BLOCK = 1 << 18
+MOST_TIMES, SPARE = 50, 1 << 26  # an archive of images hardly grows: what becomes this many times its size is a bomb
 Advance = Callable[[int], object]
 TIMEOUT = 60.0  # seconds without a byte
 ATTEMPTS = 3  # a connection that breaks off is taken up again where it broke
@@ -58,18 +61,40 @@ def unreachable(address: str, target: Path, error: Exception) -> DataError:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar or zip archive into `folder`; damaged ones and those that write elsewhere raise."""
+    """Unpack a tar or zip archive into `folder`.
+
+    Raises `DataError` for damaged ones, those that write elsewhere, hold links out of the folder or devices, and
+    those that become far larger than they are.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
                 _refuse_outside(archive, packed.namelist())
+                _refuse_bomb(archive, sum(entry.file_size for entry in packed.infolist()))
                 packed.extractall(folder)
         else:
             with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise DataError(f"{archive}: cannot be unpacked: {error}. Remove it to download it again.") from None
+                tar.extractall(folder, _counted(tar, archive), filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError,
+            RuntimeError, NotImplementedError) as error:  # fmt: skip  # of an encrypted zip, of an unknown compression
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":.")  # tarfile lists all it has tried
+        raise DataError(f"{archive}: cannot be unpacked: {reason}. Remove it to download it again.") from None
+
+
+def _counted(tar: tarfile.TarFile, archive: Path) -> Iterator[tarfile.TarInfo]:
+    """Yield the entries, which are unpacked one by one, until they are too much."""
+    total = 0
+    for entry in tar:
+        total += entry.size
+        _refuse_bomb(archive, total)
+        _refuse_outside(archive, [entry.name])
+        yield entry
+
+
+def _refuse_bomb(archive: Path, total: int) -> None:
+    if total > MOST_TIMES * archive.stat().st_size + SPARE:
+        raise DataError(f"{archive}: would become {total / 1e6:,.0f} MB or more: no archive of images. Remove it.")
 
 
 @contextlib.contextmanager
@@ -187,5 +212,5 @@ def _refuse_outside(archive: Path, names: list[str]) -> None:
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts:
             raise DataError(
-                f"{archive}: holds {name!r}, which would be written outside its folder. Nothing was unpacked."
+                f"{archive}: holds {name!r}, which would be written outside its folder. Remove the archive."
             )

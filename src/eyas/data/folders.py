@@ -38,6 +38,9 @@ def open_folder(folder: Path, split: str) -> ImageSet:
     classes = sorted(entry.name for entry in os.scandir(base) if entry.is_dir() and entry.name[0] != ".")
     if not classes:
         raise DataError(f"{base}: holds no folders. It needs one folder per class, with its images in it.")
+    for name in classes:
+        if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise DataError(f"{base / name}: the folder's name is not UTF-8 text, so it can name no class. Rename it.")
     paths, sizes, counts, other = Packing(), [np.zeros(0, np.int64)], [], 0
     for name in classes:
         found, ignored = _images_in(base / name)

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eyas.data.decode import decode_with_kind, read_file, to_rgb, to_tensor
+from eyas.data.decode import decode_with_kind, to_rgb, to_tensor
 from eyas.data.packed import PackedStrings
+from eyas.data.reading import read_file
 from eyas.errors import DataError
 
 if TYPE_CHECKING:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +13,16 @@ from numpy.typing import NDArray
 
 from eyas.data.packed import Coded
 from eyas.data.paths import Problems
+from eyas.data.reading import read_file
 from eyas.errors import DataError, suggest
 
 LARGEST = 1_000_000  # a label beyond it is an identifier, not the number of a class
+LONGEST_NAME = 1000  # letters of a class name
+LARGEST_NAMES = 1 << 26  # bytes of a file of class names
 SUGGESTED = 10  # unknown names that get the nearest ones told: no report shows more, and to look for them takes long
-_NUMBERED = re.compile(r"(\d+)[\s,;:]+(\S.*)$")
-_NUMBERED_AFTER = re.compile(r"(\S.*?)[\s,;:]+(\d+)$")
-_WHOLE = re.compile(r"[+-]?\d+(\.0*)?$")
+_NUMBERED = re.compile(r"(\d{1,18})[\s,;:]+(\S.*)$")
+_NUMBERED_AFTER = re.compile(r"(\S.*?)[\s,;:]+(\d{1,18})$")
+_WHOLE = re.compile(r"[+-]?\d{1,4000}(\.0*)?$")  # Python reads no more digits as a number
 
 
 @dataclass(frozen=True)
@@ -46,19 +51,24 @@ def read_class_names(path: Path) -> ClassNames:
     Raises `DataError` naming the line for empty files, names given twice and text that is not UTF-8.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: the class names cannot be read: {error.strerror}") from None
+        text = read_file(path, LARGEST_NAMES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{path}: the class names are not UTF-8 text. Save the file again as UTF-8.") from None
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
         raise DataError(f"{path}: names no class. It needs one name per line.")
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > LONGEST_NAME:
+            raise DataError(f"{path}:{number}: {_too_long(line)}")
     first, names = _without_numbers(names)
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise DataError(f"{path}: the class {name!r} is named twice.")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: the class {twice!r} is named twice.")
     return ClassNames(path, tuple(names), first)
+
+
+def _too_long(name: str) -> str:
+    return f"the class name has {len(name):,} letters; it may have {LONGEST_NAME:,}"
 
 
 def _without_numbers(lines: list[str]) -> tuple[int | None, list[str]]:
@@ -108,6 +118,8 @@ def _by_name(unique: list[str], names: ClassNames | None, wrong: dict[int, str])
     for code, text in enumerate(unique):
         if not text:
             wrong[code] = "the label is missing"
+        elif len(text) > LONGEST_NAME:
+            wrong[code] = _too_long(text)
         elif text not in index and names is not None:
             near = suggest(text, classes) if len(wrong) < SUGGESTED else ""
             wrong[code] = f"{names.source.name} names no class {text!r}.{near}"
@@ -116,10 +128,12 @@ def _by_name(unique: list[str], names: ClassNames | None, wrong: dict[int, str])
 
 
 def _alike(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a note on class names that differ only in case or space."""
+    """Return a note on class names that differ only in case, space or Unicode form."""
     seen: dict[str, str] = {}
     for name in classes:
-        other = seen.setdefault("".join(name.casefold().split()), name)
+        other = seen.setdefault("".join(unicodedata.normalize("NFKC", name).casefold().split()), name)
+        if other != name and unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other):
+            return (f"two classes look alike and are kept apart: {other!a} and {name!a}",)
         if other != name:
             return (f"the classes {other!r} and {name!r} differ only in case or spaces, and are kept apart",)
     return ()
@@ -143,7 +157,7 @@ def _by_number(unique: list[str], names: ClassNames | None, first_label: str, wr
         if first <= value <= last:
             numbers[code] = value - first
         else:
-            wrong[code] = f"label {value} is out of range: {_range(names, first, last)}"
+            wrong[code] = f"label {unique[code]} is out of range: {_range(names, first, last)}"
     if names is None and not wrong and len(set(good)) < 0.5 * len(classes):
         notes += (f"labels run up to {max(good)}, but only {len(set(good))} different ones occur",)
     return Labels(numbers, classes, names is not None, names is not None, notes)

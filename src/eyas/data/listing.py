@@ -14,11 +14,14 @@ from eyas.data.cells import blocks_of
 from eyas.data.columns import SPLIT_WORDS, Table, read_table, split_names
 from eyas.data.labels import ClassNames, read_class_names, read_labels
 from eyas.data.packed import Coded, Ints, PackedStrings
-from eyas.data.paths import Problems, file_sizes, folder_names, tidy_paths
+from eyas.data.paths import REPORTED, Problems, Root, file_sizes, folder_names, tidy_paths
+from eyas.data.reading import LARGEST_LIST, read_file
 from eyas.errors import DataError
 
 _ANOTHER_LABEL = "has another label in line"
 SHOWN = 10  # problems that a report shows before it counts the rest
+LONGEST = 1 << 14  # bytes of a line: a path has at most 4096, and a class has a shorter name
+REASON = 300  # letters of a reason that a report shows
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,18 +54,19 @@ def read_listing(
     columns: str | None = None,
     first_label: str = "auto",
     split: str | None = None,
+    outside_root: bool = False,
 ) -> Listing:
     """Read a list file and look at each file it names; `split` keeps one split, where a column names it.
 
-    Raises `DataError` with every problem and its line: meaningless labels, missing files, paths that leave
-    the root or are no regular files, an image with two labels.
+    Raises `DataError` with every problem and its line: meaningless labels, missing files, files that are no
+    regular ones or lie outside the root (unless `outside_root` allows it), an image with two labels.
     """
     names = _class_names(Path(path), classes)
     listing, problems = parse_listing(
-        path, root=root, names=names, columns=columns, first_label=first_label, split=split
+        path, root=root, names=names, columns=columns, first_label=first_label, split=split, outside_root=outside_root
     )
-    sizes = file_sizes(listing.paths, listing.lines, listing.root, problems)
-    report(listing.source, problems)
+    sizes = file_sizes(listing.paths, listing.lines, Root(listing.root, outside_root), problems)
+    report(listing.source, problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
     return replace(listing, sizes=sizes)
 
 
@@ -73,9 +77,12 @@ def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tu
     """
     names = _class_names(Path(path), how.pop("classes", None))
     listing, problems = parse_listing(path, names=names, split=split, **how)
-    sizes = file_sizes(listing.paths, listing.lines, listing.root, problems)
+    sizes = file_sizes(listing.paths, listing.lines, Root(listing.root, how.get("outside_root", False)), problems)
     left_out = [line for line, reason in problems if _ANOTHER_LABEL not in reason]
-    rows = np.flatnonzero(~np.isin(listing.lines, np.array(left_out, np.int64)))
+    rows = np.flatnonzero((sizes >= 0) & ~np.isin(listing.lines, np.array(left_out, np.int64)))
+    untold = int(np.count_nonzero(sizes < 0)) - REPORTED
+    if untold > 0:
+        problems.append((int(listing.lines[sizes < 0][REPORTED]), f"and {untold - 1:,} more cannot be read either"))
     if not len(rows):
         report(listing.source, problems)
     return replace(
@@ -92,44 +99,49 @@ def parse_listing(
     columns: str | None = None,
     first_label: str = "auto",
     split: str | None = None,
+    outside_root: bool = False,
 ) -> tuple[Listing, Problems]:
     """Read a list file without looking at the files it names; return it with its problems."""
     source = Path(path)
-    folder = Path(root) if root is not None else source.parent
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder for the paths of {source} (--root).")
-    table = read_table(_text(source), source, columns=columns, exists=lambda name: (folder / name).is_file())
+    folder = Root(Path(root) if root is not None else source.parent, outside_root)
+    if not folder.folder.is_dir():
+        raise DataError(f"{folder.folder}: there is no such folder for the paths of {source} (--root).")
+    table = read_table(list_text(source), source, columns=columns, exists=folder.has)
     problems = list(table.problems)
     table, notes = _of_split(table, split, source)
     if not table.paths:
         report(str(source), problems)
-    paths, more = tidy_paths(table.paths, table.lines, folder, problems)
+    paths, more = tidy_paths(table.paths, folder)
     coded = table.labels if table.labels is not None else _folder_labels(paths, table.lines, problems)
     labels = read_labels(coded, table.lines, names, first_label, problems)
     notes += more + labels.notes + _repeats(paths, labels.numbers, table.lines, problems)
     empty = np.zeros(len(paths), np.int64)
     return Listing(
-        str(source), paths, labels.numbers, labels.classes, labels.named, table.lines, folder,
+        str(source), paths, labels.numbers, labels.classes, labels.named, table.lines, folder.folder,
         empty, labels.ordered, table.notes + notes,
     ), problems  # fmt: skip
 
 
-def report(source: str, problems: Problems) -> None:
-    """Raise `DataError` with one line per problem, the first ten of them, if there are any."""
+def report(source: str, problems: Problems, *, more: int = 0) -> None:
+    """Raise `DataError` with a line for each of the first ten problems, if there are any; `more` were only counted."""
     if not problems:
         return
     ordered = sorted(problems)
-    shown = [f"{source}:{line}: {reason}" for line, reason in ordered[:SHOWN]]
-    if len(ordered) > SHOWN:
-        shown.append(f"... and {len(ordered) - SHOWN} more problems in {source}")
+    shown = [f"{source}:{line}: {_shortened(reason)}" for line, reason in ordered[:SHOWN]]
+    if len(ordered) + more > SHOWN:
+        shown.append(f"... and {len(ordered) + more - SHOWN} more problems in {source}")
     raise DataError("\n".join(shown))
+
+
+def _shortened(reason: str) -> str:
+    return reason if len(reason) <= REASON else f"{reason[: REASON // 2]} ... {reason[-REASON // 2 :]}"
 
 
 def listed_splits(path: str | Path, *, root: str | None = None, columns: str | None = None) -> tuple[str, ...]:
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     source = Path(path)
-    folder = Path(root) if root is not None else source.parent
-    return split_names(_text(source), source, columns=columns, exists=lambda name: (folder / name).is_file())
+    folder = Root(Path(root) if root is not None else source.parent)
+    return split_names(list_text(source), source, columns=columns, exists=folder.has)
 
 
 def _class_names(source: Path, given: str | Path | ClassNames | None) -> ClassNames | None:
@@ -141,20 +153,17 @@ def _class_names(source: Path, given: str | Path | ClassNames | None) -> ClassNa
     return read_class_names(beside) if beside.is_file() and beside != source else None
 
 
-def _text(source: Path) -> bytes:
+def list_text(source: Path) -> bytes:
     """Return the list as UTF-8 with newlines only; raises `DataError` naming the line that is not UTF-8."""
-    if not source.is_file():
-        reason = "is not a regular file" if source.exists() else "there is no such list"
-        raise DataError(f"{source}: {reason}.")
-    try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read: {error.strerror}.") from None
+    if not source.exists():
+        raise DataError(f"{source}: there is no such list.")
+    data = read_file(source, LARGEST_LIST)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{source}:1: the list is UTF-16 text. Save it again as UTF-8.")
     if (nul := data.find(b"\0")) >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise DataError(f"{source}:{line}: a NUL byte: this is not a text file.")
+    _refuse_long_line(data, source)
     for block in () if data.isascii() else blocks_of(data):
         try:
             block.text.decode()
@@ -163,6 +172,23 @@ def _text(source: Path) -> bytes:
             raise DataError(f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8.") from None
     data = data.removeprefix(BOM_UTF8)
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+
+
+def _refuse_long_line(data: bytes, source: Path) -> None:
+    """Raise `DataError` for a line that is too long for a path and a label: to cut it up would take for ever.
+
+    A line longer than two windows fills a whole one, so a look into each window is enough.
+    """
+    window = LONGEST // 2
+    for start in range(0, len(data), window):
+        if data.find(b"\n", start, start + window) >= 0 or data.find(b"\r", start, start + window) >= 0:
+            continue
+        begin = max(data.rfind(b"\n", 0, start), data.rfind(b"\r", 0, start)) + 1
+        ends = [end for end in (data.find(b"\n", start), data.find(b"\r", start)) if end >= 0]
+        length = min(ends, default=len(data)) - begin
+        if length > LONGEST:
+            line = data.count(b"\n", 0, begin) + 1
+            raise DataError(f"{source}:{line}: this line has {length:,} bytes; a path and a label are shorter.")
 
 
 def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tuple[str, ...]]:

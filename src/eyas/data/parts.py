@@ -63,7 +63,7 @@ def _rank(split: str) -> tuple[int, str]:
 def _of_list(path: Path, split: str | None, config: DataConfig) -> Part:
     listing, problems = read_usable(
         path, split=split, root=config.root, classes=config.classes, columns=config.columns,
-        first_label=config.first_label,
+        first_label=config.first_label, outside_root=config.outside_root,
     )  # fmt: skip
     told = tuple(f"{path}:{line}: {reason}" for line, reason in sorted(problems))
     return Part(f"{path.name}:{split}" if split else path.name, as_image_set(listing), told)

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ Problems = list[tuple[int, str]]  # (line, reason)
 _DRIVE = re.compile(r"[A-Za-z]:(?=/)")
 _LOOKERS = 16  # threads that look at files: on a network's disk nearly all the time is waiting
 _LOOKED_AT = 4096  # files that a thread looks at before it takes the next ones
-_MISSING, _NO_FILE = -1, -2
+_MISSING, _NO_FILE, _LEAVES, _OUTSIDE = -1, -2, -3, -4
+REPORTED = 1000  # lines whose files are named one by one as missing; of more only the number is kept
 _GUESSED = (
     ".jpg",
     ".jpeg",
@@ -31,10 +32,23 @@ _GUESSED = (
 )  # for lists that leave them off
 
 
-def tidy_paths(
-    paths: PackedStrings, lines: NDArray[np.int32], root: Path, problems: Problems
-) -> tuple[PackedStrings, tuple[str, ...]]:
-    """Return paths relative to `root` where they lie in it, and notes on what was changed to find them."""
+@dataclass(frozen=True)
+class Root:
+    """The folder that a list's paths are relative to; with `outside` they may also lead out of it."""
+
+    folder: Path
+    outside: bool = False
+
+    def has(self, path: str) -> bool:
+        """Tell whether a path, relative to the folder or absolute, is a file."""
+        return os.path.isfile(os.path.join(self.folder, path))  # noqa: PTH113, PTH118 - a Path raises for long names
+
+    def __str__(self) -> str:
+        return "the current folder" if str(self.folder) == "." else str(self.folder)
+
+
+def tidy_paths(paths: PackedStrings, root: Root) -> tuple[PackedStrings, tuple[str, ...]]:
+    """Return paths relative to the root where they lie in it, and notes on what was changed, and on what leaves it."""
     notes: tuple[str, ...] = ()
     if all(len(path) > 1 and path[0] == path[-1] == '"' for path in _first(paths)):
         paths = PackedStrings.of(path.strip('"') for path in paths)
@@ -43,18 +57,34 @@ def tidy_paths(
         if b":/" in paths.blob:
             paths = PackedStrings.of(_DRIVE.sub("", path, count=1) for path in paths)
         notes += ("paths are written the Windows way: \\ is read as /",)
-    paths, moved = _find_absolute(paths, root)
+    paths, moved = _find_absolute(paths, root.folder)
     notes += moved
-    if b".." in paths.blob:
-        paths = PackedStrings.of(os.path.normpath(path) if ".." in path else path for path in paths)
-        for line, path in zip(lines.tolist(), paths, strict=True):
-            if path[:2] == ".." and (path == ".." or path[2] == "/"):
-                problems.append((line, f"{path} leaves the folder {root} that paths are relative to. Pass --root."))
+    if any(part in paths.blob for part in (b"..", b"./", b"//")):  # one image shall have one name
+        paths = PackedStrings.of(_normal(path) for path in paths)
+    if root.outside and len(rows := _outside(paths)):
+        notes += (f"{len(rows)} of {len(paths)} images lie outside {root}, the first is {paths[rows[0]]}",)
     suffix = _left_off_suffix(_first(paths), root)
     if suffix:
         paths = PackedStrings.of(path + suffix for path in paths)
         notes += (f"the list leaves the file names' ending off: {suffix} was added",)
     return paths, notes
+
+
+def _normal(path: str) -> str:
+    """Return a path without `.`, `..` and doubled slashes in it."""
+    if not any(part in path for part in ("..", "./", "//")):
+        return path
+    return re.sub("^//", "/", os.path.normpath(path))
+
+
+def _outside(paths: PackedStrings) -> Ints:
+    """Return the rows of the paths that leave the root by what they say."""
+    spans = paths.spans()
+    absolute = np.concatenate([np.zeros(0, np.bool_), *(part.begin_with("/") for part in spans.parts())])
+    if b".." not in paths.blob:
+        return np.flatnonzero(absolute)
+    upwards = [path[:2] == ".." and path[2:3] in ("", "/") for path in paths]
+    return np.flatnonzero(absolute | np.array(upwards, np.bool_))
 
 
 def folder_names(paths: PackedStrings) -> Coded:
@@ -87,7 +117,7 @@ def _find_absolute(paths: PackedStrings, root: Path) -> tuple[PackedStrings, tup
     spans, moves, packing = paths.spans(), dict[str, str | None](), Packing()
     if not any(part.begin_with("/").any() for part in spans.parts()):
         return paths, ()
-    inside = str(root.resolve()) + "/"
+    inside = _with_slash(str(root.resolve()))
     for part in spans.parts():
         moved = _moved(part, moves, root, inside)
         packing.add(moved.blob, np.diff(moved.offsets))
@@ -95,6 +125,10 @@ def _find_absolute(paths: PackedStrings, root: Path) -> tuple[PackedStrings, tup
     if foreign is None:
         return packing.done(), ()
     return packing.done(), (f"{foreign}/ is not on this machine: its images are read from {root}/{moves[foreign]}",)
+
+
+def _with_slash(folder: str) -> str:
+    return folder.rstrip("/") + "/"
 
 
 def _moved(paths: Spans, moves: dict[str, str | None], root: Path, inside: str) -> PackedStrings:
@@ -118,46 +152,98 @@ def _moved(paths: Spans, moves: dict[str, str | None], root: Path, inside: str) 
 
 def _move(folder: str, name: str, root: Path, inside: str) -> str | None:
     """Return the folder under `root` that an absolute one stands for, with a slash, or None to leave it."""
-    if f"{folder}/".startswith(inside):
-        return f"{folder}/"[len(inside) :]
+    for base in (inside, _with_slash(str(root.absolute()))):
+        if f"{folder}/".startswith(base):
+            return f"{folder}/"[len(base) :]
     if os.path.isdir(folder):  # noqa: PTH112 - a Path of each folder of a million lines would be slow
-        return None
+        real = _with_slash(os.path.realpath(folder))
+        return real[len(inside) :] if real.startswith(inside) else None
     parts = folder.strip("/").split("/")
     for start in range(len(parts)):
         end = "/".join(parts[start:])
-        if ".." not in parts[start:] and (root / end).is_dir():
+        if ".." not in parts[start:] and os.path.isdir(os.path.join(root, end)):  # noqa: PTH112, PTH118
             return f"{end}/"
-    return "" if (root / name).is_file() else None
+    return "" if Root(root).has(name) else None
 
 
-def _left_off_suffix(first: list[str], root: Path) -> str:
+def _left_off_suffix(first: list[str], root: Root) -> str:
     """Return the ending that makes the first files exist where no path has one, else ""."""
-    if any(re.search(r"\.\w{2,5}$", path) or (root / path).exists() for path in first):
+    if any(re.search(r"\.\w{2,5}$", path) or root.has(path) for path in first):
         return ""
-    return next((end for end in _GUESSED if all((root / (path + end)).is_file() for path in first)), "")
+    return next((end for end in _GUESSED if all(root.has(path + end) for path in first)), "")
 
 
-def file_sizes(paths: PackedStrings, lines: NDArray[np.int32], root: Path, problems: Problems) -> Ints:
-    """Return the files' sizes in bytes, int64 [N]; what is missing or no regular file is a problem."""
-    sizes = np.zeros(len(paths), np.int64)
-    folder = "the current folder" if str(root) == "." else root
+def file_sizes(paths: PackedStrings, lines: NDArray[np.int32], root: Root, problems: Problems) -> Ints:
+    """Return the files' sizes in bytes, int64 [N]; less than 0 for what is missing, no regular file, or outside.
+
+    The first thousand of those become problems. What lies outside is not looked at, unless the root allows it.
+    """
+    sizes, inside = np.zeros(len(paths), np.int64), _Inside(root)
     with ThreadPoolExecutor(_LOOKERS) as threads:
         parts = range(0, len(paths), _LOOKED_AT)
-        for start, found in zip(parts, threads.map(lambda start: _look(paths, start, root), parts), strict=True):
+        for start, found in zip(parts, threads.map(lambda start: _look(paths, start, inside), parts), strict=True):
             sizes[start : start + len(found)] = found
-    for row in np.flatnonzero(sizes < 0).tolist():
-        missing = sizes[row] == _MISSING
-        reason = f"does not exist in {folder}; --root names another" if missing else "is not a regular file"
-        problems.append((int(lines[row]), f"{paths[row]} {reason}"))
+    reasons = {
+        _MISSING: f"does not exist in {root}; --root names another",
+        _NO_FILE: "is not a regular file",
+        _LEAVES: f"is behind a link that leads out of {root}; --outside-root allows it",
+        _OUTSIDE: f"lies outside {root}, which paths are relative to; {_remedy(paths, sizes)}",
+    }
+    for row in np.flatnonzero(sizes < 0)[:REPORTED].tolist():
+        problems.append((int(lines[row]), f"{paths[row]} {reasons[sizes[row]]}"))
     return sizes
 
 
-def _look(paths: PackedStrings, start: int, root: Path) -> list[int]:
+def _remedy(paths: PackedStrings, sizes: Ints) -> str:
+    """Return the flag that lets a list's paths outside the root be read: their own folder where all are absolute."""
+    outside = np.flatnonzero(sizes == _OUTSIDE)
+    folders = {os.path.dirname(paths[row]) for row in outside[:REPORTED].tolist()}  # noqa: PTH120
+    if len(outside) < len(paths) or not all(folder.startswith("/") for folder in folders):
+        return "--outside-root allows it"
+    return f"--root {os.path.commonpath(folders)} would fit" if folders else ""
+
+
+class _Inside:
+    """Tells whether files lie in the root; looks at each folder once, to follow its links."""
+
+    def __init__(self, root: Root) -> None:
+        self.front = os.fsencode(root.folder) + b"/"
+        self.real = os.path.realpath(os.fsencode(root.folder)).rstrip(b"/") + b"/"
+        self.anywhere = root.outside
+        self.folders: dict[bytes, bool] = {}
+
+    def allows(self, path: bytes) -> bool:
+        """Tell by a path's own words whether it stays in the root."""
+        return self.anywhere or not (path[:1] == b"/" or path[:3] == b"../" or path == b"..")
+
+    def has(self, path: bytes, *, link: bool) -> bool:
+        """Tell it of a file once links are followed; `link` says that the file itself is one."""
+        if self.anywhere:
+            return True
+        folder = path[: path.rfind(b"/") + 1]
+        if (known := self.folders.get(folder)) is None:
+            known = self.folders[folder] = self._leads_inside(folder)
+        return self._leads_inside(path) if link else known
+
+    def _leads_inside(self, path: bytes) -> bool:
+        return (os.path.realpath(path) + b"/").startswith(self.real)
+
+
+def _look(paths: PackedStrings, start: int, inside: _Inside) -> list[int]:
     """Return the sizes of some thousand files."""
-    front, found = os.fsencode(root) + b"/", []
+    found = []
     for path in paths.pieces(start, start + _LOOKED_AT):
+        if path[:1] in (b"/", b".") and not inside.allows(path):
+            found.append(_OUTSIDE)
+            continue
+        whole = path if path[:1] == b"/" else inside.front + path
         try:
-            seen = os.stat(path if path[:1] == b"/" else front + path)  # noqa: PTH116 - a million times
+            seen = os.lstat(whole)
+            link = stat.S_ISLNK(seen.st_mode)
+            if not inside.has(whole, link=link):
+                found.append(_LEAVES)
+                continue
+            seen = os.stat(whole) if link else seen  # noqa: PTH116 - a million times
         except (OSError, ValueError):
             found.append(_MISSING)
         else:

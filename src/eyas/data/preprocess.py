@@ -14,7 +14,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
 from eyas.data.settings import PreprocessConfig
-from eyas.errors import CheckpointError, DataError
+from eyas.errors import CheckpointError, DataError, SettingsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -110,7 +110,9 @@ class Preprocess:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Preprocess:
-        """Return what `to_dict` was made of. Raises `CheckpointError` if a key is missing or unknown."""
+        """Return what `to_dict` was made of. Raises `CheckpointError` if a key or a value is missing or unknown."""
+        if not isinstance(data, dict) or None in data.values():
+            raise CheckpointError("The stored preprocessing is none of eyas.")
         known = {field.name for field in fields(Preprocess)}
         data = {"views": "one", **data}  # files of the first version have none
         if set(data) != known:
@@ -118,7 +120,10 @@ class Preprocess:
             raise CheckpointError(
                 f"The stored preprocessing is not of this version of eyas (it differs in: {differing})."
             )
-        return Preprocess(**data | {"mean": tuple(data["mean"]), "std": tuple(data["std"])})
+        try:
+            return Preprocess(**PreprocessConfig(**data).model_dump())
+        except SettingsError as error:
+            raise CheckpointError(f"The stored preprocessing cannot be used: {error}") from None
 
     def in_words(self) -> str:
         """Return one line for people."""

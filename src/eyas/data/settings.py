@@ -24,6 +24,8 @@ class DataConfig(Section):
     """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
+    outside_root: bool = False
+    """Read also those files that a list names outside that folder: by an absolute path, by .. or through a link."""
     classes: str | None = None
     """File with one class name per line, in the order of the labels' numbers. Default: classes.txt beside the list."""
     columns: str | None = None
@@ -79,6 +81,15 @@ class PreprocessConfig(Section):
     def _divisible(cls, value: Triple | None) -> Triple | None:
         if value is not None and min(value) <= 0:
             raise ValueError("must be larger than 0, it is divided by")
+        if value is not None and min(value) < 1e-6:
+            raise ValueError("must be at least 0.000001: what is divided by it must stay a number")
+        return value
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _of_pixels(cls, value: Triple | None) -> Triple | None:
+        if value is not None and max(map(abs, value)) > 1e6:
+            raise ValueError("is far beyond the range of pixels, 0 to 1")
         return value
 
 

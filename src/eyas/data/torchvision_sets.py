@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -43,16 +44,18 @@ def _build(name: str, entry: TorchvisionSet, split: str, directory: Path, mirror
     quiet = {} if entry.by_hand else {"download": False}
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        return cls(str(directory), **arguments, **quiet)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what torch finds in old caches, before it refuses them
+            return cls(str(directory), **arguments, **quiet)
     except ImportError as error:
         raise DataError(f"{name} needs a package that is not installed: {error}") from None
-    except (RuntimeError, OSError, ValueError) as error:
+    except Exception as error:  # torchvision's readers raise nearly everything on damaged files
         if entry.by_hand:
             raise DataError(f"{name} has to be downloaded by hand into {directory}: {error}") from None
     with locked(directory / name):
         try:
             return (_mirrored(cls, mirror) if mirror else cls)(str(directory), **arguments, download=True)
-        except (RuntimeError, OSError, ValueError) as error:  # URLError is an OSError
+        except Exception as error:  # the same, and whatever a network does
             if isinstance(error, HTTPError):
                 error.close()  # it holds the connection
             raise unreachable(f"{name} ({getattr(cls, 'url', None) or entry.cls})", directory, error) from None

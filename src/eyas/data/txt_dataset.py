@@ -18,8 +18,8 @@ class ImageTxtDataset(Dataset[tuple[Any, int]]):
 
     `[i]` is `(transform(image), label)`: the image is a PIL image, mode RGB; the label an int that indexes
     `classes`. `root` is the folder that paths are relative to (default: the list's); `classes` are the names
-    in the order of the labels' numbers, or the path of a file of them. Raises `DataError` with every problem
-    of the list by line.
+    in the order of the labels' numbers, or the path of a file of them; `outside_root` lets paths lead out of
+    the root. Raises `DataError` with every problem of the list by line.
     """
 
     def __init__(
@@ -28,9 +28,11 @@ class ImageTxtDataset(Dataset[tuple[Any, int]]):
         root: str | Path | None = None,
         classes: str | Path | Sequence[str] | None = None,
         transform: Callable[[Any], Any] | None = None,
+        *,
+        outside_root: bool = False,
     ) -> None:
         given = classes if classes is None or isinstance(classes, str | Path) else _given(classes)
-        self.images = as_image_set(read_listing(list_file, root=root, classes=given))
+        self.images = as_image_set(read_listing(list_file, root=root, classes=given, outside_root=outside_root))
         self.transform = transform
         self.classes = list(self.images.classes)
         self.class_to_idx = {name: number for number, name in enumerate(self.classes)}

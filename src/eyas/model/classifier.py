@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from eyas.data.decode import read_image, to_tensor
 from eyas.data.preprocess import Preprocess
 from eyas.device import choose_device
-from eyas.errors import CheckpointError, DataError
+from eyas.errors import CheckpointError, DataError, SettingsError
 from eyas.files import model_file
-from eyas.model.zoo import build
+from eyas.model.zoo import build, outline
 from eyas.tensorfile import read_tensors, write_tensors
 
 Picture = str | Path | Image.Image | Tensor
@@ -53,16 +53,19 @@ class Classifier:
         """
         file = model_file(Path(path))
         tensors, header = read_tensors(file, "model")
-        network = build(header["model"], len(header["classes"]))
+        _refuse_foreign(header, file)
         try:
-            network.load_state_dict(tensors)
-        except RuntimeError as error:
+            preprocess = Preprocess.from_dict(header["preprocess"])
+        except CheckpointError as error:
+            raise CheckpointError(f"{file}: {error}") from None
+        try:
+            network = filled(header["model"], len(header["classes"]), tensors)
+        except (SettingsError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
             raise CheckpointError(
-                f"{file}: its weights do not fit {header['model']} as the installed library builds it "
-                f"({str(error).splitlines()[-1].strip()})"
+                f"{file}: its weights do not fit {header['model']} as the installed library builds it ({reason})"
             ) from error
         network.to(choose_device(device)).eval()
-        preprocess = Preprocess.from_dict(header["preprocess"])
         return Classifier(network, header["model"], tuple(header["classes"]), preprocess, header["facts"])
 
     def save(self, path: str | Path) -> None:
@@ -108,6 +111,36 @@ class Classifier:
             Prediction(self.classes[order[0]], row[0], {self.classes[i]: p for i, p in zip(order, row, strict=True)})
             for row, order in zip(ordered.tolist(), positions.tolist(), strict=True)
         ]
+
+
+def filled(model: str, classes: int, tensors: dict[str, Tensor]) -> nn.Module:
+    """Return the network `model` with these weights; raises `RuntimeError` where they do not fit.
+
+    Their shapes are compared first: a small file must not build a network of gigabytes.
+    """
+    wanted = {name: tensor.shape for name, tensor in outline(model, classes).state_dict().items()}
+    given = {name: tensor.shape for name, tensor in tensors.items()}
+    if differing := sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)):
+        name = differing[0]
+        raise RuntimeError(f"{name}: {_shape(given.get(name))} for {_shape(wanted.get(name))}")
+    network = build(model, classes)
+    network.load_state_dict(tensors)
+    return network
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "nothing" if shape is None else f"[{', '.join(map(str, shape))}]"
+
+
+def _refuse_foreign(header: dict[str, Any], file: Path) -> None:
+    """Raise `CheckpointError` where a header is not what `model_header` makes."""
+    classes, facts = header.get("classes"), header.get("facts")
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    known = isinstance(header.get("model"), str) and isinstance(facts, dict) and "preprocess" in header
+    if not (named and classes and known):
+        raise CheckpointError(f"{file}: its header does not say what a model of eyas is: name, classes and facts.")
+    if len(set(classes)) < len(classes):
+        raise CheckpointError(f"{file}: names a class twice.")
 
 
 def model_header(model: str, classes: Sequence[str], preprocess: Preprocess, facts: dict[str, Any]) -> dict[str, Any]:

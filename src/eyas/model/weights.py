@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import stat
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from copy import deepcopy
@@ -11,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import nn
 
 from eyas.errors import CheckpointError, FileError
 from eyas.model.zoo import head_of, in_head
+from eyas.tensorfile import LARGEST_HEADER, read_safetensors
 
 PICKLED = (".pth", ".pt", ".bin")
 WRAPPERS = ("state_dict", "model", "model_state")
@@ -70,15 +72,30 @@ def read_state(path: Path) -> State:
     """
     if path.suffix.lower() not in (".safetensors", *PICKLED):
         raise CheckpointError(f"{path}: is no weights file; eyas reads .safetensors, {', '.join(PICKLED)}.")
+    if path.suffix.lower() == ".safetensors":
+        return tensors_in(read_safetensors(path)[0], str(path))
     try:
-        with path.open("rb"):
-            pass
-        content = _read_pickled(path) if path.suffix.lower() in PICKLED else safetensors.torch.load_file(path)
+        _refuse_unpacking(path)
+        content = _read_pickled(path)
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path}: is damaged or no safetensors file ({error}). Fetch it again.") from error
     return tensors_in(content, str(path))
+
+
+def _refuse_unpacking(path: Path) -> None:
+    """Raise `CheckpointError` for what could block, and for a zip whose entries become larger when they are read.
+
+    torch writes them as they are; a packed one can hold a thousand times its size.
+    """
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        raise CheckpointError(f"{path}: is not a regular file.")
+    with path.open("rb") as file, contextlib.suppress(zipfile.BadZipFile):
+        if file.read(4) == b"PK\x03\x04":
+            entries = zipfile.ZipFile(file).infolist()
+            if sum(entry.file_size for entry in entries) > path.stat().st_size:
+                raise CheckpointError(f"{path}: is a packed archive, no file of torch.save. Fetch it again.")
+            if any(e.filename.endswith("data.pkl") and e.file_size > LARGEST_HEADER for e in entries):
+                raise CheckpointError(f"{path}: holds more than weights. Save model.state_dict() alone.")
 
 
 def _read_pickled(path: Path) -> Any:
@@ -113,11 +130,20 @@ def tensors_in(content: Any, source: str) -> State:
             raise CheckpointError(
                 f"{source}: '{key}' is no plain tensor (quantised, sparse or empty); eyas cannot use it."
             )
-        if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{source}: '{key}' says to be larger than its values: this is no state_dict.")
+        if tensor.is_floating_point() and not _finite(tensor):
             raise CheckpointError(
                 f"{source}: '{key}' holds values that are not finite. That training had failed: use another."
             )
     return content
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    try:
+        return bool(torch.isfinite(tensor.float()).all())
+    except RuntimeError:  # a type of four bits and the like: nothing is computed with it
+        return False
 
 
 def fill(model: nn.Module, state: State, *, source: str) -> LoadedWeights:

@@ -67,10 +67,11 @@ def open_sinks(
     from eyas.sinks.table import MetricsTable
     from eyas.sinks.tensorboard import TensorBoard
 
+    table = MetricsTable(directory / "metrics.csv", resumed_step=resumed_step)  # first: where it fails, no file is open
     return Sinks(
         (
             JsonLines(directory / "events.jsonl", resumed_step=resumed_step),
-            MetricsTable(directory / "metrics.csv", resumed_step=resumed_step),
+            table,
             TensorBoard(directory / "tensorboard", resumed_step=resumed_step),
             ChartFiles(directory),
             open_console(output.view),  # last: what it says is written, is written

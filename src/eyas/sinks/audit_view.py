@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from eyas.data.findings import KINDS, Audit, Finding, PartSummary
-from eyas.sinks.wording import clean, said_percent
+from eyas.sinks.wording import said_percent
+from eyas.terminal import clean
 
 PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
 EXAMPLES = 5  # findings of a kind that are shown

@@ -20,12 +20,12 @@ from eyas.sinks.summary import closing, estimate, opening
 from eyas.sinks.timing import Verdict, profile_table
 from eyas.sinks.wording import (
     Pace,
-    clean,
     said_duration,
     said_loss,
     said_percent,
     said_rate,
 )
+from eyas.terminal import clean
 
 if TYPE_CHECKING:
     from eyas.sinks import Sink

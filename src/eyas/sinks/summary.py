@@ -13,7 +13,8 @@ from rich.text import Text
 from eyas.events import Evaluated, Finished, Started
 from eyas.metrics import Scores
 from eyas.sinks.story import EpochRow, Story
-from eyas.sinks.wording import clean, said_accuracy, said_duration, said_loss, said_percent
+from eyas.sinks.wording import said_accuracy, said_duration, said_loss, said_percent
+from eyas.terminal import clean
 
 CLASSES_SHOWN = 30  # rows of the table of classes; of more classes the lowest F1
 SHORT_SECONDS = 10.0  # a run shorter than this is over before its estimate is read

@@ -78,7 +78,8 @@ def read_table(path: Path) -> list[Row]:
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a table of metrics: {error}.") from error
     for number, row in enumerate(rows, 2):
-        if set(row) != set(COLUMNS) or not (row["epoch"].isdecimal() and row["step"].isdecimal()):
+        whole = set(row) == set(COLUMNS) and None not in row.values()  # a row cut short has fewer cells
+        if not whole or not (row["epoch"].isdecimal() and row["step"].isdecimal()):
             raise DataError(f"{path}:{number}: not a row of metrics. Restore the file, or move it away.")
     return rows
 

@@ -1,8 +1,7 @@
-"""How the terminal says numbers, times and foreign text."""
+"""How the terminal says numbers and times."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections import deque
 from collections.abc import Callable
 
@@ -10,23 +9,13 @@ from eyas.events import Evaluated, Progress, Started
 from eyas.metrics import Scores
 
 KNOWN_STEPS, KNOWN_SECONDS = 20, 10.0  # after either of them the speed is worth an estimate
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet runs
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a cell begins with that a spreadsheet runs
 REMEMBERED = 120  # intervals between signs of life, about a minute: old ones say little about the speed now
 
 
-def clean(text: object) -> str:
-    """Return `text` with what could steer a terminal (controls, directions, undecodable bytes) escaped."""
-    return "".join(
-        character
-        if unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
-        else character.encode("unicode_escape").decode()
-        for character in str(text)
-    )
-
-
 def no_formula(label: str) -> str:
-    """Return a text that a spreadsheet does not run."""
-    return f"'{label}" if label.startswith(FORMULA) else label
+    """Return a text that a spreadsheet does not run; no two texts become the same."""
+    return f"'{label}" if label.lstrip("' ").startswith(FORMULA) else label
 
 
 def said_percent(share: float, digits: int = 2) -> str:

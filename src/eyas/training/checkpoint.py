@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from eyas.training.state import TrainState, measured_model
 if TYPE_CHECKING:
     from eyas.plan import Plan
 
+KINDS = {"step": int, "epochs_done": int, "seconds": int | float, "waited": int | float, "stopped": str}
 STATE, EARLIER = "state.safetensors", "state-earlier.safetensors"
 
 
@@ -38,12 +39,23 @@ def newest_state(directory: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
         if not (directory / name).exists():
             continue
         try:
-            return *read_tensors(directory / name, "state"), tuple(damaged)
+            tensors, header = read_tensors(directory / name, "state")
+            _refuse_foreign(header, directory / name)
+            return tensors, header, tuple(damaged)
         except CheckpointError as error:
             damaged.append(f"{error} The state saved before it is used.")
     if damaged:
         raise CheckpointError(f"{directory}: no saved state is whole. {damaged[0].split(' The state')[0]}")
     return None
+
+
+def _refuse_foreign(header: dict[str, Any], path: Path) -> None:
+    """Raise `CheckpointError` where a header is not one that a run writes."""
+    plain = all(isinstance(header.get(part), dict) for part in ("state", "fingerprint", "environment"))
+    if not plain or header["state"].keys() != {field.name for field in fields(TrainState)}:
+        raise CheckpointError(f"{path}: its header does not say what the state of a run is.")
+    if wrong := [name for name, kind in KINDS.items() if not isinstance(header["state"][name], kind)]:
+        raise CheckpointError(f"{path}: its header has no usable {wrong[0]!r}.")
 
 
 def saved_header(directory: Path) -> dict[str, Any] | None:
@@ -69,11 +81,15 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
             + "\nPut it back as it was, or begin a new run with `eyas train`. (Another number of epochs under a "
             "schedule that ends with the run: --stretch-schedule.)"
         )
-    state.load(tensors, header["state"])
+    try:
+        state.load(tensors, header["state"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[-1].strip()
+        raise CheckpointError(f"{plan.directory}: the saved state is none of this run ({reason}).") from error
     state.stopped = ""  # to go on was asked for
     yield from (Noted(state.step, note, warning=True) for note in notes)
     for what, then in header["environment"].items():
-        if (now := environment(runtime)[what]) != then:
+        if (now := environment(runtime).get(what, "unknown")) != then:
             yield Noted(
                 state.step, f"Resumed with {what} {now} instead of {then}: right, but not to the last bit.", True
             )
