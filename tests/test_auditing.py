@@ -399,7 +399,7 @@ def test_a_set_of_which_nothing_can_be_read_is_told_file_by_file(tmp_path):
         (tmp_path / "set" / "cat" / f"{number}.jpg").write_bytes(b"<html>")
     audit = look(tmp_path / "set")
     assert audit.totals == {"unreadable": 3, "few": 1}
-    assert {finding.reason for finding in audit.of("unreadable")} == {"cannot be decoded: it is a web page or XML text, not an image"}
+    assert {finding.reason for finding in audit.of("unreadable")} == {"cannot be decoded: it is a web page or XML text (an SVG, perhaps)"}
     assert (audit.parts[0].unreadable, audit.parts[0].widths) == (3, None)
 
 

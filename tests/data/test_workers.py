@@ -80,7 +80,6 @@ def test_a_process_that_dies_or_hangs_is_named_and_begun_anew_and_no_batch_is_lo
 def test_a_file_at_which_every_process_dies_ends_the_run_by_its_name():
     told: list[str] = []
     batches = read(Numbers(9, signal.SIGKILL), told)
-    assert next(batches) == EXPECTED[0]
     with pytest.raises(TrainingError, match=r"while it read list\.txt:10: 9\.png\. .*--workers 0"):
         list(batches)
     assert len(told) == 3
