@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from eyas.config import RunConfig, make_config, to_toml
 from eyas.data.settings import PreprocessConfig
-from eyas.errors import RunInUseError, SettingsError, TrainingError
+from eyas.errors import FileError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
-from eyas.files import folder_lock, write_text
+from eyas.files import folder_lock, make_folder, write_text
 from eyas.sets import open_sets
 from eyas.sinks import Sinks, open_sinks
 from eyas.trace import TRACE
@@ -84,18 +84,21 @@ def train_config(config: RunConfig) -> Run:
         with runtime.profile.span("preparing"):
             plan = make_plan(config, directory, sets=sets)
         fresh = not directory.exists()
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            plan = tuned(plan, runtime)
-            with _locked(directory, runtime), contextlib.closing(fit(plan, runtime)) as events:
-                first = next(events)  # by now one batch went all the way: what can be known to fail has failed
+        make_folder(directory)
+        with _locked(directory, runtime):
+            try:
                 if runtime.is_main:
-                    write_text(directory / CONFIG, to_toml(_repeatable(plan)))
-                return _drained(directory, first, events, plan.config, runtime, resumed_step=None)
-        except BaseException:
-            if fresh and not (directory / CONFIG).exists():
-                shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
-            raise
+                    _check_holds_no_run(directory)  # another may have begun one here in the meantime
+                plan = tuned(plan, runtime)
+                with contextlib.closing(fit(plan, runtime)) as events:
+                    first = next(events)  # one batch went all the way: what can be known to fail has failed by now
+                    if runtime.is_main:
+                        write_text(directory / CONFIG, to_toml(_repeatable(plan)))
+                    return _drained(directory, first, events, plan.config, runtime, resumed_step=None)
+            except BaseException:
+                if fresh and runtime.is_main and not (directory / CONFIG).exists():
+                    shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
+                raise
 
 
 def tuned(plan: Plan, runtime: Runtime) -> Plan:
@@ -165,6 +168,9 @@ def _drained(
         try:
             for event in events:
                 sinks.write(event)
+        except FileError as error:
+            hint = f"What was saved before is whole. Once that is mended: eyas resume {directory}"
+            raise FileError(f"{error}\n{hint}") from error
         except (RuntimeError, MemoryError) as error:
             if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
                 raise
@@ -208,12 +214,16 @@ def new_directory(config: RunConfig) -> Path:
     directory = Path(config.output.out)
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"--out {directory}: is a file; a folder is needed.")
+    _check_holds_no_run(directory)
+    return directory
+
+
+def _check_holds_no_run(directory: Path) -> None:
     if any((directory / name).exists() for name in (CONFIG, "state.safetensors", "epochs", "events.jsonl")):
         raise RunInUseError(
             f"--out {directory}: holds a run already, which is not overwritten. Go on with it by "
             f"`eyas resume {directory}`, or choose another folder."
         )
-    return directory
 
 
 @contextlib.contextmanager

@@ -30,8 +30,11 @@ def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], header: dic
     # one entry only: safetensors writes several in a random order, and equal runs shall give equal files
     metadata = {_KEY: json.dumps({"header": text, "sha256": _digest(whole, text)}, ensure_ascii=False)}
     with atomic_path(path) as temporary:
+        temporary.touch()
+        usual = temporary.stat().st_mode  # as the user's other files: the library makes one that only its owner reads
         try:
             safetensors.torch.save_file(_unshared(whole), temporary, metadata)
+            temporary.chmod(usual)
         except safetensors.SafetensorError as error:  # how the library reports a full disk
             raise OSError(None, str(error)) from error
 

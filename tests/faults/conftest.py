@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.faults.trial import Hatchery, flags
 
 EVERYTHING = {  # all that has a state or draws at random, at once, and a save after every step

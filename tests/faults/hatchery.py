@@ -42,7 +42,7 @@ def _warm_up() -> None:
         assert main(["train", "digits", "--model", "compact", *quick, "--threads", "1", "--out", run]) == 0
         assert main(["resume", run, "--epochs", "2"]) == 0
     importlib.import_module("tests.faults.injection")
-    assert len(os.listdir("/proc/self/task")) == 1, "only a process of one thread is forked from safely"
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, "only a process of one thread is forked from safely"
 
 
 def _forked(request: dict[str, Any]) -> int:

@@ -79,7 +79,12 @@ def _arm_python(fault: dict[str, Any], log: Path) -> None:
         happens(kind, path, takes_room=writes and kind != "unlink")
 
     sys.addaudithook(heard)
-    os.fsync = before(os.fsync, lambda file: happens("fsync", os.readlink(f"/proc/self/fd/{file}"), takes_room=True))
+    os.fsync = before(os.fsync, lambda file: happens("fsync", str(path_of(file)), takes_room=True))
+
+
+def path_of(file: int) -> Path:
+    """Return the path of an open file, or folder."""
+    return Path(f"/proc/self/fd/{file}").readlink()
 
 
 def before(usual: Callable[..., Any], act: Callable[..., None]) -> Callable[..., Any]:

@@ -102,7 +102,7 @@ def test_a_command_of_its_own_killed_while_it_trains_goes_on(command, uncut, tmp
     tally("SIGKILL of a command that was not forked")
 
 
-@pytest.mark.parametrize("repeats", [3, pytest.param(20, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("repeats", [1, pytest.param(20, marks=pytest.mark.torture)])
 def test_a_killed_training_leaves_its_folder_free_though_it_had_workers(
     hatchery, command, uncut, tmp_path, repeats, tally
 ):

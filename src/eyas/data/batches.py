@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +28,7 @@ from eyas.data.stores import Filling, Store, are_small, as_tensor, free_memory, 
 from eyas.errors import DataError, TrainingError
 from eyas.profile import NoSpans, Profile
 
+_END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl.h
 SHOWN = 10  # unreadable files named in a message; the rest is counted
 
 Wanted = tuple[Indices, int]  # samples of a batch, and the epoch that sees them
@@ -253,6 +256,22 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _quiet_worker(_: int) -> None:
-    """One thread per process, and Ctrl-C left to the training process, which saves and then ends its workers."""
+    """One thread per process, and signals left to the training process, which saves and then ends its workers.
+
+    A group of their own keeps away from them what is sent to all of a job: Ctrl-C, `kill -TERM -GROUP`.
+    """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that trains dies, where the kernel can do that: it has inherited the run's lock."""
+    parent = os.getppid()
+    try:
+        ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
+    except (OSError, AttributeError):  # no Linux: PyTorch's workers look for their parent every five seconds
+        return
+    if os.getppid() != parent:
+        os._exit(1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eyas.errors import CheckpointError, SettingsError, TrainingError
 from eyas.events import Noted, Saved
-from eyas.files import link
+from eyas.files import link, make_folder
 from eyas.metrics import Scores
 from eyas.model.classifier import model_header
 from eyas.tensorfile import read_tensors, write_tensors
@@ -157,7 +157,7 @@ def write_checkpoint(checkpoint: Checkpoint, seconds: float) -> tuple[Saved, ...
 def _write_epoch(checkpoint: Checkpoint, epoch: EpochFile) -> list[Saved]:
     """Write the model under the epoch's number; `last` and, if it is, `best` become names of it."""
     path = checkpoint.directory / "epochs" / f"epoch-{epoch.number:03d}.safetensors"
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     write_tensors(path, "model", measured_model(checkpoint.tensors), epoch.header)
     link(path, checkpoint.directory / "last.safetensors")
     saved = [Saved(checkpoint.step, path, "epoch", 0.0)]
