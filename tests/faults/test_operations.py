@@ -7,7 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,20 @@ from eyas.tensorfile import read_tensors
 from eyas.training.checkpoint import newest_state
 
 SHORT = EVERYTHING | {"epochs": 2, "batch_size": 32, "keep": 1}
-LAYERS = ["python", "library"]
+SAVES = [("library", KILL), ("library", "ENOSPC"), ("python", "EIO")]  # of the fast suite; torture has all of them
+RUNS = [("python", 11, True), ("python", 43, False), ("library", 60, True), ("library", 137, False)]
 
 
-@pytest.fixture(params=LAYERS)
-def layer(request: pytest.FixtureRequest) -> tuple[str, Hatchery]:
-    """A layer that can fail, and the hatchery whose trials have it."""
-    return request.param, request.getfixturevalue("failing_hatchery" if request.param == "library" else "hatchery")
+def all_but(some: list[Any], every: list[Any]) -> list[Any]:
+    """Return `some` for the fast suite, and the others of `every` marked for torture."""
+    return [*some, *(pytest.param(*one, marks=pytest.mark.torture) for one in every if one not in some)]
+
+
+@pytest.fixture
+def below(request: pytest.FixtureRequest) -> Callable[[str], Hatchery]:
+    """Return the hatchery whose trials have a layer that can fail."""
+    names = {"library": "failing_hatchery", "python": "hatchery"}
+    return lambda layer: request.getfixturevalue(names[layer])
 
 
 def fault(layer: str, root: Path, at: int, error: str, *, forever: bool) -> dict[str, Any]:
@@ -77,13 +84,18 @@ def assert_old_or_new(run: Path) -> None:
     assert "epochs/epoch-003.safetensors" in models, "of two that are kept the newest stay"
 
 
-@pytest.mark.parametrize("error", [*ERRORS, KILL])
-def test_a_save_that_fails_at_any_operation_leaves_the_old_or_the_new_one_whole(layer, saved, tmp_path, error, tally):
-    name, hatchery = layer
-    for at, forever in itertools.product(itertools.count(1), (False, True)):
+@pytest.mark.parametrize(
+    ("layer", "error"), all_but(SAVES, list(itertools.product(["library", "python"], [*ERRORS, KILL])))
+)
+def test_a_save_that_fails_at_any_operation_leaves_the_old_or_the_new_one_whole(
+    below, saved, tmp_path, layer, error, tally
+):
+    hatchery, modes = below(layer), (False,) if error == KILL else (False, True)
+    for at, forever in ((at, forever) for at in itertools.count(1) for forever in modes):
         run = tmp_path / f"{at}-{forever}"
         shutil.copytree(saved, run)
-        trial = hatchery.run(run, 4, call="tests.faults.saves:save", fault=fault(name, run, at, error, forever=forever))
+        how = fault(layer, run, at, error, forever=forever)
+        trial = hatchery.run(run, 4, call="tests.faults.saves:save", fault=how)
         failed = hit_of(trial)
         assert_old_or_new(run)
         if failed is None:
@@ -102,7 +114,8 @@ def test_a_save_that_fails_at_any_operation_leaves_the_old_or_the_new_one_whole(
         if not forever:
             assert save(str(run), "4") == 0, "what failed once goes well once it is mended"
         shutil.rmtree(run)
-        tally(f"a save's n-th operation: {'killed there' if error == KILL else 'fails'}, {'for ever' if forever else 'once'}")
+        often = "for ever" if forever else "once"
+        tally("a save is killed at its n-th operation" if error == KILL else f"a save's n-th operation fails, {often}")
 
 
 # A whole command, its operations.
@@ -144,14 +157,15 @@ def fail_and_go_on(
     return failed
 
 
-@pytest.mark.parametrize("forever", [False, True])
-@pytest.mark.parametrize("first", [11, 43, 90, 137])
+@pytest.mark.parametrize(
+    ("layer", "at", "forever"),
+    all_but(RUNS, list(itertools.product(["python"], range(1, 200, 7), [False, True]))),
+)
 def test_a_run_whose_files_fail_says_so_and_goes_on_exactly(
-    layer, short, short_uncut, tmp_path, first, forever, tally
+    below, short, short_uncut, tmp_path, layer, at, forever, tally
 ):
-    error = ERRORS[first % len(ERRORS)]
-    how = fault(layer[0], tmp_path / "run", first, error, forever=forever)
-    assert fail_and_go_on(layer[1], short, short_uncut, tmp_path / "run", how) is not None
+    how = fault(layer, tmp_path / "run", at, ERRORS[at % len(ERRORS)], forever=forever)
+    fail_and_go_on(below(layer), short, short_uncut, tmp_path / "run", how)
     tally(f"a run's n-th operation fails, {'for ever' if forever else 'once'}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +167,8 @@ def _write_epoch(checkpoint: Checkpoint, epoch: EpochFile) -> list[Saved]:
         saved.append(Saved(checkpoint.step, checkpoint.directory / "best.safetensors", "best", 0.0))
     if epoch.keep:
         for old in sorted(path.parent.glob("epoch-*.safetensors"), key=_number)[: -epoch.keep]:
-            old.unlink()
+            with contextlib.suppress(OSError):  # no reason to end a run: it is tried again after the next epoch
+                old.unlink()
     return saved
 
 
