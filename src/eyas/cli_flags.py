@@ -31,6 +31,8 @@ class ResumeFlags(Section):
     """Another patience of early stopping (0: never)."""
     stretch_schedule: bool = False
     """Let a cosine or onecycle schedule take the course of the longer run from here on."""
+    changed_files: bool = False
+    """Go on though image files were changed since the run was saved, with the pictures as they are now."""
 
 
 class EvaluateFlags(Section):

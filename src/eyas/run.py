@@ -111,13 +111,18 @@ def tuned(plan: Plan, runtime: Runtime) -> Plan:
 
 
 def resume(
-    run: str | Path, *, epochs: int | None = None, patience: int | None = None, stretch_schedule: bool = False
+    run: str | Path,
+    *,
+    epochs: int | None = None,
+    patience: int | None = None,
+    stretch_schedule: bool = False,
+    changed_files: bool = False,
 ) -> Run | None:
     """Go on with a run where its saved state stands; None if it is complete already, and nothing was changed.
 
     `epochs` may be more than first asked for; a schedule that ends with the run (cosine, onecycle) then takes another
-    course, which `stretch_schedule` allows. Raises `SettingsError` if there is no run, or if what its results depend
-    on has changed.
+    course, which `stretch_schedule` allows. `changed_files` goes on though image files were changed. Raises
+    `SettingsError` if there is no run, or if what its results depend on has changed.
     """
     directory = Path(run)
     directory = directory.parent if directory.is_file() else directory
@@ -137,7 +142,7 @@ def resume(
     if saved is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
         _check_horizon(config, longer)
     with open_runtime(longer.device, profile=longer.output.profile) as runtime, _locked(directory, runtime):
-        allowed = frozenset({"epochs"}) if stretch_schedule else frozenset()
+        allowed = frozenset({"epochs"} if stretch_schedule else ()) | frozenset({"files"} if changed_files else ())
         with runtime.profile.span("preparing"):
             plan = make_plan(longer, directory, resuming=saved is not None, allowed_changes=allowed)
         with contextlib.closing(fit(plan, runtime)) as events:

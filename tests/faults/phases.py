@@ -6,6 +6,7 @@ Python's own hook for profilers sees the calls; nothing of eyas is replaced.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ MARKS = {  # phase: (module, function, of its calls which one)
     "before the first step": ("eyas.training.loop", "train_batches", 1),
     "in the middle of an epoch": ("eyas.training.step", "train_step", 2),
     "while it evaluates": ("eyas.evaluation", "evaluate", 1),
+    "in the second epoch": ("eyas.training.step", "train_step", 5),
     "while it saves": ("eyas.training.saving", "save", 2),
 }
 
@@ -23,6 +25,8 @@ def main_stopped_at(_: str, phase: str, number: str, *command: str) -> int:
     """Run a command that gets a signal when the phase begins."""
     from eyas.cli import main
 
+    if phase.startswith("removal"):
+        return _main_killed_at_removal(int(phase.split()[1]), list(command))
     module, name, which = MARKS[phase]
     calls = 0
 
@@ -36,3 +40,24 @@ def main_stopped_at(_: str, phase: str, number: str, *command: str) -> int:
 
     sys.setprofile(watch)
     return main(list(command))
+
+
+def _main_killed_at_removal(number: int, command: list[str]) -> int:
+    """Run a command that is killed at its removal of an epoch's file: even numbers just before one, odd ones after."""
+    from eyas.cli import main
+
+    removed, usual = 0, os.unlink
+
+    def unlink(path: Any, **how: Any) -> None:
+        nonlocal removed
+        ours = "epochs/epoch-" in os.fsdecode(path)
+        if ours and number % 2:
+            usual(path, **how)
+        if ours and removed == number // 2 % 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        removed += ours
+        if not (ours and number % 2):
+            usual(path, **how)
+
+    os.unlink = unlink
+    return main(command)

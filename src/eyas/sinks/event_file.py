@@ -20,7 +20,7 @@ class EventFile:
 
         folder.mkdir(parents=True, exist_ok=True)
         now = time.time_ns()
-        name = f"events.out.tfevents.{now // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{now % 10**9}"
+        name = f"events.out.tfevents.{now // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{now % 10**9:09d}"
         self._file = (folder / name).open("ab")
         self._record(Event(wall_time=time.time(), file_version="brain.Event:2"))
         if purge_step is not None:

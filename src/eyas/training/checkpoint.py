@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from eyas.files import link, make_folder
 from eyas.metrics import Scores
 from eyas.model.classifier import model_header
 from eyas.tensorfile import read_tensors, write_tensors
+from eyas.training.fingerprint import changed_files
 from eyas.training.runtime import Runtime
 from eyas.training.snapshot import Snapshot
 from eyas.training.state import TrainState, measured_model
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from eyas.plan import Plan
 
 STATE, EARLIER = "state.safetensors", "state-earlier.safetensors"
+SHOWN = 10  # changed files named in a message; the rest is counted
+_EPOCH = re.compile(r"epoch-\d+\.safetensors")
 
 
 def newest_state(directory: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], tuple[str, ...]] | None:
@@ -69,6 +73,8 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
             + "\nPut it back as it was, or begin a new run with `eyas train`. (Another number of epochs under a "
             "schedule that ends with the run: --stretch-schedule.)"
         )
+    if "files" not in plan.allowed_changes:
+        _check_files(header.get("newest", {}), plan)
     state.load(tensors, header["state"])
     state.stopped = ""  # to go on was asked for
     yield from (Noted(state.step, note, warning=True) for note in notes)
@@ -77,6 +83,20 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
             yield Noted(
                 state.step, f"Resumed with {what} {now} instead of {then}: right, but not to the last bit.", True
             )
+
+
+def _check_files(then: dict[str, int], plan: Plan) -> None:
+    """Raise `SettingsError` naming images whose files changed since a state was saved, though not in size."""
+    others = {split: prepared.images for split, prepared in plan.evaluations.items()}
+    places = changed_files(then, plan.train.images, others)
+    if places:
+        more = f"\n  ... and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+        raise SettingsError(
+            f"{plan.directory}: cannot go on, since {len(places)} image file(s) changed since the run was saved:\n  "
+            + "\n  ".join(places[:SHOWN])
+            + f"{more}\nPut them back as they were, or begin a new run with `eyas train`. If their pictures are the "
+            "same, or shall be used as they are now: --changed-files."
+        )
 
 
 def changes(then: dict[str, Any], now: dict[str, Any], allowed: frozenset[str] = frozenset()) -> list[str]:
@@ -129,7 +149,8 @@ def checkpoint_of(
 ) -> Checkpoint:
     """Return what is to be saved of `state` as it is now, its tensors copied into `snapshot`."""
     tensors, plain = state.saved()
-    header = {"state": plain, "fingerprint": plan.fingerprint, "environment": environment(runtime)}
+    header = {"state": plain, "fingerprint": plan.fingerprint, "newest": plan.newest}
+    header["environment"] = environment(runtime)
     epoch = None
     if done is not None:
         facts = _facts(state, plan, done.scores)
@@ -166,7 +187,8 @@ def _write_epoch(checkpoint: Checkpoint, epoch: EpochFile) -> list[Saved]:
         link(path, checkpoint.directory / "best.safetensors")
         saved.append(Saved(checkpoint.step, checkpoint.directory / "best.safetensors", "best", 0.0))
     if epoch.keep:
-        for old in sorted(path.parent.glob("epoch-*.safetensors"), key=_number)[: -epoch.keep]:
+        ours = (old for old in path.parent.iterdir() if _EPOCH.fullmatch(old.name))
+        for old in sorted(ours, key=_number)[: -epoch.keep]:
             with contextlib.suppress(OSError):  # no reason to end a run: it is tried again after the next epoch
                 old.unlink()
     return saved
