@@ -233,7 +233,7 @@ def stored_preprocess(weights: str | None) -> dict[str, Any] | None:
     """Return the preprocessing in a model file of eyas, None for foreign weights and where the file is gone."""
     if weights is None or not written_by_eyas(Path(weights)):
         return None
-    return Preprocess.from_dict(read_tensors(Path(weights), "model")[1]["preprocess"]).to_dict()
+    return Preprocess.from_dict(read_tensors(Path(weights), "model")[1].get("preprocess")).to_dict()
 
 
 def _class_weights(images: ImageSet, config: RunConfig) -> Tensor | None:

@@ -59,15 +59,15 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     try:
         sealed = json.loads(metadata[_KEY])
         text, digest = sealed["header"], sealed["sha256"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         text, digest = "", ""
     if not isinstance(text, str) or digest != _digest(tensors, text):
         raise CheckpointError(f"{path}: is damaged: its content does not match its SHA-256.")
-    header = json.loads(text)
-    if header["format"] != FORMAT:
-        raise CheckpointError(f"{path}: has format {header['format']}; this eyas reads format {FORMAT}.")
-    if header["kind"] != kind:
-        raise CheckpointError(f"{path}: is a {header['kind']} file; a {kind} file is needed here.")
+    header = _header(text)
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: has format {header.get('format')}; this eyas reads format {FORMAT}.")
+    if header.get("kind") != kind:
+        raise CheckpointError(f"{path}: is a {header.get('kind')} file; a {kind} file is needed here.")
     return tensors, header
 
 
@@ -78,6 +78,15 @@ def written_by_eyas(path: Path) -> bool:
             return _KEY in (file.metadata() or {})
     except (OSError, safetensors.SafetensorError):
         return False
+
+
+def _header(text: str) -> dict[str, Any]:
+    """Return what a header says; nothing where it is no JSON object, whoever sealed it."""
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return header if isinstance(header, dict) else {}
 
 
 def _digest(tensors: dict[str, Tensor], text: str) -> str:

@@ -14,7 +14,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
 from eyas.data.settings import PreprocessConfig
-from eyas.errors import CheckpointError, DataError
+from eyas.errors import CheckpointError, DataError, SettingsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -109,8 +109,10 @@ class Preprocess:
         return asdict(self)
 
     @staticmethod
-    def from_dict(data: dict[str, Any]) -> Preprocess:
-        """Return what `to_dict` was made of. Raises `CheckpointError` if a key is missing or unknown."""
+    def from_dict(data: dict[str, Any] | None) -> Preprocess:
+        """Return what `to_dict` was made of. Raises `CheckpointError` if a key is missing, unknown or out of bounds."""
+        if not isinstance(data, dict):
+            raise CheckpointError("There is no stored preprocessing.")
         known = {field.name for field in fields(Preprocess)}
         data = {"views": "one", **data}  # files of the first version have none
         if set(data) != known:
@@ -118,6 +120,12 @@ class Preprocess:
             raise CheckpointError(
                 f"The stored preprocessing is not of this version of eyas (it differs in: {differing})."
             )
+        try:
+            PreprocessConfig(**data)  # its bounds are those of the settings
+        except SettingsError as error:
+            raise CheckpointError(f"The stored preprocessing is wrong: {str(error).splitlines()[0]}") from None
+        if None in data.values():
+            raise CheckpointError("The stored preprocessing is not whole.")
         return Preprocess(**data | {"mean": tuple(data["mean"]), "std": tuple(data["std"])})
 
     def in_words(self) -> str:

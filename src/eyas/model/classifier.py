@@ -53,17 +53,17 @@ class Classifier:
         """
         file = model_file(Path(path))
         tensors, header = read_tensors(file, "model")
-        network = build(header["model"], len(header["classes"]))
+        model, classes, preprocess, facts = _parts(header, file)
+        network = build(model, len(classes))
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:
             raise CheckpointError(
-                f"{file}: its weights do not fit {header['model']} as the installed library builds it "
+                f"{file}: its weights do not fit {model} as the installed library builds it "
                 f"({str(error).splitlines()[-1].strip()})"
             ) from error
         network.to(choose_device(device)).eval()
-        preprocess = Preprocess.from_dict(header["preprocess"])
-        return Classifier(network, header["model"], tuple(header["classes"]), preprocess, header["facts"])
+        return Classifier(network, model, classes, preprocess, facts)
 
     def save(self, path: str | Path) -> None:
         """Write the one file that `load` reads, atomically."""
@@ -113,6 +113,18 @@ class Classifier:
 def model_header(model: str, classes: Sequence[str], preprocess: Preprocess, facts: dict[str, Any]) -> dict[str, Any]:
     """Return what a model file says beside its weights."""
     return {"model": model, "classes": list(classes), "preprocess": preprocess.to_dict(), "facts": facts}
+
+
+def _parts(header: dict[str, Any], file: Path) -> tuple[str, tuple[str, ...], Preprocess, dict[str, Any]]:
+    """Return what `model_header` was made of. Raises `CheckpointError`: anybody can seal a header, also nonsense."""
+    model, facts, names = header.get("model"), header.get("facts"), header.get("classes")
+    classes = tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+    if not (isinstance(model, str) and isinstance(facts, dict) and len(set(classes)) == len(classes) > 0):
+        raise CheckpointError(f"{file}: is no model of eyas: its header does not name a network and its classes.")
+    try:
+        return model, classes, Preprocess.from_dict(header.get("preprocess")), facts
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from None
 
 
 def _pixels(image: Picture) -> Tensor:

@@ -42,7 +42,10 @@ def newest_state(directory: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
         if not (directory / name).exists():
             continue
         try:
-            return *read_tensors(directory / name, "state"), tuple(damaged)
+            tensors, header = read_tensors(directory / name, "state")
+            if not header.keys() >= {"state", "fingerprint", "environment"}:
+                raise CheckpointError(f"{directory / name}: is damaged: its header is not that of a state.")
+            return tensors, header, tuple(damaged)
         except CheckpointError as error:
             damaged.append(f"{error} The state saved before it is used.")
     if damaged:
