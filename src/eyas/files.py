@@ -66,8 +66,8 @@ def link(source: Path, target: Path) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make `folder` and what is missing above it; a power loss takes none of it away again. Raises `FileError`."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for path in missing:
             with contextlib.suppress(PermissionError):  # to write in a folder one need not be able to read it
@@ -85,7 +85,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as held:
         try:
-            file = held.enter_context((folder / ".lock").open("a+"))
+            file = held.enter_context((folder / ".lock").open("a+", encoding="utf-8", errors="replace"))
             _lock(file)
             _remove_rubbish(folder)
             file.truncate(0)
@@ -134,7 +134,7 @@ def _runs(process: int) -> bool:
     """Return whether a process of this number runs on this machine."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:  # it does, and is not ours
         return True

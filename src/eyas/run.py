@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyas.config import RunConfig, make_config, to_toml
+from eyas.config import RunConfig, check_whole, make_config, to_toml
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import FileError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
@@ -129,6 +129,7 @@ def resume(
     if not (directory / CONFIG).is_file():
         raise SettingsError(f"{directory}: holds no run ({CONFIG} is missing). Begin one with `eyas train`.")
     config = make_config(file=directory / CONFIG)
+    check_whole(directory / CONFIG)
     given = {name: value for name, value in (("epochs", epochs), ("patience", patience)) if value is not None}
     longer = config.model_copy(update={"training": config.training.model_copy(update=given)})
     from eyas.plan import make_plan

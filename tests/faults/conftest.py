@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ EVERYTHING = {  # all that has a state or draws at random, at once, and a save a
     "plateau": 1, "crop_padding": 2, "erasing": 0.5, "mixup": 0.2, "label_smoothing": 0.1, "accumulate": 2, "val": 0.2,
     "save_minutes": 1e-6, "keep": 2, "view": "plain",
 }  # fmt: skip
+collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]  # forks, /proc and limits as Linux has them
 TALLY = "EYAS_FAULTS_TALLY"  # a file to which every trial adds a line
 
 

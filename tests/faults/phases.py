@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,10 @@ MARKS = {  # phase: (module, function, of its calls which one)
     "in the middle of an epoch": ("eyas.training.step", "train_step", 2),
     "while it evaluates": ("eyas.evaluation", "evaluate", 1),
     "in the second epoch": ("eyas.training.step", "train_step", 5),
+    "after an epoch's last step": ("eyas.training.loop", "record_epoch", 1),
+    "after an evaluation": ("eyas.training.checkpoint", "_facts", 1),
+    "before an epoch's file is written": ("eyas.training.checkpoint", "_write_epoch", 2),
+    "between an epoch's file and the state": ("eyas.files", "link", 4),
     "while it saves": ("eyas.training.saving", "save", 2),
 }
 
@@ -27,7 +32,8 @@ def main_stopped_at(_: str, phase: str, number: str, *command: str) -> int:
 
     if phase.startswith("removal"):
         return _main_killed_at_removal(int(phase.split()[1]), list(command))
-    module, name, which = MARKS[phase]
+    steps = ("eyas.training.step", "train_step", int(phase.split()[1])) if phase.startswith("step") else None
+    module, name, which = steps or MARKS[phase]
     calls = 0
 
     def watch(frame: FrameType, event: str, argument: Any) -> None:
@@ -38,6 +44,7 @@ def main_stopped_at(_: str, phase: str, number: str, *command: str) -> int:
                 sys.setprofile(None)
                 os.kill(os.getpid(), int(number))
 
+    threading.setprofile(watch)
     sys.setprofile(watch)
     return main(list(command))
 

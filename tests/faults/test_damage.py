@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.faults.conftest import EVERYTHING
 from tests.faults.records import assert_equal_to_uncut, curves_of, events_of, rows_of
 from tests.faults.trial import Hatchery
-from tests.runs import assert_same_run
+from tests.runs import assert_same_run, saved_state
 
 from eyas.cli import main
 from eyas.errors import CheckpointError
@@ -114,6 +115,15 @@ def test_where_both_states_are_damaged_a_resume_is_refused_and_nothing_changes(h
     tally("both states damaged: refused")
 
 
+def test_settings_that_were_cut_off_after_a_line_are_refused_though_the_rest_is_valid(hatchery, copied, tally):
+    config = copied / "config.toml"
+    config.write_text(config.read_text().partition("[output]")[0])
+    trial = hatchery.run("resume", copied)
+    assert trial.code == 2
+    assert f"{config}: was cut off" in trial.told
+    tally("config.toml cut, zeroed, with a bit flipped")
+
+
 def test_a_damaged_model_does_not_stop_a_resume_and_is_refused_where_it_is_used(
     copied, pictures, uncut, capsys, tally
 ):
@@ -143,7 +153,9 @@ def test_damaged_settings_are_refused_by_name_or_change_no_result(hatchery, stop
         if trial.code:
             assert trial.told, what
         elif EVERYTHING["epochs"] == Classifier.load(run / "last.safetensors").facts["epoch"]:
-            assert_same_run(run, uncut)  # what differs is what a user may change: how often to log, what to keep
+            # what differs is what a user may change: how often to log or to save, what to keep, when to stop
+            (tensors, _), (others, _) = saved_state(run), saved_state(uncut)
+            assert all(torch.equal(tensors[name], others[name]) for name in others if name.startswith("model/")), what
         shutil.rmtree(run)
         tally("config.toml cut, zeroed, with a bit flipped")
 

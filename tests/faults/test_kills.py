@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.faults.phases import MARKS
 from tests.faults.records import assert_equal_to_uncut, assert_nothing_lost, left_over
 from tests.faults.trial import Hatchery
 
@@ -85,6 +86,24 @@ def test_the_folder_for_temporary_files_may_lie_on_another_file_system(
     finally:
         shutil.rmtree(folder)
     tally("SIGKILL, `$TMPDIR` on another file system", kills)
+
+
+POINTS = [*(phase for phase in MARKS if phase != "while it loads"), *(f"step {number}" for number in range(1, 10))]
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("point", POINTS)
+def test_a_run_killed_or_stopped_at_a_named_point_ends_as_an_uncut_one(hatchery, command, uncut, tmp_path, point, tally):
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        run = tmp_path / number.name
+        trial = hatchery.run("--phase", point, number.value, *command, run, call="tests.faults.phases:main_stopped_at")
+        # told to stop in its last step, a run is complete
+        assert trial.code in ((-9,) if number == signal.SIGKILL else (75, 0)), trial.text
+        if trial.code:
+            assert_nothing_lost(run, began=(run / "state.safetensors").exists())
+            assert hatchery.run("resume", run).code == 0
+        assert_equal_to_uncut(run, uncut)
+    tally("SIGKILL and SIGTERM at every step and at named points", 2)
 
 
 def test_a_command_of_its_own_killed_while_it_trains_goes_on(command, uncut, tmp_path, tally):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.faults.phases import MARKS
 from tests.faults.records import assert_equal_to_uncut, assert_nothing_lost, left_over
 from tests.faults.trial import Hatchery, Trial
 
@@ -64,7 +63,7 @@ def test_a_run_told_to_stop_at_any_moment_is_saved_and_goes_on_exactly(
     tally("SIGINT, SIGTERM at a random moment, to the process or its group", tries)
 
 
-PHASES = [phase for phase in MARKS if phase != "while it loads"]
+PHASES = ["before the first step", "in the middle of an epoch", "while it evaluates", "while it saves"]
 BOTH = (signal.SIGINT, signal.SIGTERM)
 IN_PHASES = [
     pytest.param(phase, number, marks=[] if (place + number) % 2 else pytest.mark.torture)
