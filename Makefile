@@ -1,6 +1,7 @@
 # Two commands for a fresh machine with Python 3.11 or newer, git and make:
 #   make demo    install, train on embedded data, evaluate, predict (about 4 minutes, most of it PyTorch's download)
 #   make test    install with the tools of development, run the tests
+#   make torture the whole of the fault suite (about an hour on 2 cores); writes its table to docs/reliability.md
 
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := build/demo
 
-.PHONY: help demo test check clean
+.PHONY: help demo test torture check clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -33,6 +34,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@scripts/test
+
+torture: $(VENV)/.installed-dev
+	@$(BIN)/python scripts/torture
 
 check: $(VENV)/.installed-dev
 	@scripts/check

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -23,11 +19,9 @@ from eyas import Classifier, ImageTxtDataset, evaluate
 from eyas.data.order import Order, key, permuted, uniform
 from eyas.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from eyas.events import Progress, Trained
-from eyas.files import folder_lock
 from eyas.plan import make_plan
 from eyas.predict import predict_files
 from eyas.tensorfile import read_tensors
-from eyas.training.checkpoint import newest_state
 from eyas.training.loop import fit
 from eyas.training.runtime import open_runtime
 from eyas.training.state import TrainState
@@ -94,64 +88,7 @@ def test_a_run_extended_to_more_epochs_equals_one_that_was_long_from_the_start(p
     assert_same_run(tmp_path / "extended", tmp_path / "long")
 
 
-def test_a_command_killed_at_random_moments_and_resumed_equals_an_uncut_one(pictures, tmp_path):
-    flags = ["--model", "compact", "--size", "16", "--epochs", "12", "--batch-size", "8", "--momentum", "0.9",
-             "--save-minutes", "0.001", "--device", "cpu", "--threads", "1", "--view", "none"]  # fmt: skip
-    command = [sys.executable, "-m", "eyas"]
-    train = [*command, "train", pictures["train"], "--test", pictures["test"], *flags, "--out"]
-    subprocess.run([*train, str(tmp_path / "uncut")], check=True)
-    child = subprocess.Popen([*train, str(tmp_path / "cut")])
-    kills = 0
-    while kills < 3:
-        seen = len(list((tmp_path / "cut" / "epochs").glob("epoch-*"))) if (tmp_path / "cut").exists() else 0
-        if child.poll() is None and seen <= 3 * kills + 1:
-            time.sleep(0.01)  # not yet as far as it shall be killed
-            continue
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        kills += 1
-        child = subprocess.Popen([*command, "resume", str(tmp_path / "cut")])
-    assert child.wait() == 0
-    assert_same_run(tmp_path / "cut", tmp_path / "uncut")
-
-
-@pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.slow)])
-def test_a_run_killed_while_it_saves_step_by_step_always_has_a_whole_state_and_ends_as_an_uncut_one(
-    pictures, tmp_path, kills
-):
-    config = config_of(pictures, **EVERYTHING, save_minutes=1e-6, keep=2)
-    run_fit(config, tmp_path / "uncut")
-    run, random = tmp_path / "cut", np.random.default_rng(kills)
-    for _ in range(kills):
-        run.mkdir(exist_ok=True)
-        began = newest_state(run) is not None
-        child = forked_fit(config, run, resuming=began)
-        time.sleep(random.uniform(0.05, 0.6))
-        os.kill(child, signal.SIGKILL)  # most of its time it is writing one file or another
-        assert os.waitpid(child, 0)[1] in (0, signal.SIGKILL), "the run itself failed"
-        with folder_lock(run):  # what was half-written when it died goes with the next to hold the run
-            found = newest_state(run)
-        assert found is not None or not began
-        assert found is None or found[2] == (), "no file is ever damaged"
-        if found is not None and found[1]["state"]["epochs_done"] == 3:  # complete: begin again from its first state
-            assert_same_run(run, tmp_path / "uncut")
-            shutil.rmtree(run)
-    run_fit(config, run, resuming=newest_state(run) is not None)
-    assert_same_run(run, tmp_path / "uncut")
-
-
-def forked_fit(config, directory, *, resuming):
-    """Train in a process of its own that needs no start; return its number."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            with folder_lock(directory):
-                run_fit(config, directory, resuming=resuming)
-            code = 0
-        finally:
-            os._exit(code)
-    return child
+# Runs that are killed at random moments, also while they save: tests/faults/test_kills.py.
 
 
 # Law 2: what is saved is what the state has.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -239,6 +240,12 @@ def test_nothing_is_unpickled_and_only_the_runtime_reads_the_environment(file):
             assert name_of(file) in ("training.runtime", "cli"), (
                 f"{place}: environment variables belong into training/runtime.py"
             )
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_no_file_goes_by_the_folder_for_temporary_ones(file):
+    """It may lie on another file system, from where nothing can be renamed into its place."""
+    assert not re.search(r"tempfile|TMPDIR|mkstemp|gettempdir", file.read_text(encoding="utf-8"))
 
 
 def test_no_file_is_named_after_a_drawer():

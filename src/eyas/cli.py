@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from eyas.errors import INTERRUPTED, DataError, EyasError, SettingsError, suggest
@@ -31,7 +34,10 @@ def resume(arguments: Arguments) -> int:
     given = parsed(ResumeFlags, "resume", arguments)
     from eyas.run import resume as go_on
 
-    finished = go_on(given.run, **given.model_dump(exclude={"run"}))
+    try:
+        finished = go_on(given.run, **given.model_dump(exclude={"run"}))
+    except KeyboardInterrupt:  # before it trained, or for the second time
+        return _told(f"Stopped at once. What was saved is whole; go on with `eyas resume {given.run}`.", INTERRUPTED)
     if finished is None:
         name = clean(given.run)
         print(f"{name}: is complete; nothing was changed. To train longer: eyas resume {name} --epochs N")
@@ -156,7 +162,8 @@ def main(arguments: Arguments | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     _calm_threads()
     try:
-        return _run(given)
+        with _stopped_alike():
+            return _run(given)
     except EyasError as error:
         return _told(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -168,6 +175,24 @@ def main(arguments: Arguments | None = None) -> int:
         return _told(f"{error.filename or 'a file'}: {error.strerror or error}", 74)
     except MemoryError:
         return _told("The memory of this machine did not suffice. Close other programs, or give less at a time.", 70)
+
+
+@contextmanager
+def _stopped_alike() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that it clears away what it has half done."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: signals belong to whoever owns it
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _calm_threads() -> None:

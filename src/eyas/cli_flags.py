@@ -33,6 +33,8 @@ class ResumeFlags(Section):
     """What to do where the loss is not a finite number; rollback goes back and on with half the learning rate."""
     stretch_schedule: bool = False
     """Let a cosine or onecycle schedule take the course of the longer run from here on."""
+    changed_files: bool = False
+    """Go on though image files were changed since the run was saved, with the pictures as they are now."""
 
 
 class EvaluateFlags(Section):

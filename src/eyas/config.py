@@ -91,6 +91,13 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
     return content
 
 
+def check_whole(path: Path) -> None:
+    """Raise `SettingsError` where a file of `to_toml` was cut off: what is missing would silently be a default."""
+    last = list(RunConfig.model_fields)[-1]
+    if not read_toml(path).get(last):
+        raise SettingsError(f"{path}: was cut off: its last section, [{last}], is missing. Restore it.")
+
+
 def to_toml(config: RunConfig) -> str:
     """Return the settings as TOML, whole, so that `eyas train --config` of it repeats the run."""
     import tomli_w

@@ -5,15 +5,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from eyas.errors import DataError, FileError, RunInUseError
 
 PREDICTIONS = "predictions.safetensors"  # in a run folder: what its best model answered, sample by sample
 TEMPORARY = ".tmp-"  # files of this prefix are rubbish of a run that was cut off; only the lock's holder removes them
+_RUBBISH = re.compile(r"\.tmp-(\d+)-.+|\.tmp-preflight\..+|\.tmp[A-Za-z0-9]{6}")  # the last: of the safetensors library
+_DYING = 10.0  # seconds that the loader processes of a killed training may outlive it: they inherited its lock
+_LITTLE = 100e6  # bytes free on a disk, below which a failure to write says how many there are
 
 
 @contextlib.contextmanager
@@ -29,7 +35,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
         _flush(target.parent)
     except OSError as error:
-        raise FileError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise FileError(f"{target}: cannot be written: {error.strerror or error}{_room(target.parent)}") from error
     finally:
         with contextlib.suppress(OSError):  # what kept it from being written may keep it from being looked for
             temporary.unlink()
@@ -51,8 +57,6 @@ def link(source: Path, target: Path) -> None:
 
     Safe because no file of a run is ever changed in place: a new version is a new file.
     """
-    import shutil
-
     with atomic_path(target) as temporary:
         temporary.unlink(missing_ok=True)
         try:
@@ -61,27 +65,90 @@ def link(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and what is missing above it; a power loss takes none of it away again. Raises `FileError`."""
+    try:
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in missing:
+            with contextlib.suppress(PermissionError):  # to write in a folder one need not be able to read it
+                _flush(path.parent)
+    except OSError as error:
+        raise FileError(f"{folder}: cannot be made: {error.strerror or error}{_room(folder.parent)}") from error
+
+
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process; the kernel lets go of it however the process ends.
 
-    Raises `RunInUseError` naming the holder if another process has it.
+    What a process that was killed left half-written is removed. Raises `RunInUseError` naming the holder if another
+    process has it, `FileError` where there can be no lock.
     """
-    with (folder / ".lock").open("a+") as file:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = held.enter_context((folder / ".lock").open("a+", encoding="utf-8", errors="replace"))
+            _lock(file)
+            _remove_rubbish(folder)
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+            file.flush()
         except BlockingIOError:
             file.seek(0)
             raise RunInUseError(
                 f"{folder}: another eyas is writing to this run folder ({file.read().strip() or 'holder unknown'}). "
                 "Wait for it, stop it, or choose another folder with --out."
             ) from None
-        for rubbish in folder.glob(f"**/{TEMPORARY}*"):
-            rubbish.unlink(missing_ok=True)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
-        file.flush()
+        except OSError as error:
+            reason = f"{error.strerror or error}{_room(folder)}"
+            raise FileError(f"{folder / '.lock'}: the folder cannot be locked: {reason}") from error
         yield
+
+
+def _lock(file: TextIO) -> None:
+    """Lock an open file. Raises `BlockingIOError` if another has it, at once unless that one is just dying."""
+    end = time.monotonic() + _DYING
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = re.match(r"process (\d+) on (.*) since", file.read())
+            here = holder is not None and holder[2] == socket.gethostname()
+            if holder is None or not here or _runs(int(holder[1])) or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def _remove_rubbish(folder: Path) -> None:
+    """Remove what processes that are dead left half-written in `folder` and the folders in it; nothing else."""
+    for place in (folder, *(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
+        for path in place.glob(".tmp*"):
+            found = _RUBBISH.fullmatch(path.name)
+            if found is None or path.is_symlink() or not path.is_file():
+                continue
+            writer = int(found[1] or os.getpid())
+            if writer == os.getpid() or not _runs(writer):
+                path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process of this number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it does, and is not ours
+        return True
+    return True
+
+
+def _room(folder: Path) -> str:
+    """Return words on how much room is left on a disk, where that is little."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return ""
+    return f" ({free / 1e6:.1f} MB are free on this disk)" if free < _LITTLE else ""
 
 
 def _flush(path: Path) -> None:

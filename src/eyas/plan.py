@@ -24,7 +24,7 @@ from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
 from eyas.sets import Sets, open_sets
 from eyas.tensorfile import read_tensors, written_by_eyas
-from eyas.training.fingerprint import fingerprint_of
+from eyas.training.fingerprint import fingerprint_of, newest_files
 from eyas.training.optim import LearningRate
 from eyas.training.step import Loss
 
@@ -54,6 +54,7 @@ class Plan:
     loss: Loss
     learning_rate: LearningRate
     fingerprint: dict[str, Any]  # what the results depend on, as plain data
+    newest: dict[str, int]  # when the newest file of each set was changed: a resume notices later ones
     facts: tuple[tuple[str, str], ...]  # for people
     weights: dict[str, Tensor] | None  # the state that training starts from, None for random weights
     allowed_changes: frozenset[str] = frozenset()  # entries of the fingerprint that a resume need not compare
@@ -203,6 +204,7 @@ def make_plan(
             config.optim.lr, config.schedule, order.steps_per_epoch, order.steps_per_epoch * limits.epochs
         ),
         fingerprint={},
+        newest=newest_files(ready.images, {split: prepared.images for split, prepared in evaluations.items()}),
         facts=(),
         weights=weights,
         allowed_changes=allowed_changes,
@@ -232,7 +234,7 @@ def stored_preprocess(weights: str | None) -> dict[str, Any] | None:
     """Return the preprocessing in a model file of eyas, None for foreign weights and where the file is gone."""
     if weights is None or not written_by_eyas(Path(weights)):
         return None
-    return Preprocess.from_dict(read_tensors(Path(weights), "model")[1]["preprocess"]).to_dict()
+    return Preprocess.from_dict(read_tensors(Path(weights), "model")[1].get("preprocess")).to_dict()
 
 
 def _class_weights(images: ImageSet, config: RunConfig) -> Tensor | None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyas.config import RunConfig, make_config, to_toml
+from eyas.config import RunConfig, check_whole, make_config, to_toml
 from eyas.data.settings import PreprocessConfig
-from eyas.errors import OutOfMemoryError, RunInUseError, SettingsError, TrainingError
+from eyas.errors import FileError, OutOfMemoryError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
-from eyas.files import folder_lock, write_text
+from eyas.files import folder_lock, make_folder, write_text
 from eyas.sets import open_sets
 from eyas.sinks import Sinks, open_sinks
 from eyas.trace import TRACE
@@ -82,15 +82,17 @@ def train_config(config: RunConfig) -> Run:
         with runtime.profile.span("preparing"):
             plan = make_plan(config, directory, sets=sets)
         fresh = not directory.exists()
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            plan = tuned(plan, runtime)
-            with _locked(directory, runtime):
+        make_folder(directory)
+        with _locked(directory, runtime):
+            try:
+                if runtime.is_main:
+                    _check_holds_no_run(directory)  # another may have begun one here in the meantime
+                plan = tuned(plan, runtime)
                 return _trained(plan, runtime, _repeatable(plan), fresh=True)
-        except BaseException:
-            if fresh and not (directory / CONFIG).exists():
-                shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
-            raise
+            except BaseException:
+                if fresh and runtime.is_main and not (directory / CONFIG).exists():
+                    shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
+                raise
 
 
 def tuned(plan: Plan, runtime: Runtime) -> Plan:
@@ -109,18 +111,20 @@ def resume(
     patience: int | None = None,
     on_nan: str | None = None,
     stretch_schedule: bool = False,
+    changed_files: bool = False,
 ) -> Run | None:
     """Go on with a run where its saved state stands; None if it is complete already, and nothing was changed.
 
     `epochs` may be more than first asked for; a schedule that ends with the run (cosine, onecycle) then takes another
-    course, which `stretch_schedule` allows. Raises `SettingsError` if there is no run, or if what its results depend
-    on has changed.
+    course, which `stretch_schedule` allows. `changed_files` goes on though image files were changed. Raises
+    `SettingsError` if there is no run, or if what its results depend on has changed.
     """
     directory = Path(run)
     directory = directory.parent if directory.is_file() else directory
     if not (directory / CONFIG).is_file():
         raise SettingsError(f"{directory}: holds no run ({CONFIG} is missing). Begin one with `eyas train`.")
     config = make_config(file=directory / CONFIG)
+    check_whole(directory / CONFIG)
     asked = {"epochs": epochs, "patience": patience, "on_nan": on_nan}
     given = {name: value for name, value in asked.items() if value is not None}
     longer = config.model_copy(update={"training": config.training.model_copy(update=given)})
@@ -134,7 +138,7 @@ def resume(
     if saved is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
         _check_horizon(config, longer)
     with open_runtime(longer.device, profile=longer.output.profile) as runtime, _locked(directory, runtime):
-        allowed = frozenset({"epochs"}) if stretch_schedule else frozenset()
+        allowed = frozenset({"epochs"} if stretch_schedule else ()) | frozenset({"files"} if changed_files else ())
         with runtime.profile.span("preparing"):
             plan = make_plan(longer, directory, resuming=saved is not None, allowed_changes=allowed)
         return _trained(plan, runtime, longer if given else None)
@@ -184,6 +188,9 @@ def _drained(
         try:
             for event in events:
                 sinks.write(event)
+        except FileError as error:
+            hint = f"What was saved before is whole. Once that is mended: eyas resume {directory}"
+            raise FileError(f"{error}\n{hint}") from error
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -227,12 +234,16 @@ def new_directory(config: RunConfig) -> Path:
     directory = Path(config.output.out)
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"--out {directory}: is a file; a folder is needed.")
+    _check_holds_no_run(directory)
+    return directory
+
+
+def _check_holds_no_run(directory: Path) -> None:
     if any((directory / name).exists() for name in (CONFIG, "state.safetensors", "epochs", "events.jsonl")):
         raise RunInUseError(
             f"--out {directory}: holds a run already, which is not overwritten. Go on with it by "
             f"`eyas resume {directory}`, or choose another folder."
         )
-    return directory
 
 
 @contextlib.contextmanager

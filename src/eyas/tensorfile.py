@@ -35,8 +35,11 @@ def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], header: dic
     if len(metadata[_KEY]) > LARGEST_HEADER // 2:
         raise CheckpointError(f"{path}: its classes' names take {len(text):,} bytes, more than a file can carry.")
     with atomic_path(path) as temporary:
+        temporary.touch()
+        usual = temporary.stat().st_mode  # as the user's other files: the library makes one that only its owner reads
         try:
             safetensors.torch.save_file(_unshared(whole), temporary, metadata)
+            temporary.chmod(usual)
         except safetensors.SafetensorError as error:  # how the library reports a full disk
             raise OSError(None, str(error)) from error
 

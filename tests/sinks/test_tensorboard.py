@@ -74,14 +74,18 @@ def test_charts_first_batch_and_facts_are_there_to_see(tmp_path: Path, unhurried
 def test_after_a_crash_and_a_resume_each_point_is_there_once_and_right(tmp_path: Path, unhurried: None) -> None:
     record(tmp_path / "one", whole(tmp_path))
     # killed in epoch 3 while the last state is of step 17: epoch 2 and two records are taken again
-    record(tmp_path / "two", [started(tmp_path), *steps(1, 15), *steps(16, 26, shift=9.0)], close=False)
-    record(tmp_path / "two", [started(tmp_path, 17), *steps(18, 22, shift=5.0)], 17, close=False)
+    killed = [
+        record(tmp_path / "two", [started(tmp_path), *steps(1, 15), *steps(16, 26, shift=9.0)], close=False),
+        record(tmp_path / "two", [started(tmp_path, 17), *steps(18, 22, shift=5.0)], 17, close=False),
+    ]
     record(tmp_path / "two", [started(tmp_path, 17), *steps(18, 30), finished()], 17)
     assert points(tmp_path / "two") == points(tmp_path / "one")
     # the files themselves are clean: a reader that knows nothing of purging sees the same
     assert points(tmp_path / "two", purge=False) == points(tmp_path / "one")
     assert [picture.step for picture in shown(tmp_path / "two").Images("test/per_class")] == [1, 2, 3]
     assert len(shown(tmp_path / "two", purge=False).Tensors("run/facts/text_summary")) == 1
+    for sink in killed:
+        sink.close()
 
 
 def test_a_resume_at_the_end_of_an_epoch_keeps_the_epoch(tmp_path: Path) -> None:

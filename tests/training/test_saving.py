@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import signal
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import torch
 from tests.runs import assert_same_run, config_of, run_fit
 from tests.training.test_checkpoint import full_disk
 
-import eyas
 from eyas.errors import FileError, TrainingError
 from eyas.events import EpochTrained, Event, Finished, Saved
 from eyas.files import TEMPORARY
@@ -189,24 +187,7 @@ def test_a_failure_is_raised_at_the_next_save_at_the_latest_and_the_state_before
         assert [event.step for event in saver.wait()] == [6]
 
 
-def test_a_command_whose_disk_fills_up_ends_with_74_and_goes_on_where_its_state_stands(pictures, tmp_path):
-    run = tmp_path / "run"
-    command = [sys.executable, "-m", "eyas", "train", pictures["train"], "--model", "compact", "--size", "16",
-               "--epochs", "5000", "--device", "cpu", "--threads", "1", "--view", "none"]  # fmt: skip
-    child = subprocess.Popen([*command, "--out", str(run)], stderr=subprocess.PIPE, text=True)
-    while child.poll() is None and not (run / EARLIER).exists():
-        time.sleep(0.01)
-    resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
-    _, errors = child.communicate(timeout=60)
-    assert child.returncode == 74, errors
-    assert ".safetensors: cannot be written: " in errors
-    assert "Traceback" not in errors
-    assert not list(run.rglob(f"{TEMPORARY}*"))
-    _, header, notes = newest_state(run)
-    assert notes == ()
-    done = header["state"]["epochs_done"]
-    assert done >= 1
-    assert eyas.resume(run, epochs=done + 1).finished.epoch == done + 1
+# A whole command whose disk fills up, or whose files fail in other ways: tests/faults/test_operations.py.
 
 
 # Where the training ends in another way.

@@ -45,6 +45,9 @@ class ImageSource(Protocol):
     def identify(self, update: Callable[[bytes], object]) -> None:
         """Feed `update` with what tells that these very files are unchanged on this machine."""
 
+    def times(self) -> Ints:
+        """Return when each image's file was changed last, int64 [N] nanoseconds; empty where they have no files."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -142,9 +145,13 @@ class FileImages:
         """Feed `update` with the folder, the names, sizes and times of the files: what was changed has another time."""
         self.digest(update)
         update(os.fsencode(os.path.realpath(self.root)))
+        update(self.times().tobytes())
+
+    def times(self) -> Ints:
+        """Return when each file was changed last, int64 [N] nanoseconds."""
         start = f"{self.root}/"
         times = (os.stat(path if path[:1] == "/" else start + path).st_mtime_ns for path in self.paths)  # noqa: PTH116
-        update(np.fromiter(times, np.int64, len(self)).tobytes())
+        return np.fromiter(times, np.int64, len(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +195,10 @@ class ArrayImages:
         """Feed `update` with the pixels."""
         self.digest(update)
 
+    def times(self) -> Ints:
+        """Return nothing: the pixels themselves are compared."""
+        return np.empty(0, np.int64)
+
 
 @dataclass(frozen=True, eq=False)
 class TorchvisionImages:
@@ -223,6 +234,10 @@ class TorchvisionImages:
     def identify(self, update: Callable[[bytes], object]) -> None:
         """Feed `update` with the same."""
         self.digest(update)
+
+    def times(self) -> Ints:
+        """Return nothing: a published set does not change."""
+        return np.empty(0, np.int64)
 
 
 def split_off(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:

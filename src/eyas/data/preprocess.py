@@ -109,7 +109,7 @@ class Preprocess:
         return asdict(self)
 
     @staticmethod
-    def from_dict(data: dict[str, Any]) -> Preprocess:
+    def from_dict(data: Any) -> Preprocess:
         """Return what `to_dict` was made of. Raises `CheckpointError` if a key or a value is missing or unknown."""
         if not isinstance(data, dict) or None in data.values():
             raise CheckpointError("The stored preprocessing is none of eyas.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import multiprocessing
+import os
 import signal
 import time
 import warnings
@@ -26,6 +28,7 @@ Slot = int  # which piece of the shared memory a batch is put into
 RETRIES = 3  # times that all processes are begun anew after one failed
 PREFETCH = 2  # batches that each process has ready
 _LOOK = 5.0  # seconds between two looks at whether all processes live
+_END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl.h
 _FAILURES = (RuntimeError, OSError, EOFError)  # what asking a dead process ends in
 
 
@@ -224,6 +227,22 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _quiet_worker(_: int) -> None:
-    """One thread per process, and Ctrl-C left to the training process, which saves and then ends its workers."""
+    """One thread per process, and signals left to the training process, which saves and then ends its workers.
+
+    A group of their own keeps away from them what is sent to all of a job: Ctrl-C, `kill -TERM -GROUP`.
+    """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that trains dies, where the kernel can do that: it has inherited the run's lock."""
+    parent = os.getppid()
+    try:
+        ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
+    except (OSError, AttributeError):  # no Linux: PyTorch's workers look for their parent every five seconds
+        return
+    if os.getppid() != parent:
+        os._exit(1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from eyas.errors import EyasError
 from eyas.profile import NoSpans, Profile
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ class Sinks:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *failure: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *failure: object) -> None:
+        # the first fault is the one to be told: a full disk refuses also what closing would write
+        with contextlib.suppress(OSError, EyasError) if kind else contextlib.nullcontext():
+            self.close()
 
 
 def open_sinks(

@@ -54,8 +54,11 @@ class JsonLines:
             raise _fault(self._path, error) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; raises `FileError` where the disk refuses the rest of it."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise _fault(self._path, error) from error
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from eyas.errors import FileError
 from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Started, Trained
 from eyas.files import write_bytes
 from eyas.metrics import Scores
+from eyas.sinks.event_file import EventFile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +24,6 @@ BY_STEP = frozenset({"train/loss", "train/learning_rate"})  # every other tag co
 CURVES_CLASSES = 50  # above this, a curve for each class is a page nobody scrolls through: only the charts
 PATIENCE = 120  # seconds after which the first batch is drawn, or at the end of the run: it costs two, within an epoch
 SHARE = 0.02  # most of a run's time that goes into drawing its evaluations
-WRITE_SECONDS = 10  # the writer's own rhythm, for events that are not flushed at once
 
 
 class TensorBoard:
@@ -46,13 +46,19 @@ class TensorBoard:
         try:
             self._write(event)
         except OSError as error:
-            raise FileError(f"{self._folder}: {error.strerror or error}. Check the disk's space.") from error
+            raise self._fault(error) from error
 
     def close(self) -> None:
-        """Write what is queued and close the file."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Close the file; raises `FileError` where the disk refuses the rest of it."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                writer.close()
+            except OSError as error:
+                raise self._fault(error) from error
+
+    def _fault(self, error: OSError) -> FileError:
+        return FileError(f"{self._folder}: {error.strerror or error}. Check the disk's space.")
 
     def _write(self, event: Event) -> None:
         waiting, self._waiting = self._waiting, None
@@ -80,14 +86,12 @@ class TensorBoard:
 
     def _open(self, event: Started) -> None:
         """Drop what lies past the resumed step, open the writer; in a fresh run also say what runs."""
-        from torch.utils.tensorboard import SummaryWriter
-
         self.close()
         step = self._resumed_step
         self._there = _drop_past(self._folder, -1 if step is None else step, event.steps_per_epoch)
         # the files are clean by now; this start mark is for a TensorBoard that is already showing them
         purge = None if step is None else step + 1
-        self._writer = SummaryWriter(str(self._folder), purge_step=purge, flush_secs=WRITE_SECONDS)
+        self._writer = EventFile(self._folder, purge_step=purge)
         self._drawn = time.monotonic()
         if step is None:
             self._writer.add_text("run/facts", _markdown(("", ""), event.facts), 0)
@@ -131,7 +135,7 @@ class TensorBoard:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # type: ignore[no-untyped-call]
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
-        self._writer.add_image(tag, pixels, step, dataformats="HWC")
+        self._writer.add_image(tag, pixels, step)
 
 
 def class_tags(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -212,17 +216,20 @@ def _drop_past(folder: Path, step: int, steps_per_epoch: int) -> set[tuple[str, 
 
 
 def _records(content: bytes) -> Iterator[bytes]:
-    """Yield the records of an event file, framed as they are; a half-written last one is left out.
+    """Yield the records of an event file, framed as they are, without a half-written last one and damaged ones.
 
     The frame (TFRecord): uint64 length, uint32 checksum, the bytes, uint32 checksum.
     """
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+
     start = 0
     while start + 12 <= len(content):
-        (length,) = struct.unpack_from("<Q", content, start)
+        length, checksum = struct.unpack_from("<QI", content, start)
         end = start + 12 + length + 4
-        if length == 0 or end > len(content):  # zeros are what a failing machine leaves at the end of a file
-            return
-        yield content[start:end]
+        if checksum != masked_crc32c(content[start : start + 8]) or end > len(content):
+            return  # where the next one begins is not known
+        if struct.unpack_from("<I", content, end - 4) == (masked_crc32c(content[start + 12 : end - 4]),):
+            yield content[start:end]
         start = end
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,10 +15,11 @@ from torch import Tensor
 
 from eyas.errors import CheckpointError, SettingsError
 from eyas.events import Noted, Saved
-from eyas.files import PREDICTIONS, link
+from eyas.files import PREDICTIONS, link, make_folder
 from eyas.metrics import Scores
 from eyas.model.classifier import model_header
 from eyas.tensorfile import read_tensors, write_tensors
+from eyas.training.fingerprint import changed_files
 from eyas.training.finite import diverged
 from eyas.training.runtime import Runtime
 from eyas.training.snapshot import Snapshot
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 KINDS = {"step": int, "epochs_done": int, "seconds": int | float, "waited": int | float, "stopped": str}
 STATE, EARLIER = "state.safetensors", "state-earlier.safetensors"
+SHOWN = 10  # changed files named in a message; the rest is counted
+_EPOCH = re.compile(r"epoch-\d+\.safetensors")
 
 
 def newest_state(directory: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], tuple[str, ...]] | None:
@@ -81,6 +86,8 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
             + "\nPut it back as it was, or begin a new run with `eyas train`. (Another number of epochs under a "
             "schedule that ends with the run: --stretch-schedule.)"
         )
+    if "files" not in plan.allowed_changes:
+        _check_files(header.get("newest", {}), plan)
     try:
         state.load(tensors, header["state"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -93,6 +100,20 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
             yield Noted(
                 state.step, f"Resumed with {what} {now} instead of {then}: right, but not to the last bit.", True
             )
+
+
+def _check_files(then: dict[str, int], plan: Plan) -> None:
+    """Raise `SettingsError` naming images whose files changed since a state was saved, though not in size."""
+    others = {split: prepared.images for split, prepared in plan.evaluations.items()}
+    places = changed_files(then, plan.train.images, others)
+    if places:
+        more = f"\n  ... and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+        raise SettingsError(
+            f"{plan.directory}: cannot go on, since {len(places)} image file(s) changed since the run was saved:\n  "
+            + "\n  ".join(places[:SHOWN])
+            + f"{more}\nPut them back as they were, or begin a new run with `eyas train`. If their pictures are the "
+            "same, or shall be used as they are now: --changed-files."
+        )
 
 
 def changes(then: dict[str, Any], now: dict[str, Any], allowed: frozenset[str] = frozenset()) -> list[str]:
@@ -147,7 +168,7 @@ def checkpoint_of(
 ) -> Checkpoint:
     """Return what is to be saved of `state` as it is now, its tensors copied into `snapshot`."""
     tensors, plain = state.saved()
-    header = {"state": plain, "fingerprint": plan.fingerprint, "environment": environment(runtime)}
+    header = state_header(plain, plan, runtime)
     epoch = None
     if done is not None:
         facts = _facts(state, plan, done.scores)
@@ -155,6 +176,12 @@ def checkpoint_of(
         answers, samples = _answers(done.scores, plan)
         epoch = EpochFile(state.epochs_done, model, done.improved, plan.config.output.keep, answers, samples)
     return Checkpoint(state.step, plan.directory, snapshot.take(tensors), header, epoch)
+
+
+def state_header(plain: dict[str, Any], plan: Plan, runtime: Runtime) -> dict[str, Any]:
+    """Return what a state's file says beside its tensors; `plain` as `TrainState.saved` gives it."""
+    about = {"fingerprint": plan.fingerprint, "newest": plan.newest, "environment": environment(runtime)}
+    return {"state": plain, **about}
 
 
 def write_checkpoint(checkpoint: Checkpoint, seconds: float) -> tuple[Saved, ...]:
@@ -177,7 +204,7 @@ def write_checkpoint(checkpoint: Checkpoint, seconds: float) -> tuple[Saved, ...
 def _write_epoch(checkpoint: Checkpoint, epoch: EpochFile) -> list[Saved]:
     """Write the model under the epoch's number; `last` and, if it is, `best` become names of it."""
     path = checkpoint.directory / "epochs" / f"epoch-{epoch.number:03d}.safetensors"
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     write_tensors(path, "model", measured_model(checkpoint.tensors), epoch.header)
     link(path, checkpoint.directory / "last.safetensors")
     saved = [Saved(checkpoint.step, path, "epoch", 0.0)]
@@ -187,8 +214,10 @@ def _write_epoch(checkpoint: Checkpoint, epoch: EpochFile) -> list[Saved]:
         link(path, checkpoint.directory / "best.safetensors")
         saved.append(Saved(checkpoint.step, checkpoint.directory / "best.safetensors", "best", 0.0))
     if epoch.keep:
-        for old in sorted(path.parent.glob("epoch-*.safetensors"), key=_number)[: -epoch.keep]:
-            old.unlink()
+        ours = (old for old in path.parent.iterdir() if _EPOCH.fullmatch(old.name))
+        for old in sorted(ours, key=_number)[: -epoch.keep]:
+            with contextlib.suppress(OSError):  # no reason to end a run: it is tried again after the next epoch
+                old.unlink()
     return saved
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from eyas.data.imageset import ImageSet
 from eyas.data.own_transform import transform_fingerprint
 from eyas.training.optim import HORIZON
 
 if TYPE_CHECKING:
     from eyas.plan import Plan
+
+_NEVER = 2**63 - 1  # no file is newer: states of earlier versions do not tell
 
 
 def fingerprint_of(plan: Plan) -> dict[str, Any]:
@@ -32,6 +37,25 @@ def fingerprint_of(plan: Plan) -> dict[str, Any]:
         **training,
         **horizon,
     }
+
+
+def newest_files(train: ImageSet, others: dict[str, ImageSet]) -> dict[str, int]:
+    """Return when the newest file of each set was changed, in nanoseconds; only of sets that have files."""
+    times = {split: images.images.times() for split, images in {"training": train, **others}.items()}
+    return {split: int(found.max()) for split, found in times.items() if len(found)}
+
+
+def changed_files(then: dict[str, int], train: ImageSet, others: dict[str, ImageSet]) -> list[str]:
+    """Return the places of files that are newer than the newest was `then`: they changed, though maybe not in size.
+
+    Where all files of a set are, it was copied: their sizes are compared anyway, and their content was not kept.
+    """
+    found = []
+    for split, images in {"training": train, **others}.items():
+        newer = np.flatnonzero(images.images.times() > then.get(split, _NEVER))
+        if len(newer) < len(images):
+            found += [images.place(int(sample)) for sample in newer]
+    return found
 
 
 def _plain(value: Any) -> Any:

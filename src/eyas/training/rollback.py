@@ -15,7 +15,7 @@ from torch import Tensor
 from eyas.errors import DivergedError, EyasError, OutOfMemoryError, TrainingError
 from eyas.events import Noted
 from eyas.tensorfile import read_tensors, write_tensors
-from eyas.training.checkpoint import EARLIER, STATE, environment, newest_state
+from eyas.training.checkpoint import EARLIER, STATE, newest_state, state_header
 from eyas.training.runtime import Runtime
 from eyas.training.state import RETRIES, TrainState
 
@@ -89,12 +89,12 @@ def _state_in(path: Path) -> Start | None:
 def _beginning(plan: Plan, runtime: Runtime) -> Start:
     """Return what a run begins with: a state like any other."""
     tensors, plain = TrainState.fresh(plan, runtime).saved()
-    return tensors, {"state": plain, "fingerprint": plan.fingerprint, "environment": environment(runtime)}
+    return tensors, state_header(plain, plan, runtime)
 
 
 def _own(header: dict[str, Any]) -> dict[str, Any]:
     """Return the entries of a header that are a state's, not its file's."""
-    return {name: header[name] for name in ("state", "fingerprint", "environment")}
+    return {name: value for name, value in header.items() if name not in ("format", "kind")}
 
 
 def _first_sentence(fault: TrainingError) -> str:
