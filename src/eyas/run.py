@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyas.config import RunConfig, check_whole, make_config, to_toml
+from eyas.config import RunConfig, check_whole, make_config, to_toml, with_absolute_paths
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import FileError, OutOfMemoryError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
@@ -253,42 +253,6 @@ def _locked(directory: Path, runtime: Runtime) -> Iterator[None]:
         yield
 
 
-def _with_absolute_paths(config: RunConfig) -> RunConfig:
-    """Return the settings with files and folders by their full path, so that a resume finds them from anywhere."""
-    data = {name: _absolute(getattr(config.data, name)) for name in ("root", "classes")}
-    data |= {name: _absolute_spec(getattr(config.data, name)) for name in ("train", "test", "val")}
-    data["data_dir"] = str(Path(config.data.data_dir).absolute())
-    return config.model_copy(
-        update={
-            "data": config.data.model_copy(update=data),
-            "augment": config.augment.model_copy(update={"transform": _absolute_transform(config.augment.transform)}),
-            "model": config.model.model_copy(update={"weights": _absolute(config.model.weights)}),
-        }
-    )
-
-
-def _absolute_transform(spec: str | None) -> str | None:
-    """Return `FILE.py:NAME` with its full path; a module stays a name."""
-    from eyas.data.own_transform import is_file, transform_parts
-
-    if spec is None or not is_file(transform_parts(spec)[0]):
-        return spec
-    place, name = transform_parts(spec)
-    return f"{Path(place).absolute()}:{name}"
-
-
-def _absolute_spec(spec: str | None) -> str | None:
-    """Return a data spec with its full path; a named set stays a name, and a share of the training set a number."""
-    from eyas.data.named import names
-
-    named = spec is not None and (spec.partition(":")[0] in names() or spec.replace(".", "", 1).isdigit())
-    return spec if named else _absolute(spec)
-
-
-def _absolute(text: str | None) -> str | None:
-    return str(Path(text).absolute()) if text and Path(text).exists() else text
-
-
 def _repeatable(plan: Plan) -> RunConfig:
     """Return the settings to repeat or to resume the run by: with full paths, without the run folder.
 
@@ -298,4 +262,4 @@ def _repeatable(plan: Plan) -> RunConfig:
         "output": plan.config.output.model_copy(update={"out": None}),
         "preprocess": PreprocessConfig(**plan.preprocess.to_dict()),
     }
-    return _with_absolute_paths(plan.config.model_copy(update=found))
+    return with_absolute_paths(plan.config.model_copy(update=found))

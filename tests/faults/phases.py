@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 MARKS = {  # phase: (module, function, of its calls which one)
-    "while it loads": ("eyas.data.decode", "decode", 7),
+    "while it loads": ("eyas.data.decode", "decode_with_kind", 7),
     "before the first step": ("eyas.training.loop", "train_batches", 1),
     "in the middle of an epoch": ("eyas.training.step", "train_step", 2),
     "while it evaluates": ("eyas.evaluation", "evaluate", 1),

@@ -8,9 +8,10 @@ from typing import Any
 
 from tests.runs import assert_same_run
 
-from eyas.files import TEMPORARY
+from eyas.files import PREDICTIONS, TEMPORARY
 from eyas.model.classifier import Classifier
 from eyas.sinks.jsonl import read_events
+from eyas.tensorfile import read_tensors
 from eyas.training.checkpoint import STATE, newest_state
 
 ONCE = ("trained", "epochtrained", "evaluated")  # each of them has each step once, however often a run was cut
@@ -70,6 +71,8 @@ def assert_nothing_lost(run: Path, *, began: bool) -> int:
     assert found is not None or not began, "the state is gone"
     assert found is None or found[2] == (), "a state is damaged"
     for path in run.rglob("*.safetensors"):
-        if not path.name.startswith((STATE.split(".")[0], TEMPORARY)):
+        if path.name == PREDICTIONS:
+            read_tensors(path, "predictions")
+        elif not path.name.startswith((STATE.split(".")[0], TEMPORARY)):
             Classifier.load(path)  # verifies what it reads
     return 0 if found is None else found[1]["state"]["step"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from eyas.errors import FileError
 from eyas.model.classifier import model_header
 from eyas.model.zoo import build
 from eyas.training.checkpoint import Checkpoint, EpochFile, write_checkpoint
+from eyas.training.state import TrainState
 
 FAILED = 74
 
@@ -24,8 +26,12 @@ def save(run: str, *steps: str) -> int:
         tensors |= {"model/step": torch.full((1000,), float(step))}
         facts = {"epoch": step, "step": step}
         model = model_header("compact", ("a", "b", "c"), Preprocess(16), facts)
-        header = {"state": {"step": step, "epochs_done": step}, "fingerprint": {}, "environment": {}}
-        epoch = EpochFile(step, model, improved=step % 2 == 1, keep=2)
+        plain = {field.name: {} for field in fields(TrainState)} | {"step": step, "epochs_done": step}
+        plain |= {"seconds": 0.0, "waited": 0.0, "stopped": ""}
+        header = {"state": plain, "fingerprint": {}, "environment": {}}
+        answers = {"test/predicted": torch.full((5,), step), "test/labels": torch.zeros(5, dtype=torch.int32)}
+        samples = {"test": "those of a test"}
+        epoch = EpochFile(step, model, improved=step % 2 == 1, keep=2, answers=answers, samples=samples)
         try:
             write_checkpoint(Checkpoint(step, Path(run), tensors, header, epoch), 0.0)
         except FileError as error:
