@@ -42,7 +42,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         command = [
-            "train", options.train, "--test", options.test, *FLAGS, "--epochs", str(options.epochs), "--out"
+            "train", options.train, "--test", options.test, "--outside-root", *FLAGS, "--epochs", str(options.epochs),
+            "--out",
         ]  # fmt: skip
         began = time.monotonic()
         started([*command, str(folder / "uncut")]).wait()

@@ -22,7 +22,8 @@ def command(given, more: list[str]) -> list[str]:
     names = ("test", "model", "size", "batch_size", "epochs", "workers", "lr", "out")
     pairs = [(f"--{name.replace('_', '-')}", str(getattr(given, name))) for name in names]
     flat = [text for pair in pairs for text in pair]
-    fixed = ["--device", "cpu", "--view", "none", "--channels-last", "on" if given.channels_last else "off"]
+    fixed = ["--outside-root", "--device", "cpu", "--view", "none"]
+    fixed += ["--channels-last", "on" if given.channels_last else "off"]
     return [sys.executable, "-m", "eyas", "train", str(given.train), *flat, *fixed, *more]
 
 

@@ -200,7 +200,7 @@ def _remedy(paths: PackedStrings, sizes: Ints) -> str:
     folders = {os.path.dirname(paths[row]) for row in outside[:REPORTED].tolist()}  # noqa: PTH120
     if len(outside) < len(paths) or not all(folder.startswith("/") for folder in folders):
         return "--outside-root allows it"
-    return f"--root {os.path.commonpath(folders)} would fit" if folders else ""
+    return f"--root {os.path.commonpath(folders)} would fit, --outside-root allows it" if folders else ""
 
 
 class _Inside:
