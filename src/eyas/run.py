@@ -176,31 +176,40 @@ def _drained(
     resumed_step: int | None,
 ) -> Run:
     """Hand every event to the sinks; every process drains its generator, one writes."""
-    from eyas.device import is_out_of_memory
     from eyas.training.runtime import stoppable
 
-    sinks = Sinks(())
-    if runtime.is_main:
-        sinks = open_sinks(directory, config.output, resumed_step=resumed_step, profile=runtime.profile)
-    with sinks, stoppable(runtime), runtime.profile.traced(directory / TRACE):
+    with _in_words(directory), contextlib.ExitStack() as open_things:
+        sinks = Sinks(())
+        if runtime.is_main:
+            sinks = open_sinks(directory, config.output, resumed_step=resumed_step, profile=runtime.profile)
+        for thing in (sinks, stoppable(runtime), runtime.profile.traced(directory / TRACE)):
+            open_things.enter_context(thing)
         event = first
         sinks.write(event)
-        try:
-            for event in events:
-                sinks.write(event)
-        except FileError as error:
-            hint = f"What was saved before is whole. Once that is mended: eyas resume {directory}"
-            raise FileError(f"{error}\n{hint}") from error
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise OutOfMemoryError(
-                f"The memory ran out ({(str(error) or 'MemoryError').splitlines()[0]}). {directory} is saved up to its "
-                "last state. Begin again with a smaller --batch-size or a smaller network, or give --accumulate 4, "
-                "which computes the same steps in parts."
-            ) from error
+        for event in events:
+            sinks.write(event)
     assert isinstance(event, Finished)
     return Run(directory, event)
+
+
+@contextlib.contextmanager
+def _in_words(directory: Path) -> Iterator[None]:
+    """Say of what ends a run that has begun how to go on."""
+    from eyas.device import is_out_of_memory
+
+    try:
+        yield
+    except FileError as error:
+        hint = f"What was saved before is whole. Once that is mended: eyas resume {directory}"
+        raise FileError(f"{error}\n{hint}") from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"The memory ran out ({(str(error) or 'MemoryError').splitlines()[0]}). {directory} is saved up to its "
+            "last state. Begin again with a smaller --batch-size or a smaller network, or give --accumulate 4, "
+            "which computes the same steps in parts."
+        ) from error
 
 
 def _unfinished(header: dict[str, Any], config: RunConfig, *, told_more: bool) -> bool:

@@ -61,6 +61,8 @@ def _forked(request: dict[str, Any]) -> int:
         code = _call(request)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
+    except KeyboardInterrupt:  # it came before the command could hear it, as while Python starts
+        code = 130
     except BaseException:
         traceback.print_exc()
     finally:

@@ -28,14 +28,18 @@ def with_workers(run: Path, number: int) -> None:
         config.write_text(text.replace("[data]\n", f'[data]\ncache = "none"\nworkers = {number}\n'))
 
 
+def next_start(run: Path, command: list[str]) -> list[object]:
+    """Return what a user would type next."""
+    return ["resume", run] if (run / "config.toml").exists() else [*command, run]
+
+
 def kill_again_and_again(hatchery: Hatchery, command: list[str], uncut: Path, folder: Path, kills: int) -> None:
     """Train to the end through `kills` kills, as many runs as that takes."""
     run, random, began = folder / "run", np.random.default_rng(kills), False
     killed = ended = 0
     while killed < kills or not ended:
         with_workers(run, int(random.integers(4)))
-        what = ["resume", run] if (run / "config.toml").exists() else [*command, run]
-        trial = hatchery.start(*what, TMPDIR=str(folder))
+        trial = hatchery.start(*next_start(run, command), TMPDIR=str(folder))
         if killed < kills:
             time.sleep(random.uniform(0, 1.5 if random.random() < 0.5 else 0.4))
         else:
@@ -75,12 +79,12 @@ def test_the_folder_for_temporary_files_may_lie_on_another_file_system(
     try:
         run, random, began = folder / "run", np.random.default_rng(kills), False
         for _ in range(kills):
-            what = ["resume", run] if (run / "config.toml").exists() else [*command, run]
-            trial = hatchery.start(*what, TMPDIR=str(tmp_path))
+            trial = hatchery.start(*next_start(run, command), TMPDIR=str(tmp_path))
             time.sleep(random.uniform(0, 0.8))
             trial.kill()
             began = run.exists() and assert_nothing_lost(run, began=began) > 0
-        assert hatchery.run(*(["resume", run] if began else [*command, run]), TMPDIR=str(tmp_path)).code == 0
+        last = hatchery.run(*next_start(run, command), TMPDIR=str(tmp_path))
+        assert last.code == 0, last.text
         assert_equal_to_uncut(run, uncut)
         assert list(tmp_path.iterdir()) == [], "nothing goes into the folder for temporary files"
     finally:

@@ -45,7 +45,10 @@ class Trial:
     def send(self, number: int, *, group: bool = False) -> None:
         """Send it a signal, if it still runs; to its workers too, where asked."""
         if self.poll() is None:
-            (os.killpg if group else os.kill)(self.number, number)
+            try:
+                (os.killpg if group else os.kill)(self.number, number)
+            except ProcessLookupError:  # it has no group of its own yet
+                os.kill(self.number, number)
 
     def kill(self) -> None:
         """End it with its workers, at once; harmless where it has ended by itself."""

@@ -79,9 +79,22 @@ def read_table(path: Path) -> list[Row]:
         raise DataError(f"{path}: not a table of metrics: {error}.") from error
     for number, row in enumerate(rows, 2):
         whole = set(row) == set(COLUMNS) and None not in row.values()  # a row cut short has fewer cells
-        if not whole or not (row["epoch"].isdecimal() and row["step"].isdecimal()):
+        if not whole or not all(map(_is_cell, row, row.values())):
             raise DataError(f"{path}:{number}: not a row of metrics. Restore the file, or move it away.")
     return rows
+
+
+def _is_cell(name: str, text: str | None) -> bool:
+    """Return whether a cell is what its column holds: a whole number for epoch and step, else a number or nothing."""
+    if text is None:
+        return False
+    if name in ("epoch", "step"):
+        return text.isascii() and text.isdecimal()
+    try:
+        float(text or 0)
+    except ValueError:
+        return False
+    return True
 
 
 def _trained_cells(event: EpochTrained) -> Row:
