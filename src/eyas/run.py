@@ -151,15 +151,17 @@ def _trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: b
     """
     from eyas.training.loop import fit
     from eyas.training.rollback import go_back
+    from eyas.training.runtime import stoppable
 
     while True:
         try:
             with contextlib.closing(fit(plan, runtime)) as events:
                 first = next(events)
-                if runtime.is_main and config is not None:
-                    write_text(plan.directory / CONFIG, to_toml(config))
-                step = None if fresh else first.step
-                return _drained(plan.directory, first, events, plan.config, runtime, resumed_step=step)
+                with stoppable(runtime):  # from here on there is a run that a signal leaves to a resume
+                    if runtime.is_main and config is not None:
+                        write_text(plan.directory / CONFIG, to_toml(config))
+                    step = None if fresh else first.step
+                    return _drained(plan.directory, first, events, plan.config, runtime, resumed_step=step)
         except TrainingError as error:
             fault = error
         go_back(plan, runtime, fault)  # outside the handler, which would keep the memory that ran out
@@ -176,18 +178,15 @@ def _drained(
     resumed_step: int | None,
 ) -> Run:
     """Hand every event to the sinks; every process drains its generator, one writes."""
-    from eyas.training.runtime import stoppable
-
-    with _in_words(directory), contextlib.ExitStack() as open_things:
+    with _in_words(directory):
         sinks = Sinks(())
         if runtime.is_main:
             sinks = open_sinks(directory, config.output, resumed_step=resumed_step, profile=runtime.profile)
-        for thing in (sinks, stoppable(runtime), runtime.profile.traced(directory / TRACE)):
-            open_things.enter_context(thing)
-        event = first
-        sinks.write(event)
-        for event in events:
+        with sinks, runtime.profile.traced(directory / TRACE):
+            event = first
             sinks.write(event)
+            for event in events:
+                sinks.write(event)
     assert isinstance(event, Finished)
     return Run(directory, event)
 

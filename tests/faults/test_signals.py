@@ -11,6 +11,8 @@ import pytest
 from tests.faults.records import assert_equal_to_uncut, assert_nothing_lost, left_over
 from tests.faults.trial import Hatchery, Trial
 
+from eyas.sinks.jsonl import read_events
+
 INTERRUPTED = 75
 AT_ONCE = 130  # ended before anything was saved
 BEFORE = (-signal.SIGTERM,)  # ended before it could hear: Python was still starting
@@ -38,7 +40,9 @@ def assert_stopped_well(trial: Trial, run: Path) -> None:
         return
     assert trial.code == INTERRUPTED, trial.text
     assert f"eyas resume {run}" in trial.text
-    assert_nothing_lost(run, began=True)
+    finished = read_events(run / "events.jsonl")[-1]
+    assert (finished["event"], finished["reason"]) == ("finished", "interrupted")
+    assert assert_nothing_lost(run, began=finished["step"] > 0) == finished["step"]
     assert left_over(run) == []
 
 
