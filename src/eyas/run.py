@@ -76,7 +76,7 @@ def train_config(config: RunConfig) -> Run:
     sets = open_sets(config)
     from eyas.plan import make_plan
     from eyas.training.loop import fit
-    from eyas.training.runtime import open_runtime
+    from eyas.training.runtime import open_runtime, stoppable
 
     with open_runtime(config.device, profile=config.output.profile) as runtime:
         if runtime.world > 1 and config.output.out is None:
@@ -92,9 +92,10 @@ def train_config(config: RunConfig) -> Run:
                 plan = tuned(plan, runtime)
                 with contextlib.closing(fit(plan, runtime)) as events:
                     first = next(events)  # one batch went all the way: what can be known to fail has failed by now
-                    if runtime.is_main:
-                        write_text(directory / CONFIG, to_toml(_repeatable(plan)))
-                    return _drained(directory, first, events, plan.config, runtime, resumed_step=None)
+                    with stoppable(runtime):  # from here on there is a run that a signal may leave to a resume
+                        if runtime.is_main:
+                            write_text(directory / CONFIG, to_toml(_repeatable(plan)))
+                        return _drained(directory, first, events, plan.config, runtime, resumed_step=None)
             except BaseException:
                 if fresh and runtime.is_main and not (directory / CONFIG).exists():
                     shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
@@ -135,7 +136,7 @@ def resume(
     from eyas.plan import make_plan
     from eyas.training.checkpoint import saved_header
     from eyas.training.loop import fit
-    from eyas.training.runtime import open_runtime
+    from eyas.training.runtime import open_runtime, stoppable
 
     saved = saved_header(directory)
     if saved is not None and not _unfinished(saved, longer, told_more=bool(given)):
@@ -148,9 +149,10 @@ def resume(
             plan = make_plan(longer, directory, resuming=saved is not None, allowed_changes=allowed)
         with contextlib.closing(fit(plan, runtime)) as events:
             first = next(events)
-            if runtime.is_main and given:
-                write_text(directory / CONFIG, to_toml(longer))
-            return _drained(directory, first, events, longer, runtime, resumed_step=first.step)
+            with stoppable(runtime):
+                if runtime.is_main and given:
+                    write_text(directory / CONFIG, to_toml(longer))
+                return _drained(directory, first, events, longer, runtime, resumed_step=first.step)
 
 
 def _drained(
@@ -163,18 +165,15 @@ def _drained(
     resumed_step: int | None,
 ) -> Run:
     """Hand every event to the sinks; every process drains its generator, one writes."""
-    from eyas.training.runtime import stoppable
-
-    with _in_words(directory), contextlib.ExitStack() as open_things:
+    with _in_words(directory):
         sinks = Sinks(())
         if runtime.is_main:
             sinks = open_sinks(directory, config.output, resumed_step=resumed_step, profile=runtime.profile)
-        for thing in (sinks, stoppable(runtime), runtime.profile.traced(directory / TRACE)):
-            open_things.enter_context(thing)
-        event = first
-        sinks.write(event)
-        for event in events:
+        with sinks, runtime.profile.traced(directory / TRACE):
+            event = first
             sinks.write(event)
+            for event in events:
+                sinks.write(event)
     assert isinstance(event, Finished)
     return Run(directory, event)
 

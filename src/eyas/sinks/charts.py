@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eyas.events import Evaluated, Event, Finished
+from eyas.files import make_folder
 from eyas.metrics import Scores
 
 
@@ -40,9 +41,11 @@ class ChartFiles:
         from eyas.sinks.table import read_table
 
         folder = self._directory / "charts"
+        table = self._directory / "metrics.csv"  # not there before the first epoch's end
+        rows = read_table(table) if table.exists() else []
+        if self._scores or rows:
+            make_folder(folder)
         for split, scores in self._scores.items():
             save_scores(scores, folder, prefix=f"{split}-")
-        table = self._directory / "metrics.csv"  # not there before the first epoch's end
-        if rows := read_table(table) if table.exists() else []:
-            folder.mkdir(exist_ok=True)
+        if rows:
             save_chart(curves_chart(rows), folder / "curves.svg")
