@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from eyas.data.cells import Block, Cells, blocks_of, cells_at_once, cells_one_by_one
@@ -33,6 +33,7 @@ def plain(cells: Cells) -> tuple[object, ...]:
 
 @settings(deadline=None)
 @given(TEXTS, SHAPES, st.integers(0, 3))
+@example("a/1.jpg, a/1.jpg ", Shape(",", 1, "quoted"), 0)
 def test_cut_at_once_is_cut_line_by_line(text, shape, after):
     if shape.separator == " " and shape.way == "quoted":
         return  # lists with quotation marks are cut at a letter

@@ -98,7 +98,8 @@ def cells_at_once(block: Block, shape: Shape, columns: Sequence[int], after: int
     None where that is not certain: quotation marks, labels of several words, white space that is no space or tab.
     """
     text = np.frombuffer(block.text, np.uint8)
-    if shape.way == "quoted" and b'"' not in block.text:
+    quoted = shape.way == "quoted"
+    if quoted and b'"' not in block.text:
         shape = replace(shape, way="every")
     if shape.way in ("quoted", "text label") or not _plain(block.text, text):
         return None
@@ -119,8 +120,10 @@ def cells_at_once(block: Block, shape: Shape, columns: Sequence[int], after: int
         begin = resumes[first + column - 1] if column else starts[right]
         end = cuts[first + column] if column < needed else ends[right]
         found.append(Spans(text, *_trimmed(text, begin, end)))
-    wrong = Spans(text, starts[~right], ends[~right]).strings()
-    return Cells(found, lines[right], list(zip(lines[~right].tolist(), shape.cut(wrong), strict=True)))
+    wrong = list(shape.cut(Spans(text, starts[~right], ends[~right]).strings()))
+    if quoted:  # its reader leaves out the spaces before a cell
+        wrong = [[cell.lstrip(" ") for cell in row] for row in wrong]
+    return Cells(found, lines[right], list(zip(lines[~right].tolist(), wrong, strict=True)))
 
 
 def _plain(data: bytes, text: Bytes) -> bool:
