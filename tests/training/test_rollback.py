@@ -17,9 +17,11 @@ from eyas.errors import DivergedError, OutOfMemoryError
 from eyas.plan import make_plan
 from eyas.run import resume
 from eyas.sinks.jsonl import read_events
-from eyas.tensorfile import read_tensors
+from eyas.tensorfile import read_tensors, write_tensors
+from eyas.training.checkpoint import STATE
 from eyas.training.finite import check_window
 from eyas.training.loop import train_batches
+from eyas.training.rollback import go_back
 from eyas.training.runtime import open_runtime
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
@@ -181,3 +183,26 @@ class Starving(Hungry):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         self.seen += self.training
         return super().forward(images if self.seen < 2 else images.repeat(13, 1, 1, 1))
+
+
+@pytest.mark.parametrize("best", [2, 3])
+def test_a_run_does_not_go_back_behind_its_best_epoch_whose_file_would_stay(pictures, tmp_path, best):
+    config = config_of(pictures, on_nan="rollback")
+    run_fit(config, tmp_path / "run")
+    with open_runtime(config.device) as runtime:
+        plan = make_plan(config, tmp_path / "run", resuming=True)
+        tensors, header = read_tensors(tmp_path / "run" / STATE, "state")
+        header["state"]["selection"]["epoch"] = best
+        header["state"]["short_of_memory"] = ["said"]
+        about = {name: value for name, value in header.items() if name not in ("format", "kind")}
+        write_tensors(tmp_path / "run" / STATE, "state", tensors, about)
+        fault = DivergedError("step 13: it did. And so on.")
+        go_back(plan, runtime, fault)
+        assert saved_state(tmp_path / "run")[1]["step"] == 12
+        if best == 3:  # its file is of a course that the state before it has not taken yet
+            with pytest.raises(DivergedError):
+                go_back(plan, runtime, fault)
+            return
+        go_back(plan, runtime, fault)
+        plain = saved_state(tmp_path / "run")[1]
+        assert (plain["step"], len(plain["diverged"]), plain["short_of_memory"]) == (8, 2, ["said"])

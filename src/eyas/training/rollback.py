@@ -55,22 +55,23 @@ def go_back(plan: Plan, runtime: Runtime, fault: TrainingError) -> None:
 
 def _other_start(plan: Plan, runtime: Runtime, fault: DivergedError) -> Start:
     """Return the newest state that no try has begun at, or the run's beginning where little is lost by it."""
-    tensors, header = _newest(plan, runtime)
-    past = header["state"]["diverged"]
-    if len(past) >= RETRIES:
+    newest = _newest(plan, runtime)
+    now = newest[1]["state"]
+    if len(now["diverged"]) >= RETRIES:
         raise fault
-    tried = {went_back["to"] for went_back in past}
-    if header["state"]["step"] not in tried:
-        return tensors, header
-    before, early = _state_in(plan.directory / EARLIER), header["state"]["epochs_done"] <= 1
-    if before is not None and before[1]["state"]["step"] not in tried:
-        tensors, header = before
-    elif early:
-        tensors, header = _beginning(plan, runtime)
+    tried = {went_back["to"] for went_back in now["diverged"]}
+    if now["step"] not in tried:
+        return newest
+    before, best = _state_in(plan.directory / EARLIER), now["selection"]["epoch"] or 0
+    # the best epoch's file stays, so a state that has not come to it yet would not know its own best
+    if before is not None and before[1]["state"]["step"] not in tried and best <= before[1]["state"]["epochs_done"]:
+        start = before
+    elif now["epochs_done"] <= 1:
+        start = _beginning(plan, runtime)
     else:
         raise fault
-    header["state"]["diverged"] = past
-    return tensors, header
+    start[1]["state"] |= {entry: now[entry] for entry in ("diverged", "short_of_memory")}
+    return start
 
 
 def _newest(plan: Plan, runtime: Runtime) -> Start:
