@@ -47,9 +47,7 @@ def image(what: str, name: str, content: bytes | Callable[[Path], object]) -> Ba
 
 
 def lines(what: str, text: str | bytes, options: str = "") -> Bad:
-    return Bad(
-        what, "bad.txt", text.encode() if isinstance(text, str) else text, f"{TRAIN} bad.txt {options}".strip()
-    )
+    return Bad(what, "bad.txt", text.encode() if isinstance(text, str) else text, f"{TRAIN} bad.txt {options}".strip())
 
 
 def file(what: str, name: str, content: bytes | Callable[[Path], object], command: str) -> Bad:

@@ -132,9 +132,7 @@ def tensor_entry(shape: list[int], begin: int, end: int) -> dict[str, Any]:
 ABSURD_TENSORS = {
     "a header of 2^63 bytes": safetensors_of({}, length=2**63),
     "a header that is longer than the file": safetensors_of({}, length=10**6),
-    "offsets that overlap": safetensors_of(
-        {"a": tensor_entry([2], 0, 8), "b": tensor_entry([2], 4, 12)}, bytes(12)
-    ),
+    "offsets that overlap": safetensors_of({"a": tensor_entry([2], 0, 8), "b": tensor_entry([2], 4, 12)}, bytes(12)),
     "a shape of 2^64 values": safetensors_of({"a": tensor_entry([2**62, 4], 0, 16)}, bytes(16)),
     "a key twice": safetensors_of(
         b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}',

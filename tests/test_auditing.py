@@ -75,7 +75,10 @@ def test_every_part_is_counted_by_class_with_sizes_and_kinds_of_files(photos):
 def test_the_same_picture_with_another_label_is_a_conflict_also_in_another_format(photos):
     Image.open(photos / "train" / "cat" / "03.png").save(photos / "train" / "dog" / "copy.bmp")
     finding = only(look(photos), "conflict")
-    assert sorted((seen.label, Path(seen.place).name) for seen in finding.images) == [("cat", "03.png"), ("dog", "copy.bmp")]
+    assert sorted((seen.label, Path(seen.place).name) for seen in finding.images) == [
+        ("cat", "03.png"),
+        ("dog", "copy.bmp"),
+    ]
 
 
 def test_a_conflict_is_said_first_even_where_other_things_are_wrong(photos):
@@ -166,7 +169,10 @@ def test_an_image_that_a_list_names_with_two_labels_is_a_conflict(tmp_path):
     (tmp_path / "list.txt").write_text("".join([*lines, "00.png cat\n"]))
     audit = look(tmp_path / "list.txt")
     (conflict,) = audit.of("conflict")
-    assert [(seen.place.partition("list.txt")[2], seen.label) for seen in conflict.images] == [(":1: 00.png", "dog"), (":25: 00.png", "cat")]
+    assert [(seen.place.partition("list.txt")[2], seen.label) for seen in conflict.images] == [
+        (":1: 00.png", "dog"),
+        (":25: 00.png", "cat"),
+    ]
 
 
 def test_the_splits_of_a_list_are_parts_of_their_own(tmp_path):
@@ -197,7 +203,9 @@ def test_class_names_that_hardly_differ_are_told(photos):
     for name in ("Cat", "caf\u00e9", "cafe\u0301"):
         (photos / "train" / name).mkdir()
         for number in range(EACH):
-            scene(1000 + 100 * len(name) + number + ord(name[0]) * 7 + len(name.encode()) * 50).save(photos / "train" / name / f"{number}.png")
+            scene(1000 + 100 * len(name) + number + ord(name[0]) * 7 + len(name.encode()) * 50).save(
+                photos / "train" / name / f"{number}.png"
+            )
     shutil.rmtree(photos / "test")
     told = [finding.reason for finding in look(photos).of("names")]
     assert sorted(told) == ["'Cat', 'cat'", "'cafe\u0301', 'caf\u00e9'"]
@@ -310,7 +318,9 @@ def test_the_command_changes_no_file_of_the_user_and_fails_only_when_told_to(pho
     assert "unreadable files: 1" in shown
     assert "what to do: mend or remove them" in shown
     assert main([*command, "--strict"]) == 65
-    assert [(path, path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in sorted(photos.rglob("*"))] == before
+    assert [
+        (path, path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in sorted(photos.rglob("*"))
+    ] == before
     (photos / "train" / "cat" / "broken.jpg").unlink()
     assert main([*command, "--strict"]) == 0
 
@@ -319,7 +329,18 @@ def test_everything_is_written_as_json_and_a_row_per_image_as_csv(photos):
     shutil.copy(photos / "train" / "cat" / "05.png", photos / "test" / "cat" / "again.png")
     (photos / "train" / "emu").mkdir()
     folder = photos.parent
-    main(["inspect", str(photos), "--json", str(folder / "a.json"), "--csv", str(folder / "a.csv"), "--cache-dir", str(folder / "cache")])
+    main(
+        [
+            "inspect",
+            str(photos),
+            "--json",
+            str(folder / "a.json"),
+            "--csv",
+            str(folder / "a.csv"),
+            "--cache-dir",
+            str(folder / "cache"),
+        ]
+    )
     told = json.loads((folder / "a.json").read_text())
     assert told["totals"] == {"leak": 1, "missing": 2}
     rows = rows_of(folder / "a.csv")
@@ -337,7 +358,20 @@ def test_hostile_names_are_shown_and_do_nothing(photos, capsys):
     shutil.rmtree(photos / "test")
     folder = photos.parent
     paths = [str(folder / name) for name in ("a.html", "a.csv", "a.json")]
-    main(["inspect", str(photos), "--html", paths[0], "--csv", paths[1], "--json", paths[2], "--cache-dir", str(folder / "cache")])
+    main(
+        [
+            "inspect",
+            str(photos),
+            "--html",
+            paths[0],
+            "--csv",
+            paths[1],
+            "--json",
+            paths[2],
+            "--cache-dir",
+            str(folder / "cache"),
+        ]
+    )
     assert "\x1b" not in capsys.readouterr().out
     page = (folder / "a.html").read_text(encoding="utf-8")
     assert "<b>\\" not in page
@@ -399,12 +433,18 @@ def test_a_set_of_which_nothing_can_be_read_is_told_file_by_file(tmp_path):
         (tmp_path / "set" / "cat" / f"{number}.jpg").write_bytes(b"<html>")
     audit = look(tmp_path / "set")
     assert audit.totals == {"unreadable": 3, "few": 1}
-    assert {finding.reason for finding in audit.of("unreadable")} == {"cannot be decoded: it is a web page or XML text (an SVG, perhaps)"}
+    assert {finding.reason for finding in audit.of("unreadable")} == {
+        "cannot be decoded: it is a web page or XML text (an SVG, perhaps)"
+    }
     assert (audit.parts[0].unreadable, audit.parts[0].widths) == (3, None)
 
 
 def test_a_list_with_numbers_is_compared_by_the_names_of_the_other_set(photos):
-    lines = [f"{path} {number}\n" for number, name in enumerate(("cat", "dog")) for path in sorted((photos / "test" / name).iterdir())]
+    lines = [
+        f"{path} {number}\n"
+        for number, name in enumerate(("cat", "dog"))
+        for path in sorted((photos / "test" / name).iterdir())
+    ]
     (photos.parent / "test.txt").write_text("".join(lines))
     (photos.parent / "classes.txt").write_text("cat\ndog\n")
     shutil.copy(photos / "train" / "cat" / "05.png", photos / "test" / "dog" / "00.png")

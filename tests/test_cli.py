@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from eyas import Classifier
-from eyas.cli import COMMANDS, main
+from eyas.cli import main
+from eyas.commands import COMMANDS
 from eyas.data.preprocess import Preprocess
 from eyas.model.zoo import build
 

@@ -75,7 +75,9 @@ def test_both_readmes_have_the_same_headings():
     assert levels("README.zh-CN.md") == levels("README.md")
 
 
-BENCHMARKS = [str(path.relative_to(ROOT)) for path in (ROOT / "benchmarks").glob("*.py")]  # they have flags of their own
+BENCHMARKS = [
+    str(path.relative_to(ROOT)) for path in (ROOT / "benchmarks").glob("*.py")
+]  # they have flags of their own
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in OF_OTHER_TIMES])

@@ -44,7 +44,26 @@ PATHS = st.sampled_from(
      "\x1b[31m.png", '"a.png', "a.png\r", "", "nan", "a" * 300, "//a.png", "a\u2028.png", "\ufeffa.png", ".", "pipe.png"]
 )  # fmt: skip
 LABELS = st.sampled_from(
-    ["0", "1", "-1", "1e9", "3.0", "9" * 30, "9" * 5000, "nan", "cat", "=1+1", "", "１", "²", "٣", "+1", "-0", "0x1", "c" * 2000]
+    [
+        "0",
+        "1",
+        "-1",
+        "1e9",
+        "3.0",
+        "9" * 30,
+        "9" * 5000,
+        "nan",
+        "cat",
+        "=1+1",
+        "",
+        "１",
+        "²",
+        "٣",
+        "+1",
+        "-0",
+        "0x1",
+        "c" * 2000,
+    ]
 )
 GAPS = st.sampled_from([" ", "\t", ",", ";", "  ", ", ", "\t\t", '"', ",,"])
 LINES = st.tuples(PATHS, GAPS, LABELS).map("".join) | st.tuples(LABELS, GAPS, PATHS).map("".join) | st.text(max_size=30)
@@ -101,7 +120,12 @@ def test_a_class_file_is_read_or_refused(folder, data):
 # Settings.
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["auto", "cuda", "1e9"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["auto", "cuda", "1e9"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )

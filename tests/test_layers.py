@@ -32,7 +32,7 @@ LAYERS = {
     "plan": ("plan",),
     "verbs": ("training.loop", "predict", "measure", "compare", "auditing"),
     "runs": ("run",),
-    "edge": ("cli", "cli_flags", "__main__"),
+    "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip
 WORKS_WITHOUT_TRAINING = ("predict", "model.classifier", "data.datasets", "data.preprocess", "model.zoo")
 

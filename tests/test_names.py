@@ -40,8 +40,30 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "list.csv").write_text("".join(f"{number}.png,{number}\n" for number in range(len(NAMES))))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert main(["train", "list.csv", "--test", "list.csv", "--model", "compact", "--size", "16", "--epochs", "2", "--out", "run", "--device", "cpu"]) == 0
-        assert main(["evaluate", "run", "list.csv", "--json", "scores.json", "--charts", "charts", "--device", "cpu"]) == 0
+        assert (
+            main(
+                [
+                    "train",
+                    "list.csv",
+                    "--test",
+                    "list.csv",
+                    "--model",
+                    "compact",
+                    "--size",
+                    "16",
+                    "--epochs",
+                    "2",
+                    "--out",
+                    "run",
+                    "--device",
+                    "cpu",
+                ]
+            )
+            == 0
+        )
+        assert (
+            main(["evaluate", "run", "list.csv", "--json", "scores.json", "--charts", "charts", "--device", "cpu"]) == 0
+        )
         for form in ("csv", "jsonl"):
             assert main(f"predict run list.csv --top 99 --out out.{form} --device cpu".split()) == 0
     return folder
@@ -134,7 +156,10 @@ def test_a_file_whose_name_is_no_text_is_predicted_and_written(made, tmp_path):
     name = os.fsdecode(os.fsencode(tmp_path) + b"/d\xf6g.png")
     shutil.copy(made / "0.png", name)
     for form in ("csv", "jsonl"):
-        assert main(["predict", str(made / "run"), str(tmp_path), "--out", str(tmp_path / f"o.{form}"), "--device", "cpu"]) == 0
+        assert (
+            main(["predict", str(made / "run"), str(tmp_path), "--out", str(tmp_path / f"o.{form}"), "--device", "cpu"])
+            == 0
+        )
     assert json.loads((tmp_path / "o.jsonl").read_text(encoding="utf-8"))["path"] == name
     assert "d\\udcf6g.png" in (tmp_path / "o.csv").read_text(encoding="utf-8")
 
@@ -195,7 +220,15 @@ def test_a_root_that_is_a_link_is_a_root(store):
 
 def test_predict_keeps_lists_in_their_root_too(store, made):
     (store / "lists" / "plain.txt").write_text("own/a.png\n../store/b.png\n")
-    command = ["predict", str(made / "run"), str(store / "lists" / "plain.txt"), "--device", "cpu", "--out", str(store / "o.csv")]
+    command = [
+        "predict",
+        str(made / "run"),
+        str(store / "lists" / "plain.txt"),
+        "--device",
+        "cpu",
+        "--out",
+        str(store / "o.csv"),
+    ]
     assert main(command) == 65
     assert main([*command, "--outside-root"]) == 0
 
@@ -204,7 +237,11 @@ def test_predict_keeps_lists_in_their_root_too(store, made):
 
 
 def test_a_line_without_an_end_is_refused_at_once(tmp_path):
-    for text in (b"a" * 20_000_000, b"a.jpg 0\n" + b"a.jpg " * 3_000_000, b"a.jpg,0\r" + b"," * 20_000_000 + b"\rb.jpg,1\r"):
+    for text in (
+        b"a" * 20_000_000,
+        b"a.jpg 0\n" + b"a.jpg " * 3_000_000,
+        b"a.jpg,0\r" + b"," * 20_000_000 + b"\rb.jpg,1\r",
+    ):
         (tmp_path / "list.txt").write_bytes(text)
         with pytest.raises(DataError, match=r"list.txt:\d: this line has 1?[28],000,000 bytes|has 20,000,000 bytes"):
             read_listing(tmp_path / "list.txt")
@@ -213,7 +250,9 @@ def test_a_line_without_an_end_is_refused_at_once(tmp_path):
 @pytest.mark.parametrize("length", [16_000, 16_384, 16_385, 40_000])
 def test_how_long_a_line_may_be_depends_on_nothing_else(tmp_path, length):
     for before in (0, 1, 5000, 8191, 8192):
-        (tmp_path / "list.txt").write_bytes(b"#" * max(0, before - 1) + b"\n" * (before > 0) + b"a" * (length - 6) + b".jpg 0\n")
+        (tmp_path / "list.txt").write_bytes(
+            b"#" * max(0, before - 1) + b"\n" * (before > 0) + b"a" * (length - 6) + b".jpg 0\n"
+        )
         with pytest.raises(DataError) as error:
             read_listing(tmp_path / "list.txt")
         assert ("this line has" in str(error.value)) == (length > 16_384)

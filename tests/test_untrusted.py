@@ -129,7 +129,9 @@ def run(pictures, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["state.safetensors", "best.safetensors", "events.jsonl", "metrics.csv", "config.toml"])
+@pytest.mark.parametrize(
+    "name", ["state.safetensors", "best.safetensors", "events.jsonl", "metrics.csv", "config.toml"]
+)
 def test_no_file_of_a_run_folder_runs_code(pictures, run, tmp_path, monkeypatch, name):
     from eyas.cli import main
 

@@ -69,7 +69,9 @@ def test_alternating_flips_turn_all_images_over_every_epoch():
 def test_without_flips_there_is_nothing_to_alternate():
     images = pictures(8, 4)
     for epoch in (0, 1):
-        assert torch.equal(changed(augment_of(4, flip=0, alternate_flip=True), images, list(range(8)), epoch=epoch), images)
+        assert torch.equal(
+            changed(augment_of(4, flip=0, alternate_flip=True), images, list(range(8)), epoch=epoch), images
+        )
 
 
 def test_flips_are_not_part_of_the_other_changes():
@@ -247,4 +249,6 @@ def test_a_gpu_makes_the_changes_that_the_processor_makes(setting):
     images, samples = pictures(64, augment.stored_size), list(range(64))
     ours = changed(augment, images, samples)
     theirs = changed(augment, images.cuda(), samples).cpu()
-    assert ((ours.int() - theirs.int()).abs() > 1).float().mean() < 0.001  # a position between two pixels falls to either
+    assert (
+        (ours.int() - theirs.int()).abs() > 1
+    ).float().mean() < 0.001  # a position between two pixels falls to either

@@ -188,7 +188,10 @@ def test_the_numbers_in_a_class_file_decide_what_counts_from_1(tmp_path: Path) -
         ("a.jpg cat\nb.jpg dgo\n", "train.txt:2: classes.txt names no class 'dgo'. Did you mean 'dog'"),
         ("", "train.txt: the list is empty"),
         ("# nothing\n\n", "train.txt: the list is empty"),
-        ("a.jpg 0\n\n../b.jpg 1\n", r"train.txt:3: ../b.jpg lies outside .*, which paths are relative to; --outside-root allows it"),
+        (
+            "a.jpg 0\n\n../b.jpg 1\n",
+            r"train.txt:3: ../b.jpg lies outside .*, which paths are relative to; --outside-root allows it",
+        ),
         ("a.jpg 0\nx/../../b.jpg 1\n", "train.txt:2: ../b.jpg lies outside"),
         ("a.jpg 0\na.jpg 1\n", "train.txt:2: a.jpg has another label in line 1"),
         ("a.jpg 0\nfolder.jpg 1\n", "train.txt:2: folder.jpg is not a regular file"),

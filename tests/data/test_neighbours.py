@@ -33,7 +33,8 @@ def listed(search: Search) -> list[tuple[int, int, int]]:
 @settings(deadline=None, max_examples=50)
 def test_the_pairs_found_are_those_of_a_comparison_of_all_with_all(centres, changed, turned):
     hashes = np.array(
-        [centres[c % len(centres)] ^ (turned if t else 0) ^ sum(1 << b for b in bits) for c, t, bits in changed], np.uint64
+        [centres[c % len(centres)] ^ (turned if t else 0) ^ sum(1 << b for b in bits) for c, t, bits in changed],
+        np.uint64,
     )
     found = listed(Search(hashes, RADIUS, turned))
     assert len(found) == len({pair[:2] for pair in found}), "each pair once"

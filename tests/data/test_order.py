@@ -77,7 +77,13 @@ def test_draws_of_neighbouring_samples_and_epochs_are_unrelated():
 
 
 def test_the_batches_of_many_steps_are_those_of_each_alone():
-    for order in (Order(103, 16, seed=1), Order(103, 16, shuffle=False), Order(9000, 4500), Order(5, 8), Order(40, 8, drop_last=True)):
+    for order in (
+        Order(103, 16, seed=1),
+        Order(103, 16, shuffle=False),
+        Order(9000, 4500),
+        Order(5, 8),
+        Order(40, 8, drop_last=True),
+    ):
         steps = range(order.steps_per_epoch - 1, 3 * order.steps_per_epoch + 1)
         together = [batch.tolist() for batch in order.batches(steps)]
         assert together == [order.batch(step).tolist() for step in steps]

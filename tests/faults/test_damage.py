@@ -61,7 +61,9 @@ def copied(stopped: Path, tmp_path: Path) -> Path:
 # What carries weights.
 
 
-@pytest.mark.parametrize("name", [STATE, EARLIER, "epochs/epoch-001.safetensors", "best.safetensors", "last.safetensors"])
+@pytest.mark.parametrize(
+    "name", [STATE, EARLIER, "epochs/epoch-001.safetensors", "best.safetensors", "last.safetensors"]
+)
 @pytest.mark.parametrize("flips", [40, pytest.param(FLIPS, marks=pytest.mark.torture)])
 def test_a_damaged_file_of_tensors_never_loads_and_is_named(stopped, tmp_path, name, flips, tally):
     path = tmp_path / Path(name).name
@@ -80,7 +82,9 @@ def test_a_damaged_file_of_tensors_never_loads_and_is_named(stopped, tmp_path, n
     tally(f"{kind} files cut, zeroed, with a bit flipped", tries)
 
 
-@pytest.mark.parametrize("part", [pytest.param(slice(0, None, 61)), pytest.param(slice(1, None, 6), marks=pytest.mark.torture)])
+@pytest.mark.parametrize(
+    "part", [pytest.param(slice(0, None, 61)), pytest.param(slice(1, None, 6), marks=pytest.mark.torture)]
+)
 def test_a_resume_from_a_damaged_state_goes_on_from_the_one_before_and_says_so(
     hatchery, stopped, uncut, tmp_path, part, tally
 ):
@@ -124,9 +128,7 @@ def test_settings_that_were_cut_off_after_a_line_are_refused_though_the_rest_is_
     tally("config.toml cut, zeroed, with a bit flipped")
 
 
-def test_a_damaged_model_does_not_stop_a_resume_and_is_refused_where_it_is_used(
-    copied, pictures, uncut, capsys, tally
-):
+def test_a_damaged_model_does_not_stop_a_resume_and_is_refused_where_it_is_used(copied, pictures, uncut, capsys, tally):
     best = copied / "best.safetensors"
     content = best.read_bytes()
     best.unlink()
@@ -141,7 +143,9 @@ def test_a_damaged_model_does_not_stop_a_resume_and_is_refused_where_it_is_used(
 # The settings and the records: text, which a user may read and mend.
 
 
-@pytest.mark.parametrize("part", [pytest.param(slice(0, None, 43)), pytest.param(slice(1, None, 3), marks=pytest.mark.torture)])
+@pytest.mark.parametrize(
+    "part", [pytest.param(slice(0, None, 43)), pytest.param(slice(1, None, 3), marks=pytest.mark.torture)]
+)
 def test_damaged_settings_are_refused_by_name_or_change_no_result(hatchery, stopped, uncut, tmp_path, part, tally):
     content = (stopped / "config.toml").read_bytes()
     for number, (what, damaged) in enumerate(list(damages(content, flips=FLIPS, seed=2))[part]):
@@ -164,7 +168,9 @@ RECORDS = {"events.jsonl": events_of, "metrics.csv": rows_of, "tensorboard": cur
 
 
 @pytest.mark.parametrize("name", RECORDS)
-@pytest.mark.parametrize("part", [pytest.param(slice(0, None, 97)), pytest.param(slice(1, None, 9), marks=pytest.mark.torture)])
+@pytest.mark.parametrize(
+    "part", [pytest.param(slice(0, None, 97)), pytest.param(slice(1, None, 9), marks=pytest.mark.torture)]
+)
 def test_damaged_records_never_change_the_training_and_never_end_in_a_traceback(
     hatchery, stopped, uncut, tmp_path, name, part, tally
 ):

@@ -97,7 +97,9 @@ POINTS = [*(phase for phase in MARKS if phase != "while it loads"), *(f"step {nu
 
 @pytest.mark.torture
 @pytest.mark.parametrize("point", POINTS)
-def test_a_run_killed_or_stopped_at_a_named_point_ends_as_an_uncut_one(hatchery, command, uncut, tmp_path, point, tally):
+def test_a_run_killed_or_stopped_at_a_named_point_ends_as_an_uncut_one(
+    hatchery, command, uncut, tmp_path, point, tally
+):
     for number in (signal.SIGKILL, signal.SIGTERM):
         run = tmp_path / number.name
         trial = hatchery.run("--phase", point, number.value, *command, run, call="tests.faults.phases:main_stopped_at")

@@ -91,9 +91,7 @@ def test_a_run_told_to_stop_in_a_named_phase_is_saved_and_goes_on_exactly(
 
 
 @pytest.mark.parametrize("tries", [2, pytest.param(20, marks=pytest.mark.torture)])
-def test_a_second_signal_ends_a_run_at_once_and_nothing_saved_is_lost(
-    hatchery, command, uncut, tmp_path, tries, tally
-):
+def test_a_second_signal_ends_a_run_at_once_and_nothing_saved_is_lost(hatchery, command, uncut, tmp_path, tries, tally):
     for number in range(tries):
         run = tmp_path / f"run{number}"
         trial = hatchery.start(*command, run)

@@ -164,7 +164,9 @@ def test_where_not_even_two_images_have_room_the_run_stops_in_words(pictures, tm
     given = {**HUNGRY, "batch_size": 13}
     eyas.train(pictures["train"], test=pictures["test"], **given, out=tmp_path / "run")
     with pytest.raises(OutOfMemoryError, match="smaller --batch-size") as fault:
-        eyas.train(pictures["train"], test=pictures["test"], **{**HUNGRY, "model": "timm/starving_net"}, out=tmp_path / "x")
+        eyas.train(
+            pictures["train"], test=pictures["test"], **{**HUNGRY, "model": "timm/starving_net"}, out=tmp_path / "x"
+        )
     assert "\n" not in str(fault.value)
 
 
