@@ -86,9 +86,7 @@ def listed(path: Path, *, root: str | None = None, outside_root: bool = False) -
     return [str(folder.folder / name) for name in paths]
 
 
-def predict_files(
-    classifier: Classifier, paths: Iterable[str], *, batch_size: int | None = None
-) -> Iterator[Answer]:
+def predict_files(classifier: Classifier, paths: Iterable[str], *, batch_size: int | None = None) -> Iterator[Answer]:
     """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing stops."""
     import torch
 
