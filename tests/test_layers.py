@@ -30,7 +30,7 @@ LAYERS = {
         "training.tuning", "sets",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "compare", "auditing"),
+    "verbs": ("training.loop", "predict", "measure", "compare", "auditing", "serve"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip
@@ -102,7 +102,7 @@ def test_what_uses_a_model_never_loads_the_training():
     "arguments",
     [
         ["--help"], ["--version"], ["train", "--help"], ["resume", "--help"], ["evaluate", "--help"],
-        ["predict", "--help"], ["inspect", "--help"], ["inspect", "digits"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
+        ["predict", "--help"], ["serve", "--help"], ["inspect", "--help"], ["inspect", "digits"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
         ["train", "digits", "--epoch", "3"], ["train", "digits", "--epochs", "0"], ["trian"],
     ],
     ids=" ".join,
