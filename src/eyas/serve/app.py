@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from eyas.errors import suggest
 from eyas.serve.edge import PAGE, Edge, failed
 from eyas.serve.metrics import CONTENT_TYPE
-from eyas.serve.refusal import MEANINGS, Refusal
+from eyas.serve.refusal import MEANINGS, RefusalError
 from eyas.serve.schema import About, Addresses, Answers, Failed, State
 from eyas.serve.service import GoneError, Service
 
@@ -88,13 +88,13 @@ def _add_states(app: FastAPI, service: Service) -> None:
     @app.get("/health", response_model=State, summary="Whether the process is well.", responses=_fails(400, 503))
     async def health() -> dict[str, str]:
         if not service.gate.stopping and not service.batcher.alive:
-            raise Refusal(503, "broken", "The server must be started anew.")
+            raise RefusalError(503, "broken", "The server must be started anew.")
         return {"status": "stopping" if service.gate.stopping else "ok"}
 
     @app.get("/ready", response_model=State, summary="Whether it answers requests.", responses=_fails(400, 503))
     async def ready() -> dict[str, str]:
         if not service.ready:
-            raise Refusal(503, "stopping", "The server is stopping.")
+            raise RefusalError(503, "stopping", "The server is stopping.")
         return {"status": "ok"}
 
     @app.get("/about", response_model=About, summary="What answers here.", responses=_fails(400))
@@ -133,12 +133,15 @@ def _add_page(app: FastAPI, service: Service) -> None:
     for path, (name, kind) in PAGE_FILES.items():
         add(path, (folder / name).read_bytes(), kind)
 
-    shown = {200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}, **_fails(400, 404, 422)}
+    shown = {
+        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        **_fails(400, 404, 422),
+    }
 
     @app.get("/examples/{number}", response_class=Response, summary="A picture to try.", responses=shown)
     async def example(number: int) -> Response:
         if not 0 <= number < len(service.examples):
-            raise Refusal(404, "not_found", MEANINGS[404])
+            raise RefusalError(404, "not_found", MEANINGS[404])
         return Response(service.examples[number].jpeg, media_type="image/jpeg")
 
 
@@ -146,20 +149,20 @@ def _add_failures(app: FastAPI) -> None:
     """Give every failure the one body, with nothing of the server in it; what nobody foresaw is the edge's."""
 
     async def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Refusal)
+        assert isinstance(error, RefusalError)
         return failed(error)
 
     async def wrong(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return failed(Refusal(422, "wrong_parameters", "; ".join(map(_in_words, error.errors()))))
+        return failed(RefusalError(422, "wrong_parameters", "; ".join(map(_in_words, error.errors()))))
 
     async def by_framework(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "refused")
-        refusal = Refusal(error.status_code, code, MEANINGS.get(error.status_code, "The request is refused."))
+        refusal = RefusalError(error.status_code, code, MEANINGS.get(error.status_code, "The request is refused."))
         return failed(refusal, error.headers)
 
-    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RefusalError, refused)
     app.add_exception_handler(RequestValidationError, wrong)
     app.add_exception_handler(HTTPException, by_framework)
 
@@ -177,4 +180,6 @@ def _refuse_unknown(request: Request, known: set[str]) -> None:
     """Refuse parameters that nobody would look at: `topk=3` is a mistake, not a wish to have the default."""
     for name in request.query_params:
         if name not in known:
-            raise Refusal(422, "wrong_parameters", f"{name[:40]}: there is no such parameter.{suggest(name, known)}")
+            raise RefusalError(
+                422, "wrong_parameters", f"{name[:40]}: there is no such parameter.{suggest(name, known)}"
+            )

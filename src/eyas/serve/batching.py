@@ -19,7 +19,7 @@ from eyas.model.heatmap import heatmap
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the network says of one picture; `heat` float32 [h, w] in 0..1 where a map was asked for and there is one."""
+    """What the network says of one picture; `heat` float32 [h, w] in 0..1 where one was asked for and there is one."""
 
     prediction: Prediction
     heat: Tensor | None = None

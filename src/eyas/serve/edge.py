@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eyas.serve.metrics import Metrics
-from eyas.serve.refusal import MEANINGS, Refusal
+from eyas.serve.refusal import MEANINGS, RefusalError
 
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 PAGE = (
@@ -59,7 +59,7 @@ class Edge:
             logging.getLogger("eyas.serve").exception("A request failed.")
             if status is not None:  # half of an answer is on its way: let the server break it off
                 raise
-            await failed(Refusal(500, "failed", MEANINGS[500]))(scope, receive, sending)
+            await failed(RefusalError(500, "failed", MEANINGS[500]))(scope, receive, sending)
         finally:
             # what is at no known address counts together: an address that is made up must not become a new row
             path = scope["path"] if scope["path"] in self.paths else "other"
@@ -71,11 +71,11 @@ class Edge:
         return not self.hosts or name in self.hosts
 
 
-def _wrong_host() -> Refusal:
-    return Refusal(400, "wrong_host", "This server does not go by the name that the request is for.")
+def _wrong_host() -> RefusalError:
+    return RefusalError(400, "wrong_host", "This server does not go by the name that the request is for.")
 
 
-def failed(refusal: Refusal, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def failed(refusal: RefusalError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return the answer that a refusal is."""
     body = {"error": {"code": refusal.code, "message": refusal.message}}
     return JSONResponse(body, refusal.status, {**refusal.headers, **(headers or {})})

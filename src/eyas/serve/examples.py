@@ -90,7 +90,9 @@ def _of_run(run: Path) -> Iterator[Labelled]:
 
 def _measured_on(data: DataConfig, content: dict[str, Any]) -> ImageSet | None:
     """Return a run's test set, else its validation set; None for named sets, which might be downloaded."""
-    if data.train is None or any(spec and spec.partition(":")[0] in names() for spec in (data.train, data.test, data.val)):
+    if data.train is None or any(
+        spec and spec.partition(":")[0] in names() for spec in (data.train, data.test, data.val)
+    ):
         return None
     if test := data.test or default_test(data.train, data):
         return open_images(test, data, split="test")

@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
-from eyas.serve.refusal import Refusal
+from eyas.serve.refusal import RefusalError
 from eyas.serve.settings import ServeConfig
 
 
@@ -22,12 +22,14 @@ class Gate:
 
     @contextlib.contextmanager
     def entered(self, client: str) -> Iterator[Guest]:
-        """Let a request in for the time of the block; raises `Refusal` 429 or 503 before a byte of it is read."""
+        """Let a request in for the time of the block; raises `RefusalError` 429 or 503 before a byte of it is read."""
         most = self.config.per_client
         if self.stopping:
-            raise Refusal(503, "stopping", "The server is stopping.")
+            raise RefusalError(503, "stopping", "The server is stopping.")
         if most and self.requests[client] >= most:
-            raise Refusal(429, "too_many_requests", f"{most} requests of yours are in work; try again when one is done.")
+            raise RefusalError(
+                429, "too_many_requests", f"{most} requests of yours are in work; try again when one is done."
+            )
         self.refuse_full(1)
         guest = Guest(self)
         self.requests[client] += 1
@@ -41,9 +43,9 @@ class Gate:
                 del self.requests[client]
 
     def refuse_full(self, pictures: int) -> None:
-        """Raise `Refusal` 503 where so many more pictures have no place."""
+        """Raise `RefusalError` 503 where so many more pictures have no place."""
         if self.pictures + pictures > self.config.queue:
-            raise Refusal(503, "busy", "Too many pictures are waiting; try again in a moment.")
+            raise RefusalError(503, "busy", "Too many pictures are waiting; try again in a moment.")
 
 
 class Guest:
@@ -61,20 +63,22 @@ class Guest:
             self._refuse_bytes(int(length))
 
     def hold(self, count: int) -> None:
-        """Take `count` bytes more; raises `Refusal` 413 where the request is too large, 503 where there is no room."""
+        """Take `count` bytes more; raises `RefusalError` 413 where they are too many, 503 where there is no room."""
         self._refuse_bytes(self.bytes + count)
         if self.gate.bytes + count > self.gate.config.memory_mb * 1e6:
-            raise Refusal(503, "busy", "Too many requests are being read; try again in a moment.")
+            raise RefusalError(503, "busy", "Too many requests are being read; try again in a moment.")
         self.bytes += count
         self.gate.bytes += count
 
     def bring(self, pictures: int) -> None:
-        """Take places for the pictures of a request that has arrived; raises `Refusal` 413, 422 or 503."""
+        """Take places for the pictures of a request that has arrived; raises `RefusalError` 413, 422 or 503."""
         most = self.gate.config.max_files
         if not pictures:
-            raise Refusal(422, "no_picture", "The request holds no picture: send a form with a file called `file`.")
+            raise RefusalError(
+                422, "no_picture", "The request holds no picture: send a form with a file called `file`."
+            )
         if pictures > most:
-            raise Refusal(413, "too_many_pictures", f"A request may have {most} pictures; this one has more.")
+            raise RefusalError(413, "too_many_pictures", f"A request may have {most} pictures; this one has more.")
         self.gate.refuse_full(pictures)
         self.arrived = True
         self.pictures += pictures
@@ -82,4 +86,6 @@ class Guest:
 
     def _refuse_bytes(self, count: int) -> None:
         if count > self.gate.config.max_mb * 1e6:
-            raise Refusal(413, "too_large", f"A request may have {self.gate.config.max_mb:g} MB; this one has more.")
+            raise RefusalError(
+                413, "too_large", f"A request may have {self.gate.config.max_mb:g} MB; this one has more."
+            )

@@ -22,7 +22,7 @@ from eyas.data.decode import decode, header_pixels, is_of_known_kind, to_tensor
 from eyas.data.preprocess import Preprocess
 from eyas.errors import DataError
 from eyas.report.overlay import overlay
-from eyas.serve.refusal import Refusal
+from eyas.serve.refusal import RefusalError
 from eyas.terminal import clean
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Decoder:
         self._fetching = _Threads("eyas-fetching", FETCHING)
 
     async def fitted(self, upload: Upload, *, shown: bool) -> Fitted:
-        """Return a picture that the network can take. Raises `Refusal` 415 or 422, saying which file and why."""
+        """Return a picture that the network can take. Raises `RefusalError` 415 or 422, saying which file and why."""
         large = await self.run(lambda: header_pixels(upload.data) > LARGE)
         threads = self._large if large else self._small
         return await asyncio.wrap_future(threads.ask(lambda: fit(upload, self.preprocess, shown=shown)))
@@ -107,15 +107,15 @@ class _Threads:
 
 
 def fit(upload: Upload, preprocess: Preprocess, *, shown: bool) -> Fitted:
-    """Return a file's picture prepared as `eyas predict` does it; raises `Refusal` 415 or 422."""
+    """Return a file's picture prepared as `eyas predict` does it; raises `RefusalError` 415 or 422."""
     try:
         pixels = to_tensor(decode(upload.data, upload.name))
         return Fitted(preprocess.fit(pixels), view(pixels, preprocess) if shown else None)
     except DataError as error:
         message = clean(_ADDRESS.sub("the file", str(error)))
         if upload.data and not is_of_known_kind(upload.data):
-            raise Refusal(415, "unknown_kind", message) from None
-        raise Refusal(422, "unreadable", message) from None
+            raise RefusalError(415, "unknown_kind", message) from None
+        raise RefusalError(422, "unreadable", message) from None
 
 
 def view(pixels: Tensor, preprocess: Preprocess) -> Tensor:

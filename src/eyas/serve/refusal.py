@@ -17,7 +17,7 @@ MEANINGS = {
 RETRY_SECONDS = 1  # what Retry-After says: a full queue is worked off within about a second, or is full again
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """A request that is not answered. `message` names nothing of the server: no path, no address, no library."""
 
     def __init__(self, status: int, code: str, message: str) -> None:

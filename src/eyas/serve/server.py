@@ -59,7 +59,7 @@ def _service(model: Path, config: ServeConfig) -> Service:
 
 def _answer(service: Service, door: socket.socket) -> None:
     """Answer at an open door until a signal comes."""
-    server = _server(service)
+    server = make_server(service)
     over = threading.Event()
 
     def running() -> None:
@@ -84,7 +84,8 @@ def _answer(service: Service, door: socket.socket) -> None:
         raise EyasError("The server could not begin; what it wrote before says why.")
 
 
-def _server(service: Service) -> uvicorn.Server:
+def make_server(service: Service) -> uvicorn.Server:
+    """Return the server that answers for a service, at the sockets that its `run` is given."""
     import uvicorn
 
     from eyas.serve.app import make_app
@@ -125,7 +126,9 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError:
-        raise SettingsError(f"--host {host}: is no address of this machine. 127.0.0.1 is itself, 0.0.0.0 all.") from None
+        raise SettingsError(
+            f"--host {host}: is no address of this machine. 127.0.0.1 is itself, 0.0.0.0 all."
+        ) from None
     door = socket.socket(family, kind, protocol)
     try:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

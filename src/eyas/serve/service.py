@@ -16,7 +16,7 @@ from eyas.serve.examples import Example
 from eyas.serve.limits import Gate, Guest
 from eyas.serve.metrics import Metrics
 from eyas.serve.pictures import Decoder, Upload, map_address
-from eyas.serve.refusal import Refusal
+from eyas.serve.refusal import RefusalError
 from eyas.serve.settings import ServeConfig
 from eyas.serve.uploads import read_uploads
 
@@ -66,7 +66,7 @@ class Service:
     async def answer(self, request: Request, *, top: int, mapped: bool) -> str:
         """Return the answers to a request as JSON (`schema.Answers`).
 
-        Raises `Refusal`; `GoneError` where the client went away, whose pictures are then not computed.
+        Raises `RefusalError`; `GoneError` where the client went away, whose pictures are then not computed.
         """
         client = request.client.host if request.client else ""
         with self.gate.entered(client) as guest:
@@ -138,7 +138,7 @@ async def _given_up(*tasks: asyncio.Future[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _too_late(guest: Guest, seconds: float) -> Refusal:
+def _too_late(guest: Guest, seconds: float) -> RefusalError:
     if guest.arrived:
-        return Refusal(503, "too_late", f"There was no answer within {seconds:g} seconds; try again in a moment.")
-    return Refusal(408, "too_slow", f"The request did not arrive within {seconds:g} seconds.")
+        return RefusalError(503, "too_late", f"There was no answer within {seconds:g} seconds; try again in a moment.")
+    return RefusalError(408, "too_slow", f"The request did not arrive within {seconds:g} seconds.")

@@ -42,12 +42,14 @@ class ServeConfig(Section):
     proxy: str | None = None
     """Address of a reverse proxy whose X-Forwarded-For tells the clients' addresses."""
     examples: str = "auto"
-    """Folder with pictures that the page offers to try; auto: of the run's test set where only this machine is served; none."""
+    """Folder with pictures that the page offers to try; none; auto: the run's test set, for this machine only."""
 
     def checked(self) -> ServeConfig:
         """Return itself; raises `SettingsError` where two limits contradict each other."""
         if self.max_files > self.queue:
             raise SettingsError(f"--queue {self.queue}: has no room for a request of --max-files {self.max_files}.")
         if self.max_mb > self.memory_mb:
-            raise SettingsError(f"--memory-mb {self.memory_mb:g}: has no room for a request of --max-mb {self.max_mb:g}.")
+            raise SettingsError(
+                f"--memory-mb {self.memory_mb:g}: has no room for a request of --max-mb {self.max_mb:g}."
+            )
         return self

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from eyas.serve.limits import Guest
 from eyas.serve.pictures import Decoder, Upload
-from eyas.serve.refusal import Refusal
+from eyas.serve.refusal import RefusalError
 from eyas.serve.schema import Addresses
 from eyas.serve.settings import ServeConfig
 from eyas.serve.urls import fetch
@@ -25,7 +25,7 @@ RAW = ("application/octet-stream", "image/")  # the body is the picture itself
 async def read_uploads(request: Request, guest: Guest, config: ServeConfig, decoder: Decoder) -> list[Upload]:
     """Return the files of a request, their bytes and places counted in `guest`.
 
-    Raises `Refusal`: 400 for a malformed body, 413 while too much of it comes, 415 for a kind that is not taken.
+    Raises `RefusalError`: 400 for a malformed body, 413 while too much of it comes, 415 for a kind that is not taken.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     guest.announce(request.headers.get("content-length"))
@@ -38,7 +38,9 @@ async def read_uploads(request: Request, guest: Guest, config: ServeConfig, deco
         return await _fetched(await _addresses(request, guest), guest, config, decoder)
     else:
         also = ", or addresses as application/json" if config.allow_urls else ""
-        raise Refusal(415, "unknown_request", f"Send a form (multipart/form-data), or a picture as image/...{also}.")
+        raise RefusalError(
+            415, "unknown_request", f"Send a form (multipart/form-data), or a picture as image/...{also}."
+        )
     guest.bring(len(uploads))
     return uploads
 
@@ -51,17 +53,20 @@ async def _of_form(request: Request, guest: Guest, config: ServeConfig) -> list[
     except MultiPartException as error:
         if "Too many files" in error.message:
             guest.bring(config.max_files + 1)  # refuses in the words for it
-        raise Refusal(400, "malformed", "The form cannot be read: it is malformed.") from None
-    uploads = []
-    for field, value in form.multi_items():
-        if field not in FIELDS:
-            raise Refusal(422, "unknown_field", "A form may have files called `file` or `files`, and nothing else.")
-        if not isinstance(value, UploadFile):
-            raise Refusal(422, "no_picture", f"`{field}` is a text; send a file.")
-        name = (value.filename or "").replace("\\", "/").rpartition("/")[2][:200]
-        uploads.append(Upload(name or f"picture {len(uploads) + 1}", await value.read()))
-        await value.close()
-    return uploads
+        raise RefusalError(400, "malformed", "The form cannot be read: it is malformed.") from None
+    try:
+        return [await _upload(place, *item) for place, item in enumerate(form.multi_items(), 1)]
+    finally:
+        await form.close()
+
+
+async def _upload(place: int, field: str, value: UploadFile | str) -> Upload:
+    if field not in FIELDS:
+        raise RefusalError(422, "unknown_field", "A form may have files called `file` or `files`, and nothing else.")
+    if not isinstance(value, UploadFile):
+        raise RefusalError(422, "no_picture", f"`{field}` is a text; send a file.")
+    name = (value.filename or "").replace("\\", "/").rpartition("/")[2][:200]
+    return Upload(name or f"picture {place}", await value.read())
 
 
 async def _addresses(request: Request, guest: Guest) -> list[str]:
@@ -69,7 +74,7 @@ async def _addresses(request: Request, guest: Guest) -> list[str]:
     try:
         return Addresses.model_validate_json(body).urls
     except ValidationError:
-        raise Refusal(422, "wrong_body", 'The body must be {"urls": ["https://..."]}.') from None
+        raise RefusalError(422, "wrong_body", 'The body must be {"urls": ["https://..."]}.') from None
 
 
 async def _fetched(urls: list[str], guest: Guest, config: ServeConfig, decoder: Decoder) -> list[Upload]:
@@ -85,10 +90,10 @@ async def _fetched(urls: list[str], guest: Guest, config: ServeConfig, decoder: 
 
 
 async def _counted(request: Request, guest: Guest) -> AsyncGenerator[bytes, None]:
-    """Yield the parts of a body as they come; raises `Refusal` where they become too many bytes."""
+    """Yield the parts of a body as they come; raises `RefusalError` where they become too many bytes."""
     try:
         async for chunk in request.stream():
             guest.hold(len(chunk))
             yield chunk
     except ClientDisconnect:
-        raise Refusal(400, "malformed", "The request broke off.") from None
+        raise RefusalError(400, "malformed", "The request broke off.") from None

@@ -9,12 +9,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from eyas.serve.refusal import Refusal
+from eyas.serve.refusal import RefusalError
 
+NOT_FETCHED = "An address could not be fetched: it must be a public http or https one that gives a picture in time."
 REDIRECTS = 3
 MOVED = (301, 302, 303, 307, 308)
 PORTS = {"http": 80, "https": 443}
@@ -54,8 +55,8 @@ def fetch(url: str, *, most: int, seconds: float, web: Web | None = None) -> byt
     """Return the bytes at an http or https address, redirects followed.
 
     The name is resolved once and the connection made to the address that was looked at, so that a name cannot lead
-    elsewhere the second time. Raises `Refusal` 422 for what may not or cannot be fetched within `seconds`, with one
-    message for all of it: it must not tell what is in the server's network. 413 for more than `most` bytes.
+    elsewhere the second time. Raises `RefusalError` 422 for what may not or cannot be fetched within `seconds`, with
+    one message for all of it: it must not tell what is in the server's network. 413 for more than `most` bytes.
     """
     web, end = web or Web(), time.monotonic() + seconds
     try:
@@ -66,15 +67,14 @@ def fetch(url: str, *, most: int, seconds: float, web: Web | None = None) -> byt
             url = urljoin(url, found)
     except (OSError, ValueError, http.client.HTTPException):
         pass
-    raise Refusal(
-        422, "not_fetched",
-        "An address could not be fetched: it must be a public http or https address that answers with a picture in time.",
-    )  # fmt: skip
+    raise RefusalError(422, "not_fetched", NOT_FETCHED)
 
 
 def _parts(url: str) -> SplitResult:
     """Return the parts of an address that may be asked; raises `ValueError`."""
     parts = urlsplit(url)
+    if any(letter <= " " for letter in url):  # Python leaves line ends out, silently
+        raise ValueError("not written as an address is")
     if parts.scheme not in PORTS or not parts.hostname or parts.username or parts.password:
         raise ValueError("no address that is fetched")
     return parts
@@ -118,18 +118,18 @@ def _cut(channel: socket.socket, end: float) -> Iterator[None]:
 
 def _body(connection: http.client.HTTPConnection, channel: socket.socket, most: int, end: float) -> bytes | str:
     channel.settimeout(_left(end))
-    response = connection.getresponse()
-    if response.status in MOVED:
-        return response.headers["Location"] or ""
-    if response.status != 200:
-        raise ValueError("no picture")
-    parts, have = [], 0
-    while have <= most and (part := response.read1(65536)):
-        parts.append(part)
-        have += len(part)
-        channel.settimeout(_left(end))
+    with closing(connection.getresponse()) as response:
+        if response.status in MOVED:
+            return response.headers["Location"] or ""
+        if response.status != 200:
+            raise ValueError("no picture")
+        parts, have = [], 0
+        while have <= most and (part := response.read1(65536)):
+            parts.append(part)
+            have += len(part)
+            channel.settimeout(_left(end))
     if have > most:
-        raise Refusal(413, "too_large", f"The picture at an address has more than {most / 1e6:g} MB.")
+        raise RefusalError(413, "too_large", f"The picture at an address has more than {most / 1e6:g} MB.")
     return b"".join(parts)
 
 
