@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from eyas import Classifier
 from tests.scenes import scene
 from tests.serve.servers import Running, classifier_of, file_of, serving
+
+from eyas import Classifier
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +20,6 @@ from eyas.model.zoo import build
 from eyas.serve.server import make_server
 from eyas.serve.service import Service
 from eyas.serve.settings import ServeConfig
-from tests.scenes import scene
 
 CLASSES = ("<b>heron</b>", "reed warbler", "白鹭", "kite")
 

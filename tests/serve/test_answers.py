@@ -9,12 +9,12 @@ import json
 import pytest
 import torch
 from PIL import Image
+from tests.scenes import scene
+from tests.serve.servers import CLASSES, classifier_of, file_of, serving
 
 from eyas import Classifier
 from eyas.predict import predict_files
 from eyas.serve.batching import Batcher, Job
-from tests.scenes import scene
-from tests.serve.servers import CLASSES, classifier_of, file_of, serving
 
 
 def pictures() -> dict[str, bytes]:

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import torch
-from torch import nn
-
 from tests import hostile
 from tests.scenes import scene
 from tests.serve.servers import Asking, classifier_of, error_of, file_of, held, serving, wait_for
+from torch import nn
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 

@@ -15,9 +15,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.conftest import write_pictures
+from tests.runs import config_of
 
 from eyas import Classifier
-from tests.conftest import write_pictures
+from eyas.config import to_toml
+from eyas.serve.examples import find_examples
 
 
 @contextlib.contextmanager
@@ -80,17 +83,18 @@ def refused_by(port: int) -> None:
 
 
 def test_ctrl_c_ends_it_and_a_second_one_waits_for_nobody(model):
-    with started(str(model), "--timeout", "600") as (process, line):
-        with socket.create_connection(("127.0.0.1", port_of(line))) as waited_for:
-            waited_for.sendall(
-                b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\nabc"
-            )
-            time.sleep(0.3)
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.3)
-            assert process.poll() is None
-            process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+    with (
+        started(str(model), "--timeout", "600") as (process, line),
+        socket.create_connection(("127.0.0.1", port_of(line))) as waited_for,
+    ):
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n"
+        waited_for.sendall(head + b"abc")
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
 
 def test_a_port_that_is_taken_is_said_before_the_model_is_read(model):
@@ -132,11 +136,6 @@ def ended(*arguments: str) -> tuple[int, str]:
 
 
 def test_examples_are_of_the_set_that_the_run_was_measured_on(pictures, tmp_path):
-    from eyas.serve.examples import find_examples
-    from tests.runs import config_of
-
-    from eyas.config import to_toml
-
     (tmp_path / "config.toml").write_text(to_toml(config_of(pictures)))
     model = tmp_path / "best.safetensors"
     assert [example.label for example in find_examples("auto", model, "127.0.0.1")] == ["blue", "green", "red"]
@@ -150,10 +149,6 @@ def test_examples_are_of_the_set_that_the_run_was_measured_on(pictures, tmp_path
 
 
 def test_examples_are_of_the_share_that_was_kept_for_validation(pictures, tmp_path):
-    from eyas.config import to_toml
-    from eyas.serve.examples import find_examples
-    from tests.runs import config_of
-
     (tmp_path / "config.toml").write_text(to_toml(config_of(pictures, test=None, val="0.2")))
     found = find_examples("auto", tmp_path / "best.safetensors", "::1")
     assert [example.label for example in found] == ["blue", "green", "red"]

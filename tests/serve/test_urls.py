@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.serve.servers import classifier_of, error_of, serving
 
 from eyas.serve.refusal import RefusalError
 from eyas.serve.urls import Web, fetch, is_public
-from tests.serve.servers import classifier_of, error_of, serving
 
 
 @pytest.mark.parametrize(

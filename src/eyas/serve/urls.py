@@ -128,6 +128,7 @@ def _body(connection: http.client.HTTPConnection, channel: socket.socket, most: 
             parts.append(part)
             have += len(part)
             channel.settimeout(_left(end))
+    _left(end)  # a connection that was cut off then looks like one that is at its end
     if have > most:
         raise RefusalError(413, "too_large", f"The picture at an address has more than {most / 1e6:g} MB.")
     return b"".join(parts)
