@@ -15,6 +15,7 @@ from tests.scenes import scene
 from tests.serve.servers import Asking, classifier_of, error_of, file_of, held, serving, wait_for
 from torch import nn
 
+PART = b'--b\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\nx\r\n'
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
 
@@ -60,7 +61,7 @@ def test_as_many_bytes_as_are_allowed_are_taken(running):
 
 def test_too_many_pictures_are_refused(running, picture):
     assert running.client.post("/predict", files=[("files", picture)] * 4).status_code == 200
-    assert error_of(running.client.post("/predict", files=[("files", picture)] * 5)) == (413, "too_many_pictures")
+    assert error_of(running.client.post("/predict", files=[("files", picture)] * 5)) == (422, "too_many_pictures")
 
 
 def test_requests_that_are_read_together_may_not_take_more_memory_than_is_set(picture):
@@ -118,6 +119,7 @@ def test_a_request_of_another_kind_is_refused(running, picture, kind):
         (FORM, b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nx\r\n--b--\r\n', (422, "no_picture")),
         (FORM, b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nx\r\n--b--\r\n',
          (422, "unknown_field")),
+        (FORM, PART % b"file" + PART % b"files" + b"--b--\r\n", (422, "unknown_field")),
         ({"Content-Type": "image/png"}, b"", (422, "no_picture")),
     ],
 )  # fmt: skip

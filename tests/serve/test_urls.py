@@ -151,7 +151,7 @@ def test_a_server_takes_addresses_only_where_it_is_told_to(running, port):
     assert error_of(running.client.post("/predict", json=body)) == (415, "unknown_request")
     with serving(classifier_of(), allow_urls=True, max_files=2) as taking:
         assert error_of(taking.client.post("/predict", json=body)) == (422, "not_fetched")
-        assert error_of(taking.client.post("/predict", json={"urls": body["urls"] * 3})) == (413, "too_many_pictures")
+        assert error_of(taking.client.post("/predict", json={"urls": body["urls"] * 3})) == (422, "too_many_pictures")
         for wrong in ({}, {"urls": []}, {"urls": "x"}, [], {"urls": [1]}):
             assert error_of(taking.client.post("/predict", json=wrong)) == (422, "wrong_body")
         assert "application/json" in taking.client.get("/openapi.json").text

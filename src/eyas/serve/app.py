@@ -85,19 +85,19 @@ def _request_body(service: Service) -> dict[str, Any]:
 def _add_states(app: FastAPI, service: Service) -> None:
     classifier, config = service.classifier, service.config
 
-    @app.get("/health", response_model=State, summary="Whether the process is well.", responses=_fails(400, 503))
+    @app.get("/health", response_model=State, summary="Whether the process is well.", responses=_fails(400, 500, 503))
     async def health() -> dict[str, str]:
         if not service.gate.stopping and not service.batcher.alive:
             raise RefusalError(503, "broken", "The server must be started anew.")
         return {"status": "stopping" if service.gate.stopping else "ok"}
 
-    @app.get("/ready", response_model=State, summary="Whether it answers requests.", responses=_fails(400, 503))
+    @app.get("/ready", response_model=State, summary="Whether it answers requests.", responses=_fails(400, 500, 503))
     async def ready() -> dict[str, str]:
         if not service.ready:
             raise RefusalError(503, "stopping", "The server is stopping.")
         return {"status": "ok"}
 
-    @app.get("/about", response_model=About, summary="What answers here.", responses=_fails(400))
+    @app.get("/about", response_model=About, summary="What answers here.", responses=_fails(400, 500))
     async def about() -> Response:
         limits = {"max_mb": config.max_mb, "max_files": config.max_files, "timeout": config.timeout}
         said = {
@@ -113,7 +113,7 @@ def _add_states(app: FastAPI, service: Service) -> None:
         }
         return Response(json.dumps(said), media_type="application/json")
 
-    said = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **_fails(400)}
+    said = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **_fails(400, 500)}
 
     @app.get("/metrics", response_class=Response, summary="Counts, for Prometheus.", responses=said)
     async def metrics() -> Response:
@@ -135,7 +135,7 @@ def _add_page(app: FastAPI, service: Service) -> None:
 
     shown = {
         200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
-        **_fails(400, 404, 422),
+        **_fails(400, 404, 422, 500),
     }
 
     @app.get("/examples/{number}", response_class=Response, summary="A picture to try.", responses=shown)

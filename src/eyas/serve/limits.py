@@ -71,14 +71,14 @@ class Guest:
         self.gate.bytes += count
 
     def bring(self, pictures: int) -> None:
-        """Take places for the pictures of a request that has arrived; raises `RefusalError` 413, 422 or 503."""
+        """Take places for the pictures of a request that has arrived; raises `RefusalError` 422 or 503."""
         most = self.gate.config.max_files
         if not pictures:
             raise RefusalError(
                 422, "no_picture", "The request holds no picture: send a form with a file called `file`."
             )
         if pictures > most:
-            raise RefusalError(413, "too_many_pictures", f"A request may have {most} pictures; this one has more.")
+            raise RefusalError(422, "too_many_pictures", f"A request may have {most} pictures; this one has more.")
         self.gate.refuse_full(pictures)
         self.arrived = True
         self.pictures += pictures

@@ -37,7 +37,7 @@ def serve(run: str, config: ServeConfig) -> None:
         raise SettingsError(f"To serve, {', '.join(missing)} must be installed: pip install 'eyas[serve]'")
     config.checked()
     model = model_file(Path(run))
-    with _bound(config.host, config.port) as door:  # by now the mistakes that need no torch are told
+    with _bound(config.host, config.port) as door:
         service = _service(model, config)
         try:
             _answer(service, door)
@@ -47,12 +47,14 @@ def serve(run: str, config: ServeConfig) -> None:
 
 def _service(model: Path, config: ServeConfig) -> Service:
     """Return a classifier that has answered once."""
-    from eyas.model.classifier import Classifier
     from eyas.serve.examples import find_examples
+
+    examples = find_examples(config.examples, model, config.host)
+    from eyas.model.classifier import Classifier
     from eyas.serve.service import Service
 
     service = Service(Classifier.load(model, config.device), config)
-    service.examples = find_examples(config.examples, model, config.host)
+    service.examples = examples
     service.warm_up()
     return service
 

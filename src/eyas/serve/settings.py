@@ -32,7 +32,7 @@ class ServeConfig(Section):
     max_mb: Annotated[float, Field(gt=0, le=1024)] = 16.0
     """Megabytes that a request may have; larger ones are refused (413)."""
     max_files: Annotated[int, Field(ge=1)] = 16
-    """Pictures that a request may have; more are refused (413)."""
+    """Pictures that a request may have; more are refused (422)."""
     memory_mb: Annotated[float, Field(gt=0)] = 512.0
     """Megabytes of requests held in memory at once; more are refused (503)."""
     allow_urls: bool = False

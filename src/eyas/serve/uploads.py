@@ -19,6 +19,7 @@ from eyas.serve.settings import ServeConfig
 from eyas.serve.urls import fetch
 
 FIELDS = ("file", "files")  # of a form; one may come several times
+ONE_FIELD = "A form may have files called `file`, or files called `files`, and nothing else."
 RAW = ("application/octet-stream", "image/")  # the body is the picture itself
 
 
@@ -55,6 +56,8 @@ async def _of_form(request: Request, guest: Guest, config: ServeConfig) -> list[
             guest.bring(config.max_files + 1)  # refuses in the words for it
         raise RefusalError(400, "malformed", "The form cannot be read: it is malformed.") from None
     try:
+        if len({field for field, _ in form.multi_items()}) > 1:
+            raise RefusalError(422, "unknown_field", ONE_FIELD)
         return [await _upload(place, *item) for place, item in enumerate(form.multi_items(), 1)]
     finally:
         await form.close()
@@ -62,7 +65,7 @@ async def _of_form(request: Request, guest: Guest, config: ServeConfig) -> list[
 
 async def _upload(place: int, field: str, value: UploadFile | str) -> Upload:
     if field not in FIELDS:
-        raise RefusalError(422, "unknown_field", "A form may have files called `file` or `files`, and nothing else.")
+        raise RefusalError(422, "unknown_field", ONE_FIELD)
     if not isinstance(value, UploadFile):
         raise RefusalError(422, "no_picture", f"`{field}` is a text; send a file.")
     name = (value.filename or "").replace("\\", "/").rpartition("/")[2][:200]

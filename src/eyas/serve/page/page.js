@@ -122,13 +122,13 @@ function example(one, place) {
 /* Asking */
 
 async function ask(file) {
-  if (file.type && !file.type.startsWith("image/")) return complain({ code: "not_a_picture" });
   state.asking?.abort();
   const asking = (state.asking = new AbortController());
   Object.assign(state, { answer: null, problem: null, open: false });
   showPicture(file);
   showProblem();
   showAnswer();
+  if (file.type && !file.type.startsWith("image/")) return complain({ code: "not_a_picture" });
   $("waiting").hidden = false;
   const problem = await answered(file, asking.signal);
   if (asking !== state.asking) return;
@@ -155,8 +155,11 @@ async function answered(file, signal) {
   }
 }
 
+const NO_PICTURE = ["unreadable", "unknown_kind", "not_a_picture"];
+
 function complain(problem) {
   $("waiting").hidden = true;
+  if (NO_PICTURE.includes(problem.code)) invite();
   state.problem = problem;
   showProblem();
 }
@@ -173,6 +176,12 @@ function showProblem() {
 
 /* The picture and the answer */
 
+function invite() {
+  $("shown").hidden = true;
+  $("invite").hidden = false;
+  $("choose").textContent = say("choose");
+}
+
 function showPicture(file) {
   if (state.address) URL.revokeObjectURL(state.address);
   state.address = URL.createObjectURL(file);
@@ -188,7 +197,7 @@ function showAnswer() {
   const answer = state.answer;
   $("answer").hidden = !answer;
   $("about").hidden = Boolean(answer);
-  $("choose").textContent = say(state.address ? "another" : "choose");
+  $("choose").textContent = say($("shown").hidden ? "choose" : "another");
   if (!answer) return;
   $("label").textContent = answer.label;
   $("share").textContent = percent(answer.probability);
@@ -246,7 +255,7 @@ function listen() {
   $("looking").addEventListener("change", showMap);
   $("more").addEventListener("click", () => { state.open = !state.open; showAnswer(); });
   $("all").addEventListener("click", () => { state.allClasses = !state.allClasses; showAbout(); });
-  $("seen").addEventListener("error", () => { $("shown").hidden = true; $("invite").hidden = false; });
+  $("seen").addEventListener("error", invite);
   $("language").addEventListener("click", () => {
     const language = state.language === "zh" ? "en" : "zh";
     try { localStorage.setItem("language", language); } catch { /* then it is asked again next time */ }
