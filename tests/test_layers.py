@@ -18,7 +18,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
     "ground": ("errors", "files", "settings", "device", "progress", "tensorfile", "profile", "trace", "terminal"),
-    "parts: data": ("data", "metrics", "events", "recipes"),
+    "parts: data": ("data", "metrics", "confidence", "events", "recipes"),
     "parts: network, charts": ("model", "report"),
     "parts: training": (
         "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
@@ -27,10 +27,10 @@ LAYERS = {
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
         "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.preflight",
-        "training.tuning", "sets",
+        "training.tuning", "sets", "record",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "compare", "auditing"),
+    "verbs": ("training.loop", "predict", "measure", "compare", "auditing", "reporting", "calibrate"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip

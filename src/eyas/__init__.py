@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eyas.auditing import inspect as inspect
+    from eyas.calibrate import calibrate as calibrate
     from eyas.compare import compare as compare
     from eyas.config import RunConfig as RunConfig
     from eyas.config import make_config as make_config
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from eyas.model.compact import compact as compact
     from eyas.model.zoo import alex as alex
     from eyas.plan import make_plan as make_plan
+    from eyas.reporting import report as report
     from eyas.run import Run as Run
     from eyas.run import resume as resume
     from eyas.run import train as train
@@ -34,6 +36,7 @@ _PLACES = {
     "Run": "run",
     "RunConfig": "config",
     "alex": "model.zoo",
+    "calibrate": "calibrate",
     "compact": "model.compact",
     "compare": "compare",
     "evaluate": "measure",
@@ -42,6 +45,7 @@ _PLACES = {
     "make_config": "config",
     "make_plan": "plan",
     "open_runtime": "training.runtime",
+    "report": "reporting",
     "resume": "run",
     "train": "run",
 }

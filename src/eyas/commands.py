@@ -73,6 +73,31 @@ def predict(arguments: Arguments) -> int:
     return 65 if unreadable == count else 0
 
 
+def report(arguments: Arguments) -> int:
+    """Write a page on a run: its results, how sure it is, its mistakes."""
+    from eyas.cli_flags import ReportFlags, parsed
+
+    given = parsed(ReportFlags, "report", arguments)
+    from eyas.reporting import report as write_report
+
+    print(clean(str(write_report(given.run, out=given.out, language=given.language, device=given.device))))
+    return 0
+
+
+def calibrate(arguments: Arguments) -> int:
+    """Make a model as sure as it is right, by a temperature."""
+    from eyas.cli_flags import CalibrateFlags, parsed
+
+    given = parsed(CalibrateFlags, "calibrate", arguments)
+    from eyas.calibrate import calibrate as fit_temperature
+    from eyas.calibrate import print_calibrated
+
+    print_calibrated(
+        fit_temperature(given.run, given.data, settings=given.data_config(), device=given.device, reset=given.reset)
+    )
+    return 0
+
+
 def compare(arguments: Arguments) -> int:
     """Compare runs, and tell which differences are larger than chance."""
     from eyas.cli_flags import CompareFlags, parsed
@@ -146,6 +171,8 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "resume": resume,
     "evaluate": evaluate,
     "predict": predict,
+    "report": report,
+    "calibrate": calibrate,
     "compare": compare,
     "inspect": inspect,
     "models": models,

@@ -51,7 +51,13 @@ def evaluate(
 
         def passing() -> Generator[int, None, None]:
             result = yield from pass_over(
-                classifier.network, prepared, classifier.preprocess, runtime, data=settings, batch_size=batch_size
+                classifier.network,
+                prepared,
+                classifier.preprocess,
+                runtime,
+                data=settings,
+                batch_size=batch_size,
+                temperature=classifier.temperature,
             )
             scores.append(result)
 
