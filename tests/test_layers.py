@@ -19,7 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = {
     "ground": ("errors", "files", "settings", "device", "progress", "tensorfile", "profile", "trace", "terminal"),
     "parts: data": ("data", "metrics", "confidence", "events", "recipes"),
-    "parts: network, charts": ("model", "report"),
+    "parts: network, charts": ("model", "render"),
     "parts: training": (
         "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
         "training.snapshot",
@@ -30,7 +30,7 @@ LAYERS = {
         "training.tuning", "sets", "record",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "compare", "auditing", "reporting", "calibrate"),
+    "verbs": ("training.loop", "predict", "measure", "comparing", "auditing", "reporting", "calibrating"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eyas.auditing import inspect as inspect
-    from eyas.calibrate import calibrate as calibrate
-    from eyas.compare import compare as compare
+    from eyas.calibrating import calibrate as calibrate
+    from eyas.comparing import compare as compare
     from eyas.config import RunConfig as RunConfig
     from eyas.config import make_config as make_config
     from eyas.data.findings import Audit as Audit
@@ -36,9 +36,9 @@ _PLACES = {
     "Run": "run",
     "RunConfig": "config",
     "alex": "model.zoo",
-    "calibrate": "calibrate",
+    "calibrate": "calibrating",
     "compact": "model.compact",
-    "compare": "compare",
+    "compare": "comparing",
     "evaluate": "measure",
     "fit": "training.loop",
     "inspect": "auditing",

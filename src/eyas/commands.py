@@ -89,8 +89,8 @@ def calibrate(arguments: Arguments) -> int:
     from eyas.cli_flags import CalibrateFlags, parsed
 
     given = parsed(CalibrateFlags, "calibrate", arguments)
-    from eyas.calibrate import calibrate as fit_temperature
-    from eyas.calibrate import print_calibrated
+    from eyas.calibrating import calibrate as fit_temperature
+    from eyas.calibrating import print_calibrated
 
     print_calibrated(
         fit_temperature(given.run, given.data, settings=given.data_config(), device=given.device, reset=given.reset)
@@ -103,8 +103,8 @@ def compare(arguments: Arguments) -> int:
     from eyas.cli_flags import CompareFlags, parsed
 
     given = parsed(CompareFlags, "compare", arguments)
-    from eyas.compare import compare as side_by_side
-    from eyas.compare import print_comparison, write_comparison
+    from eyas.comparing import compare as side_by_side
+    from eyas.comparing import print_comparison, write_comparison
 
     comparison = side_by_side(*given.runs)
     print_comparison(comparison)

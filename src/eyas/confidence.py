@@ -77,7 +77,10 @@ def fitted_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    limit = float(np.log(WARMEST))
+    limit, of_class = float(np.log(WARMEST)), logits[np.arange(len(targets)), targets].astype(np.float64)
+    # the loss is convex in 1 / temperature: these are its slopes where that is nothing, and where it is endless
+    if (of_class - logits.mean(axis=1, dtype=np.float64)).mean() <= 0 or (logits.max(axis=1) <= of_class).all():
+        raise ValueError("the loss has no least value")
     found = minimize_scalar(
         lambda log: log_loss(logits, targets, float(np.exp(log))),
         bounds=(-limit, limit),
@@ -94,8 +97,8 @@ def doubtful_labels(probabilities: np.ndarray, targets: np.ndarray) -> list[Doub
 
     `probabilities` [N, C] must come from a model that was not trained on these samples. A class is as likely as
     a sample's must be where the probability is at least the mean of that class over the samples labelled so;
-    a sample is doubted where the likeliest of such classes is not its label (Northcutt et al. 2021, arXiv:1911.00068).
-    They are ordered by the probability of the label less that of the likely class.
+    a sample is doubted where the likeliest of such classes is not its label (Northcutt et al. 2021, arXiv:1911.00068),
+    unless the model's own answer is. They are ordered by the probability of the label less that of the likely class.
     """
     count, classes = probabilities.shape
     given = probabilities[np.arange(count), targets]
@@ -104,7 +107,8 @@ def doubtful_labels(probabilities: np.ndarray, targets: np.ndarray) -> list[Doub
     thresholds = np.divide(sums, labelled, out=np.full(classes, np.inf), where=labelled > 0)
     confident = np.where(probabilities >= thresholds, probabilities, -1.0)
     likely = confident.argmax(axis=1)
-    doubted = np.flatnonzero((confident.max(axis=1) >= 0) & (likely != targets))
+    agrees = probabilities.argmax(axis=1) == targets
+    doubted = np.flatnonzero((confident.max(axis=1) >= 0) & (likely != targets) & ~agrees)
     margins = given[doubted] - probabilities[doubted, likely[doubted]]
     ordered = doubted[np.argsort(margins, kind="stable")]
     return [

@@ -121,6 +121,6 @@ def write_scores(scores: Scores, images: ImageSet, *, json_file: str | None, cha
         numbers = {"data": images.source, "classes": scores.classes, **scored(scores), "confusion": scores.confusion}
         write_text(Path(json_file), json.dumps(strict(numbers), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     if charts is not None:
-        from eyas.report.figures import save_scores
+        from eyas.render.figures import save_scores
 
         save_scores(scores, Path(charts))

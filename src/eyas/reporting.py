@@ -20,9 +20,9 @@ from eyas.errors import DataError, EyasError, SettingsError, suggest
 from eyas.events import Event, Finished
 from eyas.files import write_bytes
 from eyas.record import Record, read_record
-from eyas.report.material import Calibration, Material, Shot, Shots
-from eyas.report.page import page
-from eyas.report.words import LANGUAGES
+from eyas.render.material import Calibration, Material, Shot, Shots
+from eyas.render.page import page
+from eyas.render.words import LANGUAGES
 from eyas.terminal import clean
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class _Pictures:
 
     def _heat(self, image: Image.Image, answer: str) -> Image.Image | None:
         from eyas.data.decode import to_tensor
-        from eyas.report.overlay import overlay
+        from eyas.render.overlay import overlay
 
         assert self._classifier is not None
         heat = self._classifier.heatmap(image, answer)

@@ -8,8 +8,8 @@ from html import escape
 import numpy as np
 
 from eyas.metrics import Scores, wilson
-from eyas.report.html import text, whole
-from eyas.report.words import Words
+from eyas.render.html import text, whole
+from eyas.render.words import Words
 
 SHOWN = 25  # of more classes the lowest F1; the others are folded away
 COUNTED = 25  # classes up to which a confusion matrix is a table of its counts

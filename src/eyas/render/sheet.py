@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from PIL import Image
 
 from eyas.data.findings import KINDS, Audit, Finding, PartSummary, Seen
-from eyas.report.html import head, text
-from eyas.report.html import picture as as_html
+from eyas.render.html import head, text
+from eyas.render.html import picture as as_html
 
 SHOWN = 40  # findings of a kind that have a place on the page
 SIDE_BY_SIDE = 4  # pictures of a finding

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 
-from eyas.report.answers import calibration, doubts, errors
-from eyas.report.html import head, text, whole
-from eyas.report.material import Material
-from eyas.report.overview import course, headline, splits
-from eyas.report.per_class import classes, confusion
-from eyas.report.words import LANGUAGES, Words
+from eyas.render.answers import calibration, doubts, errors
+from eyas.render.html import head, text, whole
+from eyas.render.material import Material
+from eyas.render.overview import course, headline, splits
+from eyas.render.per_class import classes, confusion
+from eyas.render.words import LANGUAGES, Words
 
 
 def page(material: Material, language: str) -> str:
     """Return the page of a run in a language of `LANGUAGES`. The same material gives the same text."""
     words = LANGUAGES[language]
-    style = files("eyas.report").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("eyas.render").joinpath("page.css").read_text(encoding="utf-8")
     scores = None if material.split is None else material.scores[material.split]
     return "\n".join(
         [

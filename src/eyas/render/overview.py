@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eyas.metrics import Scores
-from eyas.report.html import text
-from eyas.report.material import Material
-from eyas.report.plots import Curve, bars_plot, curves_plot, legend_mark, said_number, said_share
-from eyas.report.words import Words
+from eyas.render.html import text
+from eyas.render.material import Material
+from eyas.render.plots import Curve, bars_plot, curves_plot, legend_mark, said_number, said_share
+from eyas.render.words import Words
 
 SPLITS = ("train", "val", "test")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eyas.confidence import BINS
-from eyas.report.html import picture, text
-from eyas.report.material import Calibration, Material, Shot
-from eyas.report.plots import reliability_plot
-from eyas.report.words import Words
+from eyas.render.html import picture, text
+from eyas.render.material import Calibration, Material, Shot
+from eyas.render.plots import reliability_plot
+from eyas.render.words import Words
 
 
 def calibration(material: Material, words: Words) -> Iterator[str]:
