@@ -5,8 +5,8 @@
 Bare: the network alone on prepared batches, and `predict_files`, which also reads and decodes; batches of 64 and of 1.
 Then a real `eyas serve` on this machine, asked by 1, 8 and 32 clients, each sending its next picture when it has its
 answer; then by arrivals at ten times the answers per second that 32 clients had, which do not wait for one another.
-Clients run in processes of their own, on the same cores: a server alone on a machine answers more. What other flags there
-are go to `eyas serve`.
+Clients run in processes of their own, on the same cores: a server alone on a machine answers more. Other flags
+go to `eyas serve`.
 """
 
 from __future__ import annotations

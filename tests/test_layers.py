@@ -19,8 +19,8 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
     "ground": ("errors", "files", "settings", "device", "progress", "tensorfile", "profile", "trace", "terminal"),
-    "parts: data": ("data", "metrics", "events", "recipes"),
-    "parts: network, charts": ("model", "report"),
+    "parts: data": ("data", "metrics", "confidence", "events", "recipes"),
+    "parts: network, charts": ("model", "render"),
     "parts: training": (
         "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
         "training.snapshot",
@@ -28,10 +28,10 @@ LAYERS = {
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
         "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.preflight",
-        "training.tuning", "sets",
+        "training.tuning", "sets", "record",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "compare", "auditing", "serve"),
+    "verbs": ("training.loop", "predict", "measure", "comparing", "auditing", "reporting", "calibrating", "serve"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip

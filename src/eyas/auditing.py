@@ -40,7 +40,7 @@ def inspect(
     cache = SurveyCache(Path(config.cache_dir).expanduser(), min(CACHED, int(config.cache_gb * 1e9)))
     found = Auditing(parts, [cache.surveyed(part.images) for part in parts]).audit()
     if html is not None:
-        from eyas.report.sheet import sheet
+        from eyas.render.sheet import sheet
 
         names = " against ".join(str(spec) for spec in (data, against) if spec is not None)
         _write(Path(html), sheet(found, f"Data audit of {names}", lambda seen: _picture(parts, seen)))

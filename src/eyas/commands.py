@@ -84,13 +84,38 @@ def serve(arguments: Arguments) -> int:
     return 0
 
 
+def report(arguments: Arguments) -> int:
+    """Write a page on a run: its results, how sure it is, its mistakes."""
+    from eyas.cli_flags import ReportFlags, parsed
+
+    given = parsed(ReportFlags, "report", arguments)
+    from eyas.reporting import report as write_report
+
+    print(clean(str(write_report(given.run, out=given.out, language=given.language, device=given.device))))
+    return 0
+
+
+def calibrate(arguments: Arguments) -> int:
+    """Make a model as sure as it is right, by a temperature."""
+    from eyas.cli_flags import CalibrateFlags, parsed
+
+    given = parsed(CalibrateFlags, "calibrate", arguments)
+    from eyas.calibrating import calibrate as fit_temperature
+    from eyas.calibrating import print_calibrated
+
+    print_calibrated(
+        fit_temperature(given.run, given.data, settings=given.data_config(), device=given.device, reset=given.reset)
+    )
+    return 0
+
+
 def compare(arguments: Arguments) -> int:
     """Compare runs, and tell which differences are larger than chance."""
     from eyas.cli_flags import CompareFlags, parsed
 
     given = parsed(CompareFlags, "compare", arguments)
-    from eyas.compare import compare as side_by_side
-    from eyas.compare import print_comparison, write_comparison
+    from eyas.comparing import compare as side_by_side
+    from eyas.comparing import print_comparison, write_comparison
 
     comparison = side_by_side(*given.runs)
     print_comparison(comparison)
@@ -158,6 +183,8 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "evaluate": evaluate,
     "predict": predict,
     "serve": serve,
+    "report": report,
+    "calibrate": calibrate,
     "compare": compare,
     "inspect": inspect,
     "models": models,

@@ -11,7 +11,7 @@ from eyas.errors import SettingsError
 from eyas.model.classifier import Classifier
 from eyas.model.heatmap import heatmap
 from eyas.model.zoo import build
-from eyas.report.overlay import overlay
+from eyas.render.overlay import overlay
 
 
 class Seeing(nn.Module):

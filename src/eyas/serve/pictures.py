@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import functional as v2
 from eyas.data.decode import decode, header_pixels, is_of_known_kind, to_tensor
 from eyas.data.preprocess import Preprocess
 from eyas.errors import DataError
-from eyas.report.overlay import overlay
+from eyas.render.overlay import overlay
 from eyas.serve.refusal import RefusalError
 from eyas.terminal import clean
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from eyas.errors import CheckpointError, DataError, SettingsError
-from eyas.files import PREDICTIONS, model_file, write_text
+from eyas.errors import SettingsError
+from eyas.files import PREDICTIONS, write_text
 from eyas.metrics import Z_95
+from eyas.record import read_answers, read_header
 
 _SIGNIFICANT = 0.05
-_NOT_COMPARED = {"out", "view", "profile", "log_every", "keep", "save_minutes"}  # they change no result
+_NOT_COMPARED = {"out", "view", "report", "profile", "log_every", "keep", "save_minutes"}  # they change no result
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +101,19 @@ Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samp
 
 
 def _run(folder: Path, name: str) -> ComparedRun:
-    from eyas.tensorfile import read_tensors
-
-    path = model_file(folder)
-    facts = read_tensors(path, "model")[1]
-    about = facts["facts"]
-    if "scores" not in about:
-        raise DataError(f"{path}: says nothing of a run: it was not written by `eyas train`.")
-    return ComparedRun(name, facts["model"], about["epoch"], about["selects_on"], about["scores"])
+    header = read_header(folder)
+    about = header["facts"]
+    return ComparedRun(name, header["model"], about["epoch"], about["selects_on"], about["scores"])
 
 
 def _answers(folder: Path, run: ComparedRun) -> Answers | str:
     """Return the best model's answers, or a sentence that says why there are none."""
-    from eyas.tensorfile import read_tensors
-
-    path = folder / PREDICTIONS
-    if not path.exists():
+    found = read_answers(folder, run.epoch)
+    if found is None:
         return f"{run.name}: has no {PREDICTIONS}, so its answers cannot be compared sample by sample."
-    tensors, header = read_tensors(path, "predictions")
-    if header["epoch"] != run.epoch:
-        raise CheckpointError(
-            f"{path}: is of epoch {header['epoch']}, the best model of epoch {run.epoch}. The run was cut off while it "
-            f"saved: eyas resume {folder}"
-        )
-    classes = np.array(header["classes"])
     return {
-        split: (samples, classes[tensors[f"{split}/labels"].numpy()], classes[tensors[f"{split}/predicted"].numpy()])
-        for split, samples in header["samples"].items()
+        split: (one.samples, np.array(one.classes)[one.targets], np.array(one.classes)[one.predicted])
+        for split, one in found.items()
     }
 
 
