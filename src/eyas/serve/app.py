@@ -66,14 +66,13 @@ def _add_answers(app: FastAPI, service: Service) -> None:
 def _request_body(service: Service) -> dict[str, Any]:
     """Return what OpenAPI says of the pictures in a request."""
     picture = {"type": "string", "format": "binary"}
+    several = {"type": "array", "items": picture, "minItems": 1, "maxItems": service.config.max_files}
     form = {
         "type": "object",
-        "properties": {
-            "file": {**picture, "description": "One picture."},
-            "files": {"type": "array", "items": picture, "minItems": 1, "maxItems": service.config.max_files},
-        },
+        "properties": {"file": several, "files": several},
         "additionalProperties": False,
-        "oneOf": [{"required": ["file"]}, {"required": ["files"]}],
+        "minProperties": 1,
+        "maxProperties": 1,  # either name will do, for one picture and for several
     }
     content: dict[str, Any] = {"multipart/form-data": {"schema": form}}
     content |= {kind: {"schema": picture} for kind in ("image/*", "application/octet-stream")}
