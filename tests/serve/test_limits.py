@@ -90,9 +90,10 @@ def test_a_damaged_image_is_refused_as_damaged(running):
         assert error_of(running.ask(data)) == (422, "unreadable")
 
 
-def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(running):
-    began = time.monotonic()
-    assert error_of(running.ask(hostile.png_bomb())) == (422, "unreadable")
+@pytest.mark.parametrize("bomb", [hostile.png_bomb, lambda: hostile.jpeg_scans(20_000)], ids=["pixels", "scans"])
+def test_an_image_that_would_take_much_memory_or_time_is_refused_before_it_is_decoded(running, bomb):
+    data, began = bomb(), time.monotonic()
+    assert error_of(running.ask(data)) == (422, "unreadable")
     assert time.monotonic() - began < 2
 
 

@@ -82,6 +82,7 @@ def refused_by(port: int) -> None:
     raise AssertionError("connections are still accepted")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_and_a_second_one_waits_for_nobody(model):
     with (
         started(str(model), "--timeout", "600") as (process, line),

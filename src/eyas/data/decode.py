@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from eyas.data.reading import read_file
-from eyas.data.whole import refuse_cut, refuse_hollow
+from eyas.data.whole import refuse_cut, refuse_hollow, refuse_scans
 from eyas.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def decode_with_kind(data: bytes, name: str = "") -> tuple[Image.Image, str]:
         with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _refuse_size(image.size)
             refuse_hollow(image, data)
+            refuse_scans(image, data)
             image.load()
             refuse_cut(image, data)
             turn = _TURNS.get(_orientation(image))

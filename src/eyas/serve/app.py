@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from eyas.errors import suggest
-from eyas.serve.edge import PAGE, Edge, failed
+from eyas.serve.edge import PAGE, PREDICT, Edge, failed
 from eyas.serve.metrics import CONTENT_TYPE
 from eyas.serve.refusal import MEANINGS, RefusalError
 from eyas.serve.schema import About, Addresses, Answers, Failed, State
@@ -40,7 +40,7 @@ def make_app(service: Service) -> FastAPI:
     _add_page(app, service)
     _add_failures(app)
     paths = {path for route in app.routes if (path := getattr(route, "path", "")) and "{" not in path}
-    app.add_middleware(Edge, metrics=service.metrics, paths=paths, hosts=service.config.allow_host)
+    app.add_middleware(Edge, metrics=service.metrics, gate=service.gate, paths=paths, hosts=service.config.allow_host)
     return app
 
 
@@ -48,7 +48,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     classes = len(service.classifier.classes)
 
     @app.post(
-        "/predict", response_model=Answers, summary="What pictures show.", responses=_fails(*PREDICT_FAILS),
+        PREDICT, response_model=Answers, summary="What pictures show.", responses=_fails(*PREDICT_FAILS),
         openapi_extra={"requestBody": _request_body(service)},
     )  # fmt: skip
     async def predict(

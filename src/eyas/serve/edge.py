@@ -10,9 +10,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from eyas.serve.limits import Gate
 from eyas.serve.metrics import Metrics
 from eyas.serve.refusal import MEANINGS, RefusalError
 
+PREDICT = "/predict"
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 PAGE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -30,10 +32,16 @@ HEADERS = {
 
 
 class Edge:
-    """The outermost of the house. A request for a host that is not in `hosts` (where there are any) is refused."""
+    """The outermost of the house. A request for a host that is not in `hosts` (where there are any) is refused.
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, paths: Iterable[str], hosts: Iterable[str]) -> None:
-        self.app, self.metrics = app, metrics
+    So is at once what `gate` has no room for: under ten times the load that a server can bear, refusing is most of
+    what it does, and must cost little.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, gate: Gate, paths: Iterable[str], hosts: Iterable[str]
+    ) -> None:
+        self.app, self.metrics, self.gate = app, metrics, gate
         self.paths, self.hosts = frozenset(paths), frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,8 +61,10 @@ class Edge:
             await send(message)
 
         try:
-            app = self.app if self._meant(Headers(scope=scope)) else failed(_wrong_host())
-            await app(scope, receive, sending)
+            self._check(scope)
+            await self.app(scope, receive, sending)
+        except RefusalError as error:
+            await failed(error)(scope, receive, sending)
         except Exception:
             logging.getLogger("eyas.serve").exception("A request failed.")
             if status is not None:  # half of an answer is on its way: let the server break it off
@@ -65,14 +75,19 @@ class Edge:
             path = scope["path"] if scope["path"] in self.paths else "other"
             self.metrics.record(path, status or 500, time.monotonic() - began)
 
-    def _meant(self, headers: Headers) -> bool:
-        host = headers.get("host", "").lower()
+    def _check(self, scope: Scope) -> None:
+        """Raise `RefusalError` for a request that would be refused whatever is in it."""
+        host = Headers(scope=scope).get("host", "").lower() if self.hosts else ""
         name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-        return not self.hosts or name in self.hosts
+        if self.hosts and name not in self.hosts:
+            raise RefusalError(400, "wrong_host", "This server does not go by the name that the request is for.")
+        if scope["path"] == PREDICT and scope["method"] == "POST":
+            self.gate.check(client_of(scope))
 
 
-def _wrong_host() -> RefusalError:
-    return RefusalError(400, "wrong_host", "This server does not go by the name that the request is for.")
+def client_of(scope: Scope) -> str:
+    """Return the address that a request comes from, "" where there is none."""
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def failed(refusal: RefusalError, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -20,17 +20,20 @@ class Gate:
         self.requests: Counter[str] = Counter()  # by the client's address
         self.stopping = False
 
-    @contextlib.contextmanager
-    def entered(self, client: str) -> Iterator[Guest]:
-        """Let a request in for the time of the block; raises `RefusalError` 429 or 503 before a byte of it is read."""
+    def check(self, client: str) -> None:
+        """Raise `RefusalError` 429 or 503 where a request of a client would not be let in now."""
         most = self.config.per_client
         if self.stopping:
             raise RefusalError(503, "stopping", "The server is stopping.")
         if most and self.requests[client] >= most:
-            raise RefusalError(
-                429, "too_many_requests", f"{most} requests of yours are in work; try again when one is done."
-            )
+            words = f"{most} requests of yours are in work; try again when one is done."
+            raise RefusalError(429, "too_many_requests", words)
         self.refuse_full(1)
+
+    @contextlib.contextmanager
+    def entered(self, client: str) -> Iterator[Guest]:
+        """Let a request in for the time of the block; raises what `check` does, before a byte of it is read."""
+        self.check(client)
         guest = Guest(self)
         self.requests[client] += 1
         try:

@@ -59,9 +59,14 @@ class Decoder:
 
     async def fitted(self, upload: Upload, *, shown: bool) -> Fitted:
         """Return a picture that the network can take. Raises `RefusalError` 415 or 422, saying which file and why."""
-        large = await self.run(lambda: header_pixels(upload.data) > LARGE)
-        threads = self._large if large else self._small
-        return await asyncio.wrap_future(threads.ask(lambda: fit(upload, self.preprocess, shown=shown)))
+
+        def small() -> Fitted | None:
+            return None if header_pixels(upload.data) > LARGE else fit(upload, self.preprocess, shown)
+
+        fitted = await self.run(small)
+        if fitted is None:
+            fitted = await asyncio.wrap_future(self._large.ask(lambda: fit(upload, self.preprocess, shown)))
+        return fitted
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what `work` gives, computed in one of the threads."""
@@ -106,7 +111,7 @@ class _Threads:
             del asked, work, future  # what was read belongs to whoever asked
 
 
-def fit(upload: Upload, preprocess: Preprocess, *, shown: bool) -> Fitted:
+def fit(upload: Upload, preprocess: Preprocess, shown: bool) -> Fitted:
     """Return a file's picture prepared as `eyas predict` does it; raises `RefusalError` 415 or 422."""
     try:
         pixels = to_tensor(decode(upload.data, upload.name))

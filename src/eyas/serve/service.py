@@ -12,6 +12,7 @@ from fastapi import Request
 
 from eyas.model.classifier import Classifier
 from eyas.serve.batching import Batcher, Job
+from eyas.serve.edge import client_of
 from eyas.serve.examples import Example
 from eyas.serve.limits import Gate, Guest
 from eyas.serve.metrics import Metrics
@@ -68,8 +69,7 @@ class Service:
 
         Raises `RefusalError`; `GoneError` where the client went away, whose pictures are then not computed.
         """
-        client = request.client.host if request.client else ""
-        with self.gate.entered(client) as guest:
+        with self.gate.entered(client_of(request.scope)) as guest:
             try:
                 async with asyncio.timeout(self.config.timeout):
                     uploads = await read_uploads(request, guest, self.config, self.decoder)
