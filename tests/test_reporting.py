@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,54 +13,15 @@ from PIL import Image
 
 import eyas
 from eyas.cli import main
+from eyas.data.findings import KINDS
 from eyas.errors import CheckpointError, DataError, SettingsError
 from eyas.files import PREDICTIONS
 from eyas.record import read_record
-from eyas.render.words import CHINESE, ENGLISH
+from eyas.render.words import CHINESE, ENGLISH, FINDINGS
 from eyas.tensorfile import read_tensors, write_tensors
 from tests.conftest import write_pictures
+from tests.pages import Seen
 from tests.runs import QUICK
-
-VOID = {"meta", "img", "br", "link", "input"}
-
-
-class Seen(HTMLParser):
-    """What a browser would make of a page: every element is closed in its order, and what loads is data."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.counts: Counter[str] = Counter()
-        self.words: list[str] = []
-        self.loads: list[str] = []
-        self.feed(page)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self.counts[tag] += 1
-        self.counts.update(f"{tag}.{kind}" for kind in (given.get("class") or "").split())
-        self.loads += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
-        assert not any(name.startswith("on") for name in given)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join("".join(self.words).split())
 
 
 def trained(pictures: dict[str, str], out: Path, **given) -> Path:
@@ -158,6 +117,21 @@ def test_both_languages_say_the_same_things():
     for key in ENGLISH:
         fields = [sorted(set(re.findall(r"{(\w+)}", words[key]))) for words in (ENGLISH, CHINESE)]
         assert fields[0] == fields[1] or key == "not selected", key
+
+
+def test_it_says_what_an_audit_finds_where_one_is_asked_for(pictures, tmp_path):
+    shutil.copytree(Path(pictures["test"]).parent, tmp_path / "test")
+    shutil.copy(Path(pictures["train"]).parent / "red" / "000.png", tmp_path / "test" / "red" / "000.png")
+    lists = {"train": pictures["train"], "test": str(tmp_path / "test" / "list.txt")}
+    run = trained(lists, tmp_path / "run", epochs=1, cache_dir=str(tmp_path / "cache"))
+    assert "What `eyas inspect` finds in the 71 images of this run." in shown(run, audit=True).text
+    assert "the same picture in two parts1" in shown(run, audit=True).text
+    assert "相同的图片出现在两个部分中1" in shown(run, audit=True, language="zh").text
+    assert "eyas inspect` finds" not in shown(run).text
+
+
+def test_every_kind_of_finding_has_a_chinese_name():
+    assert FINDINGS.keys() == KINDS.keys()
 
 
 def test_an_unknown_language_is_refused(run):

@@ -124,6 +124,8 @@ class ReportFlags(Section):
     """File to write. Default: report.html in the run folder."""
     language: Literal["en", "zh"] = "en"
     """Language of the page."""
+    audit: bool = False
+    """Also look at every image of the run, as eyas inspect does, and say what was found."""
     device: str = "auto"
     """cpu, cuda, mps or auto: what computes the maps of where the network looks."""
 
@@ -156,6 +158,10 @@ class CompareFlags(Section):
 
     runs: Positional[tuple[str, ...]]
     """Run folders of `eyas train`, two or more."""
+    html: str | None = None
+    """File to write a page to, with the curves of the runs over each other."""
+    language: Literal["en", "zh"] = "en"
+    """Language of the page."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
     """File to write all of it to, as JSON."""
 

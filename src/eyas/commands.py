@@ -91,7 +91,8 @@ def report(arguments: Arguments) -> int:
     given = parsed(ReportFlags, "report", arguments)
     from eyas.reporting import report as write_report
 
-    print(clean(str(write_report(given.run, out=given.out, language=given.language, device=given.device))))
+    path = write_report(given.run, out=given.out, language=given.language, device=given.device, audit=given.audit)
+    print(clean(str(path)))
     return 0
 
 
@@ -115,12 +116,14 @@ def compare(arguments: Arguments) -> int:
 
     given = parsed(CompareFlags, "compare", arguments)
     from eyas.comparing import compare as side_by_side
-    from eyas.comparing import print_comparison, write_comparison
+    from eyas.comparing import print_comparison, write_comparison, write_page
 
     comparison = side_by_side(*given.runs)
     print_comparison(comparison)
     if given.json_file is not None:
         write_comparison(comparison, given.json_file)
+    if given.html is not None:
+        write_page(comparison, given.html, given.language)
     return 0
 
 

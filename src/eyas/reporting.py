@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from PIL import Image
 
 from eyas.confidence import doubtful_labels, fitted_temperature, reliability, softmax
 from eyas.config import RunConfig, make_config
+from eyas.data.findings import Audit
 from eyas.data.imageset import ImageSet
+from eyas.data.parts import Part
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import DataError, EyasError, SettingsError, suggest
 from eyas.events import Event, Finished
@@ -41,18 +44,20 @@ def report(
     language: str = "en",
     sets: dict[str, ImageSet] | None = None,
     device: str = "auto",
+    audit: bool = False,
 ) -> Path:
     """Write the page of a run, by default into its folder, and return the file's path.
 
     `sets` has the sets that were measured, where the caller has them open; else they are opened as the run's settings
-    name them, and where they are gone, or are no more what they were, the page goes without pictures. Raises
-    `DataError` or `CheckpointError` where there is no run to report of.
+    name them, and where they are gone, or are no more what they were, the page goes without pictures. `audit` looks at
+    every image of the run, as `eyas inspect` does. Raises `DataError` or `CheckpointError` where there is no run.
     """
     if language not in LANGUAGES:
         raise SettingsError(f"--language {language}: there are {', '.join(LANGUAGES)}.{suggest(language, LANGUAGES)}")
     record = read_record(run)
     target = Path(out) if out is not None else record.folder / REPORT
-    text = page(material_of(record, sets, device), language)
+    material = material_of(record, sets, device)
+    text = page(replace(material, audit=_audit(record)) if audit else material, language)
     write_bytes(target, text.encode("utf-8", "backslashreplace"))
     return target
 
@@ -107,6 +112,7 @@ def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -
         settings=_settings(record.config),
         toml=(record.folder / "config.toml").read_text(encoding="utf-8"),
         commands=_commands(record),
+        audit=None,
         missing=tuple(missing),
         version=version("eyas"),
     )
@@ -169,6 +175,16 @@ def _images(record: Record, split: str, sets: dict[str, ImageSet] | None) -> Ima
     if images.fingerprint() != record.samples[split]:
         raise DataError(f"{images.source}: is no more the set that was measured: its images or labels were changed.")
     return images
+
+
+def _audit(record: Record) -> Audit:
+    """Return what there is to find in the images of a run."""
+    from eyas.auditing import audit_parts
+    from eyas.sets import open_sets
+
+    train, others = open_sets(record.config)
+    parts = (Part("train", train), *(Part(split, images) for split, images in others.items()))
+    return audit_parts(parts, record.config.data)
 
 
 def _errors(record: Record, split: str, pictures: _Pictures) -> Shots:

@@ -110,7 +110,7 @@ def test_a_classifier_shows_its_answer_unless_another_class_is_named():
     assert classifier.predict(pixels).label == "bright"
     assert torch.equal(classifier.heatmap(pixels), classifier.heatmap(pixels, "bright"))
     assert classifier.heatmap(pixels, "dark")[:, 0].min() == 1.0
-    with pytest.raises(SettingsError, match="brihgt: the model has no such class. Did you mean 'bright'"):
+    with pytest.raises(SettingsError, match=r"brihgt: the model has no such class. Did you mean 'bright'\?"):
         classifier.heatmap(pixels, "brihgt")
 
 

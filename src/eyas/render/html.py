@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from html import escape
+from importlib.resources import files
 
 from PIL import Image
 
@@ -31,6 +32,11 @@ def picture(image: Image.Image, about: str = "") -> str:
     kind, name = ("png", "small") if small else ("jpeg", "large")
     content = base64.b64encode(data.getvalue()).decode()
     return f'<img class={name} src="data:image/{kind};base64,{content}" alt="{escape(whole(about), quote=True)}">'
+
+
+def stylesheet() -> str:
+    """Return the style of pages on runs."""
+    return files("eyas.render").joinpath("page.css").read_text(encoding="utf-8")
 
 
 def head(title: str, style: str, language: str = "en") -> str:

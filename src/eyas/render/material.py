@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from eyas.confidence import Reliability
+from eyas.data.findings import Audit
 from eyas.metrics import Scores
 
 
@@ -63,5 +64,6 @@ class Material:
     settings: tuple[tuple[str, str, str], ...]  # (name, value, standard value)
     toml: str
     commands: tuple[tuple[str, str], ...]  # (what for, a key of the words; the command)
+    audit: Audit | None  # of all its images, where one was asked for
     missing: tuple[str, ...]  # reasons why pictures are left out
     version: str

@@ -91,7 +91,9 @@ def course(material: Material, words: Words) -> Iterator[str]:
         ("seconds", bars_plot(epochs, _column(material, "seconds"), said=said_number)),
     )
     yield f"<section><h2>{words['curves']}</h2>"
-    yield f"<p class=note>{words['curves note'].format(epoch=material.facts['epoch'])}</p><p class=legend>"
+    note = words["curves note"].format(epoch=material.facts["epoch"])
+    note += f" {words['band note']}" if any(low == low for low in band[0]) else ""
+    yield f"<p class=note>{note}</p><p class=legend>"
     for curve in losses:
         if any(value == value for value in curve.values):
             yield f"<span>{legend_mark(curve.kind)}{words[curve.kind]}</span>"

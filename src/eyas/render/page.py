@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from importlib.resources import files
 
+from eyas.data.findings import KINDS, Audit
 from eyas.render.answers import calibration, doubts, errors
-from eyas.render.html import head, text, whole
+from eyas.render.html import head, stylesheet, text, whole
 from eyas.render.material import Material
 from eyas.render.overview import course, headline, splits
 from eyas.render.per_class import classes, confusion
-from eyas.render.words import LANGUAGES, Words
+from eyas.render.words import FINDINGS, LANGUAGES, Words
 
 
 def page(material: Material, language: str) -> str:
     """Return the page of a run in a language of `LANGUAGES`. The same material gives the same text."""
     words = LANGUAGES[language]
-    style = files("eyas.render").joinpath("page.css").read_text(encoding="utf-8")
     scores = None if material.split is None else material.scores[material.split]
     return "\n".join(
         [
-            head(words["title"].format(name=material.name), style, words["language"]),
+            head(words["title"].format(name=material.name), stylesheet(), words["language"]),
             *headline(material, words),
             *splits(material, words),
             *course(material, words),
@@ -44,7 +43,22 @@ def _data(material: Material, words: Words) -> Iterator[str]:
     yield "</table></div>"
     for said, warning in material.notes:
         yield f"<p class={'warn' if warning else 'note'}>{text(said)}</p>"
+    if material.audit is not None:
+        yield from _audit(material.audit, words)
     yield "</section>"
+
+
+def _audit(audit: Audit, words: Words) -> Iterator[str]:
+    images = sum(part.images for part in audit.parts)
+    yield f"<p>{words['audit note'].format(images=f'{images:,}')}</p>"
+    found = [(kind, audit.totals[kind]) for kind in KINDS if audit.totals.get(kind)]
+    if not found:
+        yield f"<p>{words['no findings']}</p>"
+        return
+    titles = FINDINGS if words["language"] != "en" else {kind: about.title for kind, about in KINDS.items()}
+    yield f"<div class=wide><table><tr><th>{words['finding']}</th><th></th></tr>"
+    yield from (f"<tr><td>{titles[kind]}</td><td>{count:,}</td></tr>" for kind, count in found)
+    yield "</table></div>"
 
 
 def _settings(material: Material, words: Words) -> Iterator[str]:

@@ -11,6 +11,7 @@ from eyas.confidence import BINS, Reliability
 
 WIDTH, HEIGHT = 400, 240  # of a chart, in units of which a small screen shows about one a pixel
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 28  # room for the axes
+SQUARES, DIAMONDS = {"val", "run1", "run4", "run7"}, {"test", "run2", "run5"}  # marks of curves; others have dots
 MARKED = 30  # points up to which each has a mark
 
 Said = Callable[[float], str]
@@ -18,10 +19,11 @@ Said = Callable[[float], str]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Values over epochs. `kind` names its colour, dash and mark in the style: train, val, test, or plain."""
+    """Values over epochs. `kind` names its colour, dash and mark: train, val, test, plain, or run0 to run7."""
 
     kind: str
     values: Sequence[float]  # nan where there is none
+    name: str = ""  # what its points say; `kind` by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +164,17 @@ def _curve(frame: Frame, epochs: Sequence[float], curve: Curve, said: Said) -> I
     yield f'<polyline class="curve {curve.kind}" points="{_points(frame, known)}"/>'
     each = max(1, math.ceil(len(known) / MARKED))
     for epoch, value in known[::each]:
-        yield _mark(curve.kind, frame.across(epoch), frame.down(value), f"{curve.kind} {epoch:g}: {said(value)}")
+        words = f"{curve.name or curve.kind} {epoch:g}: {said(value)}"
+        yield _mark(curve.kind, frame.across(epoch), frame.down(value), words)
 
 
 def _mark(kind: str, x: float, y: float, said: str) -> str:
     """Return a mark whose shape says which curve it is of, with its value as a text that shows on a pointer's rest."""
     title = f"<title>{escape(said)}</title>"
-    if kind == "val":
-        return f'<rect class="mark val" x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6">{title}</rect>'
-    if kind == "test":
-        return f'<path class="mark test" d="M{x:.1f} {y - 4:.1f}l4 4l-4 4l-4 -4z">{title}</path>'
+    if kind in SQUARES:
+        return f'<rect class="mark {kind}" x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6">{title}</rect>'
+    if kind in DIAMONDS:
+        return f'<path class="mark {kind}" d="M{x:.1f} {y - 4:.1f}l4 4l-4 4l-4 -4z">{title}</path>'
     return f'<circle class="mark {kind}" cx="{x:.1f}" cy="{y:.1f}" r="3">{title}</circle>'
 
 
