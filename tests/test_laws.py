@@ -205,6 +205,9 @@ def test_evaluate_predict_and_the_library_give_the_same_answer(pictures, tmp_pat
     assert counted.tolist() == last.scores.confusion.tolist()
 
 
+# The server's answers: tests/serve/test_answers.py.
+
+
 # Law 7: the standard recipe is the one of the tutorials.
 
 

@@ -94,7 +94,7 @@ def test_a_damaged_image_is_refused_as_damaged(running):
 def test_an_image_that_would_take_much_memory_or_time_is_refused_before_it_is_decoded(running, bomb):
     data, began = bomb(), time.monotonic()
     assert error_of(running.ask(data)) == (422, "unreadable")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_one_bad_file_among_good_ones_is_named(running, picture):

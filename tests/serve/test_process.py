@@ -56,19 +56,29 @@ def test_a_process_answers_and_a_signal_ends_it_when_what_is_in_work_is_answered
             assert str(tmp_path) not in client.get("/about").text
         (tmp_path / "a.png").write_bytes(picture)
         assert answer["probability"] == Classifier.load(model).predict(tmp_path / "a.png").probability
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as line_in_work:
-            head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(picture)}\r\n\r\n"
-            line_in_work.sendall(head.encode() + picture[:100])
-            time.sleep(0.3)  # it is read by then
+        with in_work(port, len(picture)) as line_in_work:
             process.send_signal(signal.SIGTERM)
             refused_by(port)
-            line_in_work.sendall(picture[100:])
+            line_in_work.sendall(picture)
             said = b"".join(iter(lambda: line_in_work.recv(65536), b""))
         assert said.startswith(b"HTTP/1.1 200 ")
         assert json.loads(said.partition(b"\r\n\r\n")[2])["answers"][0]["label"] == answer["label"]
         assert process.wait(20) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@contextlib.contextmanager
+def in_work(port: int, length: int) -> Iterator[socket.socket]:
+    """Yield the line of a request that the server has begun to read, its body of `length` bytes still to come."""
+    head = (
+        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nExpect: 100-continue\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        line.sendall(head.encode())
+        assert line.recv(1000).startswith(b"HTTP/1.1 100 ")
+        yield line
 
 
 def refused_by(port: int) -> None:
@@ -84,13 +94,7 @@ def refused_by(port: int) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_it_and_a_second_one_waits_for_nobody(model):
-    with (
-        started(str(model), "--timeout", "600") as (process, line),
-        socket.create_connection(("127.0.0.1", port_of(line))) as waited_for,
-    ):
-        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n"
-        waited_for.sendall(head + b"abc")
-        time.sleep(0.3)
+    with started(str(model), "--timeout", "600") as (process, line), in_work(port_of(line), 9):
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         assert process.poll() is None

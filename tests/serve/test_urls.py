@@ -135,7 +135,7 @@ def test_a_picture_that_is_too_large_is_not_read_to_its_end(port):
 def test_a_host_that_drips_or_has_nothing_is_given_up(port, path):
     began = time.monotonic()
     assert refused(f"http://birds.example:{port}/{path}", seconds=0.3, web=web("127.0.0.1")) == (422, "not_fetched")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_host_that_is_silent_is_given_up():
@@ -143,7 +143,7 @@ def test_a_host_that_is_silent_is_given_up():
         url = f"http://birds.example:{silent.getsockname()[1]}/"
         began = time.monotonic()
         assert refused(url, seconds=0.3, web=web("127.0.0.1")) == (422, "not_fetched")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
 
 def test_a_server_takes_addresses_only_where_it_is_told_to(running, port):
