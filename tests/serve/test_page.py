@@ -20,7 +20,7 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium
 FAKE_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
-@pytest.mark.parametrize("name", ["index.html", "page.css", "page.js", "icon.svg"])
+@pytest.mark.parametrize("name", ["index.html", "page.css", "page.js", "words.js", "icon.svg"])
 def test_the_page_loads_nothing_from_elsewhere_and_has_nothing_inline(name):
     text = (PAGE / name).read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?://|//[a-z]+\.", text)
@@ -28,7 +28,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_has_nothing_inline(name):
 
 
 def test_both_languages_say_the_same_things():
-    text = (PAGE / "page.js").read_text(encoding="utf-8")
+    text = (PAGE / "words.js").read_text(encoding="utf-8")
     english, chinese = (text.partition(f"  {code}: {{")[2].partition("\n  },")[0] for code in ("en", "zh"))
     keys = [re.findall(r"(?:^|[,{] )\s*(\w+): (?:[\"`(\w])", part, re.MULTILINE) for part in (english, chinese)]
     assert keys[0] == keys[1]

@@ -1,49 +1,5 @@
 "use strict";
 
-const WORDS = {
-  en: {
-    title: "eyas: what is in the picture?", skip: "Skip to the answer", picture: "Picture", answer: "Answer",
-    drop: "Drop a picture here", paste: "or paste one from the clipboard", release: "Let go to ask",
-    choose: "Choose a picture", another: "Another picture", camera: "Use the camera", take: "Take the picture",
-    leave: "Cancel", looks: "Where it looks", waiting: "Looking ...", unsure: "The network is not sure.",
-    examples: "Or try one of these", kept: "Pictures are answered from memory; none is kept.", api: "The API",
-    model: (name, count) => `${name} · ${count} classes`, knows: (count) => `It tells ${count} classes apart`,
-    more: (count) => `Show ${count} more`, fewer: "Show fewer", all: (count) => `Show all ${count}`,
-    said: (label, share) => `Most likely: ${label}, ${share}.`, of: (label) => `Your picture; most likely ${label}`,
-    map: (label) => `The picture with what speaks for ${label} lit up`, example: (number) => `Example ${number}`,
-    labelled: (label) => `Example: ${label}`, preprocessing: (text) => `Prepared: ${text}`, yours: "Your picture",
-    no_map: "This network has no map of where it looks.", no_camera: "The camera cannot be used: there is none, or it was not allowed.",
-    not_a_picture: "That is no picture.", offline: "The server does not answer. Is it still running?",
-    too_large: (mb) => `The picture is too large: up to ${mb} MB are taken.`,
-    too_many_requests: "Too many questions at once from here. Try again when one is answered.",
-    busy: "The server has too much to do just now. Try again in a moment.", stopping: "The server is stopping.",
-    too_late: "It took too long. Try again in a moment.", too_slow: "The picture did not arrive in time. Is the connection slow?",
-    unknown_kind: "This is not a kind of picture that is read here. Try a JPEG or a PNG.",
-    unreadable: "The picture cannot be read.", failed: "The server failed. Its log says why.",
-    other: "That did not work.",
-  },
-  zh: {
-    title: "eyas：图里是什么？", skip: "跳到结果", picture: "图片", answer: "结果",
-    drop: "把图片拖到这里", paste: "也可以从剪贴板粘贴", release: "松开即可识别",
-    choose: "选择图片", another: "换一张图片", camera: "使用相机", take: "拍照",
-    leave: "取消", looks: "它看哪里", waiting: "正在识别……", unsure: "模型不太确定。",
-    examples: "或者试试这些", kept: "图片只在内存中处理，不会保存。", api: "接口说明",
-    model: (name, count) => `${name} · ${count} 类`, knows: (count) => `它能分辨 ${count} 个类别`,
-    more: (count) => `再显示 ${count} 个`, fewer: "收起", all: (count) => `显示全部 ${count} 个`,
-    said: (label, share) => `最可能是 ${label}，${share}。`, of: (label) => `你的图片；最可能是 ${label}`,
-    map: (label) => `图片，支持“${label}”的地方被点亮`, example: (number) => `示例 ${number}`,
-    labelled: (label) => `示例：${label}`, preprocessing: (text) => `预处理：${text}`, yours: "你的图片",
-    no_map: "这个网络没有可显示的关注图。", no_camera: "无法使用相机：没有相机，或没有得到允许。",
-    not_a_picture: "这不是图片。", offline: "服务器没有回应。它还在运行吗？",
-    too_large: (mb) => `图片太大：最多 ${mb} MB。`,
-    too_many_requests: "来自这里的请求太多。请等一个完成后再试。",
-    busy: "服务器现在太忙，请稍后再试。", stopping: "服务器正在停止。",
-    too_late: "处理时间太长，请稍后再试。", too_slow: "图片没有及时传到。网络是不是太慢？",
-    unknown_kind: "这里不能读取这种图片。请试试 JPEG 或 PNG。",
-    unreadable: "无法读取这张图片。", failed: "服务器出错，原因在它的日志里。",
-    other: "没有成功。",
-  },
-};
 const FEW = 5, SOME = 24;
 const $ = (id) => document.getElementById(id);
 const state = { language: "en", about: null, answer: null, problem: null, open: false, allClasses: false, asking: null, address: null };
