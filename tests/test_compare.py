@@ -10,7 +10,8 @@ import pytest
 
 import eyas
 from eyas.cli import main
-from eyas.compare import Difference, compare, mcnemar, paired_interval, said_difference
+from eyas.compare import Difference, compare, said_difference
+from eyas.paired import mcnemar, paired_interval
 from eyas.errors import CheckpointError, SettingsError
 from eyas.files import PREDICTIONS
 from eyas.tensorfile import read_tensors, write_tensors

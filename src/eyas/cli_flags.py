@@ -14,6 +14,7 @@ from eyas.data.settings import DataConfig
 from eyas.errors import SettingsError
 from eyas.recipes import RECIPES
 from eyas.settings import Section
+from eyas.shipping.settings import ExportConfig
 from eyas.training.settings import DeviceConfig
 
 T = TypeVar("T")
@@ -110,6 +111,19 @@ class CompareFlags(Section):
     """Run folders of `eyas train`, two or more."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
     """File to write all of it to, as JSON."""
+
+
+class ExportFlags(ExportConfig):
+    """Write a trained model as one file for use without eyas, and check that it answers as the model does."""
+
+    run: Positional[str]
+    """Run folder, or a .safetensors file in it."""
+    out: str | None = None
+    """File to write, .onnx or .pt2. Default: beside the model file."""
+
+    def config(self) -> ExportConfig:
+        """Return what is asked of the file."""
+        return ExportConfig(**self.model_dump(exclude={"run", "out"}))
 
 
 class InspectFlags(Section):

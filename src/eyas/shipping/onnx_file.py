@@ -50,13 +50,28 @@ def to_onnx(program: ExportedProgram, model: str, opset: int, texts: dict[str, s
 
 def _labelled(proto: Any, texts: dict[str, str]) -> frozenset[str]:
     """Replace what torch noted of its sources by the texts; return the names of the network's nodes."""
-    from importlib.metadata import version
-
     inner = set()
     for node in proto.graph.node:
         scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPE), "")
         if f"'{NETWORK}'" in scopes or f"'{NETWORK}." in scopes:
             inner.add(node.name)
+    _label(proto, texts)
+    return frozenset(inner)
+
+
+def relabel(path: Path, texts: dict[str, str]) -> None:
+    """Write a file anew with these texts and no others."""
+    import onnx
+
+    proto = onnx.load(str(path))
+    _label(proto, texts)
+    path.write_bytes(content_of(proto))
+
+
+def _label(proto: Any, texts: dict[str, str]) -> None:
+    """Replace all notes of the libraries by the texts."""
+    from importlib.metadata import version
+
     for part in _parts(proto):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
@@ -64,7 +79,6 @@ def _labelled(proto: Any, texts: dict[str, str]) -> frozenset[str]:
     for key, text in texts.items():
         entry = proto.metadata_props.add()
         entry.key, entry.value = key, text
-    return frozenset(inner)
 
 
 def _parts(proto: Any) -> Iterable[Any]:

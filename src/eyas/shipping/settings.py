@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 from pydantic import Field, model_validator
 
 from eyas.data.settings import DataConfig

@@ -1,0 +1,75 @@
+"""Whether an exported file answers as the model does: run on real images of many sizes, alone and together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from eyas.data.imageset import ImageSet
+from eyas.errors import ExportError
+from eyas.model.classifier import Classifier
+from eyas.shipping.pictures import Pixels, batches_of, in_many_shapes
+from eyas.shipping.program import FAILURES, Answers, first_line
+
+TOLERANCE = 1e-4  # of a probability; a file that differs by more is not left behind
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a file was run on, and how far its answers lie from the model's. Sizes are (width, height)."""
+
+    source: str
+    pictures: int
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    batches: tuple[int, ...]  # how many images were in one call
+    difference: float  # the largest one of any probability; all labels are equal
+
+    def in_words(self) -> str:
+        """Return one line for people."""
+        small, large = ("x".join(map(str, size)) for size in (self.smallest, self.largest))
+        many = " and ".join(map(str, self.batches))
+        return (
+            f"{self.pictures} images of {self.source}, {small} to {large} pixels, {many} in a call: "
+            f"all labels equal, probabilities differ by {self.difference:.1e} at most"
+        )
+
+
+def check(answers: Answers, classifier: Classifier, images: ImageSet, batch: int | str) -> Checked:
+    """Return how a file answers beside the model (on the CPU); raises `ExportError` for any other answer."""
+    pictures = in_many_shapes(images)
+    largest, counts = 0.0, set()
+    for pixels in batches_of(pictures, batch):
+        largest = max(largest, difference(answers, classifier, pixels))
+        counts.add(len(pixels))
+    sizes = sorted((picture.size for picture in pictures), key=lambda size: size[0] * size[1])
+    return Checked(images.source, len(pictures), sizes[0], sizes[-1], tuple(sorted(counts)), largest)
+
+
+def difference(answers: Answers, classifier: Classifier, pixels: Pixels) -> float:
+    """Return the largest difference of a probability between a file and the model, for one batch.
+
+    Raises `ExportError` where it is more than the tolerance, or a label differs.
+    """
+    shape = "x".join(map(str, pixels.shape))
+    try:
+        found = answers(pixels)
+    except FAILURES as error:
+        raise ExportError(f"The exported file cannot take images of {shape}: {first_line(error)}") from error
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise ExportError(f"The exported file cannot take images of {shape}: {first_line(error)}") from error
+    wanted = classifier.probabilities(classifier.logits(torch.from_numpy(pixels))).numpy()
+    if found.shape != wanted.shape:
+        raise ExportError(f"The exported file answers {list(found.shape)} for images of {shape}: {list(wanted.shape)} is right.")
+    largest = float(np.abs(found - wanted).max())
+    labels = int((found.argmax(1) != wanted.argmax(1)).sum())
+    if labels or not largest <= TOLERANCE:  # also where it is no number
+        raise ExportError(
+            f"The exported file does not answer as the model does, and was not kept: on images of {shape} a probability "
+            f"differs by {largest:.2g} ({TOLERANCE:g} is allowed) and {labels} of {len(pixels)} labels differ."
+        )
+    return largest
+
+
