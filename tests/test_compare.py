@@ -11,9 +11,9 @@ import pytest
 import eyas
 from eyas.cli import main
 from eyas.compare import Difference, compare, said_difference
-from eyas.paired import mcnemar, paired_interval
 from eyas.errors import CheckpointError, SettingsError
 from eyas.files import PREDICTIONS
+from eyas.paired import mcnemar, paired_interval
 from eyas.tensorfile import read_tensors, write_tensors
 from tests.runs import QUICK
 

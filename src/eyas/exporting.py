@@ -1,4 +1,4 @@
-"""The verb `export`: a trained model as one file that works without eyas, checked on real images before it is left there."""
+"""The verb `export`: a trained model as one file that works without eyas, checked on real images."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ INPUT, OUTPUT = "images", "probabilities"
 
 
 class WholeClassifier(nn.Module):
-    """uint8 `[N, 3, H, W]` -> probabilities float32 `[N, C]`: what `Classifier.probabilities` says of the same pixels."""
+    """uint8 `[N, 3, H, W]` -> probabilities float32 `[N, C]`: what `Classifier` says of the same pixels."""
 
     mean: Tensor
     std: Tensor
@@ -40,4 +40,6 @@ class WholeClassifier(nn.Module):
 def whole(classifier: Classifier) -> WholeClassifier:
     """Return a classifier as one module on the CPU, in evaluation mode; the classifier itself stays as it is."""
     network = copy.deepcopy(classifier.network).cpu().float().eval().requires_grad_(False)
-    return WholeClassifier(network.to(memory_format=torch.contiguous_format), classifier.preprocess, classifier.temperature).eval()
+    return WholeClassifier(
+        network.to(memory_format=torch.contiguous_format), classifier.preprocess, classifier.temperature
+    ).eval()

@@ -21,7 +21,7 @@ from eyas.shipping.settings import ExportConfig
 Pixels = NDArray[np.uint8]  # [N, 3, H, W]
 DRAWN = 24  # images that a file is checked on as they are; some of them again in other shapes
 VARIED = 6  # images that are also cut to a portrait and a landscape, enlarged and made smaller
-CALIBRATION = 128  # images that show the quantiser how large the numbers in the network become
+CALIBRATION = 256  # images that show the quantiser how large the numbers in the network become
 TOGETHER = 8  # images in the larger batches of the check
 LARGEST_SIDE = 2048  # to which an image is enlarged
 

@@ -137,7 +137,7 @@ def measured(before: Answers, after: Answers, images: ImageSet, batch: int | str
 def _answered(
     before: Answers, after: Answers, images: ImageSet, batch: int | str
 ) -> Iterator[list[tuple[float, float, float, float]]]:
-    """Yield (label, answer before, answer after, largest difference of a probability) of every image, some at a time."""
+    """Yield (label, answer before, answer after, largest difference of a probability) of every image."""
     chosen = np.sort(shuffled(len(images), 1)[:MOST])
 
     def read(index: int) -> Pixels | None:

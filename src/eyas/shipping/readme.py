@@ -1,4 +1,4 @@
-"""The text beside an exported file: what it takes and gives, what was checked, and ten lines that use it without eyas."""
+"""The text beside an exported file: what it takes and gives, what was checked, and ten lines that use it."""
 
 from __future__ import annotations
 
@@ -49,36 +49,38 @@ def readme_path(target: Path) -> Path:
 
 def readme(name: str, facts: dict[str, Any], checked: Checked, quantised: Quantised | None) -> str:
     """Return the text, Markdown. No path of this machine is in it."""
-    form = facts["form"]
-    needs = "pillow, numpy and " + ("onnxruntime" if form == "onnx" else "torch")
-    batch = "any number of images" if facts["batch"] == "dynamic" else f"exactly {facts['batch']} image(s)"
-    lines = [
+    form, classes = facts["form"], len(facts["classes"])
+    head = [
         f"# {clean(name)}",
-        "",
-        f"An image classifier ({facts['model']}, {len(facts['classes'])} classes) as one file, written by eyas {facts['eyas']}. "
-        f"Using it needs {needs}; eyas is not needed.",
-        "",
-        "```python",
-        example(name, form, facts["batch"]).rstrip(),
-        "```",
-        "",
+        f"An image classifier ({facts['model']}, {classes} classes) as one file, written by eyas {facts['eyas']}. "
+        f"Using it needs pillow, numpy and {'onnxruntime' if form == 'onnx' else 'torch'}; eyas is not needed.",
+        f"```python\n{example(name, form, facts['batch'])}```",
         "Save it as `use.py` beside the file; then `python use.py photo.jpg` prints the most likely classes.",
-        "",
-        f"- Input: `images`, uint8 `[N, 3, H, W]`: RGB, 0 to 255, upright. Any height and width; one call takes {batch} of one size.",
-        f"- Output: `probabilities`, float32 `[N, {len(facts['classes'])}]`, in the order of the classes that the file names.",
-        f"- In the file: {facts['preprocess_in_words']}; softmax at temperature {facts['temperature']:g}. Do not resize or normalise before.",
-        "- Decoding is outside of it. The example does it as eyas does: turned as EXIF says, converted to RGB (grey, palette and CMYK too). "
-        "Where a picture is transparent, lay it over white first; divide grey values of 16 bits by 257.",
+        "\n".join(f"- {said}" for said in _described(facts)),
+        "## Checked",
+        f"{_of_fp32(quantised)}{_without_path(checked.in_words(), checked.source)}.",
     ]
-    if form == "onnx":
-        lines.append(f"- ONNX opset {facts['opset']}; the file's metadata has `eyas` (all of this as JSON) and `classes`.")
-    else:
-        lines.append(f"- The file's extra files are `eyas.json` (all of this) and `classes.json`. {_TRUST}")
-    lines += ["", "## Checked", "", f"{_of_fp32(quantised)}{_without_path(checked.in_words(), checked.source)}."]
     if quantised is not None:
-        lines += ["", f"The network is in int8, calibrated on {quantised.calibrated} other images:", ""]
-        lines += [f"- {name}: {_without_path(said, quantised.source)}" for name, said in quantised.in_words()]
-    return "\n".join(lines) + "\n"
+        rows = (f"- {what}: {_without_path(said, quantised.source)}" for what, said in quantised.in_words())
+        head += [f"The network is in int8, calibrated on {quantised.calibrated} other images:", "\n".join(rows)]
+    return "\n\n".join(head) + "\n"
+
+
+def _described(facts: dict[str, Any]) -> list[str]:
+    """Return what the file takes, gives and does, in sentences."""
+    batch = "any number of images" if facts["batch"] == "dynamic" else f"exactly {facts['batch']} image(s)"
+    return [
+        "Input: `images`, uint8 `[N, 3, H, W]`: RGB, 0 to 255, upright. Any height and width; "
+        f"one call takes {batch} of one size.",
+        f"Output: `probabilities`, float32 `[N, {len(facts['classes'])}]`, in the order of the classes in the file.",
+        f"In the file: {facts['preprocess_in_words']}; softmax at temperature {facts['temperature']:g}. "
+        "Do not resize or normalise before.",
+        "Decoding is outside of it. The example does it as eyas does: turned as EXIF says, converted to RGB (grey, "
+        "palette and CMYK too). A transparent picture is laid over white first; grey of 16 bits is divided by 257.",
+        f"ONNX opset {facts['opset']}; the file's metadata has `eyas` (all of this as JSON) and `classes`."
+        if facts["form"] == "onnx"
+        else f"The file's extra files are `eyas.json` (all of this) and `classes.json`. {_TRUST}",
+    ]
 
 
 def example(name: str, form: str, batch: int | str) -> str:

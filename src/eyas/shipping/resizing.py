@@ -1,4 +1,4 @@
-"""The resize of `Preprocess.fit` in plain arithmetic, so that a graph can hold it: the same grey levels for any size of image."""
+"""The resize of `Preprocess.fit` in plain arithmetic, which a graph can hold: the same grey levels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EDGE = 2  # places at both ends of an axis, whose weights may be the largest
 
 
 class Axis(NamedTuple):
-    """One axis of the resize. `length` and `resized` are float64 scalars, `places` float64 [S]: which outputs are wanted."""
+    """One axis of the resize: `length` and `resized` float64 scalars, `places` float64 [S] the outputs wanted."""
 
     length: Tensor
     resized: Tensor
@@ -28,11 +28,11 @@ class Axis(NamedTuple):
 
 
 class Fit(nn.Module):
-    """uint8 `[N, 3, H, W]` -> float32 `[N, 3, size, size]` of whole grey levels: those that `Preprocess.fit` gives on a CPU.
+    """uint8 `[N, 3, H, W]` -> float32 `[N, 3, size, size]`: the grey levels that `Preprocess.fit` gives on a CPU.
 
     torchvision's antialiased resize of uint8 is two passes, along the rows and then along the columns. Each multiplies
-    by weights that are whole numbers of 16 bits over a power of two, and rounds to grey levels. Here a pass is a product
-    of matrices; float64 holds all of its sums exactly.
+    by weights that are whole numbers of 16 bits over a power of two, and rounds to grey levels. Here a pass is a
+    product of matrices; float64 holds all of its sums exactly.
     """
 
     colour: Tensor
@@ -69,11 +69,16 @@ class Fit(nn.Module):
             short = torch.scalar_tensor(round(size / self.preprocess.crop_ratio), dtype=torch.float64)
             scale = short / torch.minimum(height, width)
             sides = (torch.maximum(short, (side * scale).floor()) for side in (height, width))
-            rows, columns = (Axis(side, to, wanted + ((to - size) / 2).round()) for side, to in zip((height, width), sides, strict=True))
+            rows, columns = (
+                Axis(side, to, wanted + ((to - size) / 2).round())
+                for side, to in zip((height, width), sides, strict=True)
+            )
             return rows, columns
         scale = whole / torch.maximum(height, width)
         sides = ((side * scale).round().clamp(min=1.0) for side in (height, width))
-        rows, columns = (Axis(side, to, wanted - ((size - to) / 2).floor()) for side, to in zip((height, width), sides, strict=True))
+        rows, columns = (
+            Axis(side, to, wanted - ((size - to) / 2).floor()) for side, to in zip((height, width), sides, strict=True)
+        )
         return rows, columns
 
 
@@ -88,7 +93,10 @@ def _weights(axis: Axis, source: Tensor, interpolation: str) -> tuple[Tensor, Te
     stretch = scale.clamp(min=1.0)  # antialiased: an image that is made smaller is averaged over
     reach = (1.0 if interpolation == "bilinear" else 2.0) * stretch
     centre = scale * (places + 0.5)
-    first, last = (centre - reach + 0.5).trunc().clamp(min=0.0), torch.minimum((centre + reach + 0.5).trunc(), axis.length)
+    first, last = (
+        (centre - reach + 0.5).trunc().clamp(min=0.0),
+        torch.minimum((centre + reach + 0.5).trunc(), axis.length),
+    )
     near = (source >= first[:, None]) & (source < last[:, None])
     kernel = _triangle if interpolation == "bilinear" else _cubic
     raw = torch.where(near, kernel((source - centre[:, None] + 0.5) / stretch), 0.0)
