@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.scenes import scene
 
 from eyas.data.preprocess import Preprocess
 from eyas.shipping.resizing import Fit
-from tests.scenes import scene
 
 SIZES = [(64, 64), (150, 90), (90, 150), (31, 300), (500, 333), (7, 3), (1, 1)]  # (width, height)
 

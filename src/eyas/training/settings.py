@@ -131,5 +131,7 @@ class OutputConfig(Section):
     """Save the exact state within an epoch too, at most this many minutes apart (0: only after each epoch)."""
     view: Literal["auto", "live", "plain", "none"] = "auto"
     """Terminal output: auto shows a live view on a terminal and plain lines elsewhere."""
+    report: Literal["en", "zh", "none"] = "en"
+    """Language of report.html, which is written when the run ends; none leaves it out."""
     profile: bool = False
     """Measure where the time goes: a table after every epoch, every span in profile.json.gz (for ui.perfetto.dev)."""
