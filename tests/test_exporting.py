@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,14 +18,18 @@ import torch
 
 from eyas import Classifier, export
 from eyas.cli import main
+from eyas.config import make_config, to_toml
 from eyas.data.datasets import open_images
 from eyas.data.settings import DataConfig
 from eyas.errors import CheckpointError, DataError, ExportError, SettingsError
 from eyas.predict import predict_files
 from eyas.run import train
+from eyas.sets import open_sets
 from eyas.shipping.checking import check
 from eyas.shipping.facts import read_facts
 from eyas.shipping.onnx_file import open_onnx, refuse_large
+from eyas.shipping.pictures import open_sources
+from eyas.shipping.settings import ExportConfig
 from tests.runs import QUICK
 from tests.scenes import scene
 
@@ -83,7 +88,7 @@ def test_what_is_no_export_says_so(tmp_path, run):
 
 
 @pytest.mark.parametrize("form", ["onnx", "pt2"])
-def test_the_example_beside_it_runs_and_answers_as_predict_does(form, request, run, tmp_path):
+def test_the_example_beside_it_answers_as_predict_does(form, request, run, tmp_path, monkeypatch, capsys):
     exported = request.getfixturevalue(form)
     program = re.search(r"```python\n(.*?)```", exported.readme.read_text(), re.DOTALL)[1]
     assert len([line for line in program.splitlines() if line.strip()]) <= 11
@@ -91,9 +96,16 @@ def test_the_example_beside_it_runs_and_answers_as_predict_does(form, request, r
     (exported.path.parent / "use.py").write_text(program)
     picture = tmp_path / "photo.jpg"
     scene(3, (70, 41)).save(picture, quality=90)
-    command = [sys.executable, "-I", "use.py", str(picture)]
-    done = subprocess.run(command, cwd=exported.path.parent, capture_output=True, text=True, check=True)
-    said = [line.split(" ", 1) for line in done.stdout.splitlines()]
+    if form == "onnx":  # a Python of its own, where nothing of eyas is loaded
+        command = [sys.executable, "-I", "use.py", str(picture)]
+        done = subprocess.run(command, cwd=exported.path.parent, capture_output=True, text=True, check=True)
+        lines = done.stdout.splitlines()
+    else:  # torch takes seconds to load once more
+        monkeypatch.chdir(exported.path.parent)
+        monkeypatch.setattr(sys, "argv", ["use.py", str(picture)])
+        runpy.run_path("use.py")
+        lines = capsys.readouterr().out.splitlines()
+    said = [line.split(" ", 1) for line in lines]
     answer = next(predict_files(Classifier.load(run), [str(picture)])).prediction
     assert [label for _, label in said] == list(answer.probabilities)
     assert [float(share) for share, _ in said] == pytest.approx(list(answer.probabilities.values()), abs=2e-6)
@@ -133,9 +145,9 @@ def test_what_does_not_go_together_is_told(run, capsys, flags, message):
 
 
 def test_the_command_says_what_was_written_and_what_was_checked(run, tmp_path, capsys):
-    assert main(["export", str(run), "--out", str(tmp_path / "model.onnx"), "--batch", "2", "--opset", "18"]) == 0
+    assert main(["export", str(run), "--out", str(tmp_path / "model.pt2"), "--batch", "2"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "ONNX, opset 18; fp32" in said
+    assert "torch.export's pt2; fp32" in said
     assert "batch 2 in a call" in said
     assert "45 images of" in said
     assert "all labels equal, probabilities differ by" in said
@@ -154,16 +166,30 @@ def test_the_check_tells_another_model_from_this_one(onnx, run, pictures):
     assert check(answers, classifier, images, "dynamic").difference < 1e-6
     with pytest.raises(ExportError, match="a probability differs by"):
         check(answers, replace(classifier, temperature=1.01), images, "dynamic")
+    with pytest.raises(ExportError, match="labels differ"):
+        check(lambda pixels: np.roll(answers(pixels), 1, axis=1), classifier, images, "dynamic")
     with pytest.raises(ExportError, match="differs by nan"):
         check(lambda pixels: answers(pixels) * np.float32("nan"), classifier, images, "dynamic")
     with pytest.raises(ExportError, match="cannot take images"):
         check(lambda pixels: answers(pixels[:, :1]), classifier, images, "dynamic")
 
 
+def test_where_the_model_itself_holds_classes_for_equal_either_answer_is_right_and_counted(run, pictures):
+    classifier = Classifier.load(run)
+    for parameter in classifier.network.parameters():
+        parameter.requires_grad_(False).zero_()
+    images = open_images(pictures["test"], DataConfig(), split="test")
+    last = np.array([[1 / 3, 1 / 3, 1 / 3 + 1e-7]], np.float32)
+    checked = check(lambda pixels: np.repeat(last, len(pixels), 0), classifier, images, "dynamic")
+    assert checked.ties == 45 + 5 * 8
+    assert "but for 85 exact ties" in checked.in_words()
+
+
 def test_int8_says_what_it_costs_on_pictures_it_was_not_calibrated_on(run, tmp_path, pictures):
     exported = export(run, tmp_path / "small.onnx", int8=True, batch=2, opset=18)
     cost = exported.quantised
-    assert (cost.source, cost.count, cost.calibrated) == (pictures["test"], 21, 50)
+    assert (cost.source, cost.count) == (pictures["test"], 21)
+    assert (cost.calibration, cost.calibrated) == (pictures["train"], 50)
     classifier = Classifier.load(run)
     images = open_images(pictures["test"], DataConfig(), split="test")
     answered = classifier.predict([images.images.picture(index) for index in range(21)])
@@ -195,6 +221,25 @@ def test_pictures_that_are_gone_are_told(run, tmp_path):
     assert exported.checked.source == "digits:test"
     with pytest.raises(SettingsError, match=r"--int8 needs labelled images.*moved.txt"):
         export(tmp_path, int8=True)
+
+
+def test_without_a_test_set_the_pictures_are_the_runs_validation_share_and_int8_is_calibrated_on_the_rest(
+    pictures, tmp_path
+):
+    config = make_config({**QUICK, "train": pictures["train"], "val": "0.2"})
+    (tmp_path / "epochs").mkdir()
+    (tmp_path / "config.toml").write_text(to_toml(config))
+    sources = open_sources(tmp_path / "epochs" / "epoch-001.safetensors", ExportConfig(int8=True))
+    val = open_sets(config)[1]["val"]
+    assert sources.check.fingerprint() == val.fingerprint()
+    assert len(sources.calibration) == 50 - len(val) == 40
+
+
+def test_int8_measures_on_nothing_that_it_was_calibrated_on_where_there_is_one_set_only(pictures, tmp_path):
+    sources = open_sources(tmp_path / "model.safetensors", ExportConfig(int8=True, check=pictures["test"]))
+    both = [{images.place(index) for index in range(len(images))} for images in (sources.check, sources.calibration)]
+    assert (len(both[0]), len(both[1])) == (11, 10)
+    assert not both[0] & both[1]
 
 
 def test_weights_that_one_onnx_file_cannot_hold_are_refused_in_words():

@@ -106,7 +106,10 @@ def _quantise(
     calibrated = quantise(*graph, sources.calibration, temporary, settings.batch)
     relabel(temporary, as_texts(facts))
     cost = measured(before, open_onnx(temporary), labelled, settings.batch)
-    return replace(cost, calibrated=calibrated, bytes_before=large, bytes_after=temporary.stat().st_size)
+    return replace(
+        cost, calibrated=calibrated, calibration=sources.calibration.source, bytes_before=large,
+        bytes_after=temporary.stat().st_size,
+    )  # fmt: skip
 
 
 def _write_pt2(

@@ -11,7 +11,7 @@ from eyas.data.imageset import ImageSet
 from eyas.errors import ExportError
 from eyas.model.classifier import Classifier
 from eyas.shipping.pictures import Pixels, batches_of, in_many_shapes
-from eyas.shipping.program import FAILURES, Answers, first_line
+from eyas.shipping.program import Answers, first_line
 
 TOLERANCE = 1e-4  # of a probability; a file that differs by more is not left behind
 TIE = 1e-6  # two classes of the model's own that are as near as this: either is its answer
@@ -60,9 +60,7 @@ def difference(answers: Answers, classifier: Classifier, pixels: Pixels) -> tupl
     shape = "x".join(map(str, pixels.shape))
     try:
         found = answers(pixels)
-    except FAILURES as error:
-        raise ExportError(f"The exported file cannot take images of {shape}: {first_line(error)}") from error
-    except Exception as error:  # onnxruntime's errors have no common class
+    except Exception as error:  # of another library, whose errors have no common class
         raise ExportError(f"The exported file cannot take images of {shape}: {first_line(error)}") from error
     wanted = classifier.probabilities(classifier.logits(torch.from_numpy(pixels))).numpy()
     if found.shape != wanted.shape:

@@ -38,7 +38,8 @@ class Sources:
 def open_sources(model: Path, settings: ExportConfig) -> Sources:
     """Return the images that --check names, else those of the run that the model file lies in, else digits.
 
-    Decodes nothing. For int8 the images to calibrate with are never those to measure on. Raises `DataError` and
+    Decodes nothing. int8 is calibrated on the run's training set, else on a part of the images that is then not
+    measured. Raises `DataError` and
     `SettingsError` where --check names none, and where int8 has no labelled images of the model's own.
     """
     notes: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ def open_sources(model: Path, settings: ExportConfig) -> Sources:
         notes = (*notes, "Checked on the embedded digits, enlarged; --check SPEC names images of your own.")
     if settings.int8 and (train is None or train is check):
         train, check = _in_two(check)
-        notes = (*notes, f"Calibrated on {len(train)} images of {check.source}, measured on the others.")
+        notes = (*notes, f"Calibrated on a part of {check.source}, measured on the rest of it.")
     return Sources(check, train, notes)
 
 

@@ -20,12 +20,12 @@ from eyas.shipping.program import FAILURES, Answers, first_line, quiet
 
 MOST = 10_000  # images that the accuracy is measured on
 AT_ONCE = 32  # images that are read, and answered where they have one size
-QUANTISED = ("Conv", "MatMul", "Gemm")  # where a network computes; all else stays float32
+QUANTISED = ("Conv", "MatMul", "Gemm")  # products with weights, where a network computes; all else stays float32
 
 
 @dataclass(frozen=True, slots=True)
 class Quantised:
-    """What int8 costs, measured on `count` labelled images of `source`; calibrated on `calibrated` others."""
+    """What int8 costs, measured on `count` labelled images of `source`; calibrated on `calibrated` images."""
 
     source: str
     count: int
@@ -36,6 +36,7 @@ class Quantised:
     same_labels: int
     difference: float  # the largest one of any probability
     calibrated: int = 0
+    calibration: str = ""
     bytes_before: int = 0
     bytes_after: int = 0
 
@@ -63,8 +64,9 @@ class Quantised:
             (
                 "agreement",
                 f"{self.same_labels:,} of {self.count:,} labels are the same; "
-                f"a probability differs by {self.difference:.2f} at most",
+                f"a probability differs by {self.difference:.2g} at most",
             ),
+            ("calibrated", f"on {self.calibrated:,} images of {self.calibration}"),
             ("size", f"{self.bytes_after / 1e6:.1f} MB (fp32: {self.bytes_before / 1e6:.1f} MB)"),
         ]
 
@@ -101,9 +103,13 @@ def quantise(proto: Any, inner: frozenset[str], images: ImageSet, target: Path, 
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    wanted = [node.name for node in proto.graph.node if node.name in inner and node.op_type in QUANTISED]
+    learnt = {tensor.name for tensor in proto.graph.initializer}  # attention multiplies what has no weights: in float32
+    wanted = [
+        node.name for node in proto.graph.node
+        if node.name in inner and node.op_type in QUANTISED and learnt.intersection(node.input[:2])
+    ]  # fmt: skip
     if not wanted:
-        raise ExportError("The network has no convolution and no matrix product: there is nothing to quantise.")
+        raise ExportError("The network has no convolution and no linear layer: there is nothing to quantise.")
     calibration = Calibration(images, batch)
     with quiet():
         try:

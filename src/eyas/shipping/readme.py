@@ -61,8 +61,11 @@ def readme(name: str, facts: dict[str, Any], checked: Checked, quantised: Quanti
         f"{_of_fp32(quantised)}{_without_path(checked.in_words(), checked.source)}.",
     ]
     if quantised is not None:
-        rows = (f"- {what}: {_without_path(said, quantised.source)}" for what, said in quantised.in_words())
-        head += [f"The network is in int8, calibrated on {quantised.calibrated} other images:", "\n".join(rows)]
+        rows = (
+            f"- {what}: {_without_path(said, quantised.source, quantised.calibration)}"
+            for what, said in quantised.in_words()
+        )
+        head += ["The network is in int8:", "\n".join(rows)]
     return "\n\n".join(head) + "\n"
 
 
@@ -94,5 +97,7 @@ def _of_fp32(quantised: Quantised | None) -> str:
     return "" if quantised is None else "Before it was quantised: "
 
 
-def _without_path(said: str, source: str) -> str:
-    return clean(said.replace(source, Path(source).name))
+def _without_path(said: str, *sources: str) -> str:
+    for source in sorted(sources, key=len, reverse=True):  # one may be the begin of another
+        said = said.replace(source, Path(source).name)
+    return clean(said)
