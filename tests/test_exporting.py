@@ -144,6 +144,12 @@ def test_what_does_not_go_together_is_told(run, capsys, flags, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_missing_library_is_told_with_the_command_that_installs_it(run, monkeypatch, capsys):
+    monkeypatch.setattr("eyas.exporting.NEEDED", ("onnx", "no_such_library"))
+    assert main(["export", str(run)]) == 2
+    assert "no_such_library must be installed: pip install 'eyas[export]'" in capsys.readouterr().err
+
+
 def test_the_command_says_what_was_written_and_what_was_checked(run, tmp_path, capsys):
     assert main(["export", str(run), "--out", str(tmp_path / "model.pt2"), "--batch", "2"]) == 0
     said = " ".join(capsys.readouterr().out.split())

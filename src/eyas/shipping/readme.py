@@ -38,7 +38,7 @@ for place in probabilities.argsort()[::-1][:5]:
 """
 _TRUST = (
     "PyTorch reads a `.pt2` file by means of pickle, which can run code: load only files that you trust. "
-    "It needs a PyTorch of about the version that wrote it."
+    "It needs a PyTorch of about the version that wrote it, and computes on the CPU."
 )
 
 
