@@ -19,7 +19,10 @@ from eyas.sinks.table import read_table
 
 RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
 _SIGNIFICANT = 0.05
-_NOT_COMPARED = {"out", "view", "report", "profile", "log_every", "keep", "save_minutes"}  # they change no result
+_NOT_COMPARED = {
+    *("out", "view", "report", "profile", "log_every", "keep", "save_minutes"),
+    *("data_dir", "cache", "cache_dir", "cache_gb", "workers", "worker_timeout"),
+}  # they change no result
 
 
 @dataclass(frozen=True, slots=True)
