@@ -242,6 +242,9 @@ def test_evaluate_predict_the_library_and_an_exported_file_give_the_same_probabi
         assert list(classifier.predict(path).probabilities.values()) == pytest.approx(sorted(wanted)[::-1], abs=1e-6)
 
 
+# The server's answers: tests/serve/test_answers.py.
+
+
 # Law 7: the standard recipe is the one of the tutorials.
 
 

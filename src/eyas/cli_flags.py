@@ -13,6 +13,7 @@ from eyas.config import RunConfig, make_config
 from eyas.data.settings import DataConfig
 from eyas.errors import SettingsError
 from eyas.recipes import RECIPES
+from eyas.serve.settings import ServeConfig
 from eyas.settings import Section
 from eyas.shipping.settings import ExportConfig
 from eyas.training.settings import DeviceConfig
@@ -102,6 +103,17 @@ class PredictFlags(Section):
     """cpu, cuda, mps or auto."""
     batch_size: Annotated[int, Field(ge=1)] | None = None
     """Images per batch. Default: as many as are fast."""
+
+
+class ServeFlags(ServeConfig):
+    """Answer over HTTP: an API, and a page for the browser."""
+
+    run: Positional[str]
+    """Run folder, or a .safetensors file in it."""
+
+    def serve_config(self) -> ServeConfig:
+        """Return what concerns the server."""
+        return ServeConfig(**self.model_dump(exclude={"run"}))
 
 
 class ReportFlags(Section):

@@ -73,6 +73,17 @@ def predict(arguments: Arguments) -> int:
     return 65 if unreadable == count else 0
 
 
+def serve(arguments: Arguments) -> int:
+    """Answer over HTTP: an API, and a page for the browser."""
+    from eyas.cli_flags import ServeFlags, parsed
+
+    given = parsed(ServeFlags, "serve", arguments)
+    from eyas.serve.server import serve as answer
+
+    answer(given.run, given.serve_config())
+    return 0
+
+
 def report(arguments: Arguments) -> int:
     """Write a page on a run: its results, how sure it is, its mistakes."""
     from eyas.cli_flags import ReportFlags, parsed
@@ -185,6 +196,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "resume": resume,
     "evaluate": evaluate,
     "predict": predict,
+    "serve": serve,
     "report": report,
     "calibrate": calibrate,
     "compare": compare,
