@@ -19,7 +19,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
     "ground": ("errors", "files", "settings", "device", "progress", "tensorfile", "profile", "trace", "terminal"),
-    "parts: data": ("data", "metrics", "confidence", "events", "recipes"),
+    "parts: data": ("data", "metrics", "confidence", "events", "recipes", "paired"),
     "parts: network, charts": ("model", "render"),
     "parts: training": (
         "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
@@ -28,16 +28,16 @@ LAYERS = {
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
         "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.preflight",
-        "training.tuning", "sets", "record",
+        "training.tuning", "sets", "record", "shipping",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "comparing", "auditing", "reporting", "calibrating", "serve"),
+    "verbs": ("training.loop", "predict", "measure", "comparing", "auditing", "reporting", "calibrating", "serve", "exporting"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip
 WORKS_WITHOUT_TRAINING = (
-    "predict", "serve.server", "serve.app", "serve.examples", "model.classifier", "data.datasets", "data.preprocess",
-    "model.zoo",
+    "predict", "exporting", "shipping.quantise", "shipping.readme", "shipping.onnx_file", "serve.server", "serve.app", "serve.examples",
+    "model.classifier", "data.datasets", "data.preprocess", "model.zoo",
 )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ def test_what_uses_a_model_never_loads_the_training():
     "arguments",
     [
         ["--help"], ["--version"], ["train", "--help"], ["resume", "--help"], ["evaluate", "--help"],
-        ["predict", "--help"], ["serve", "--help"], ["inspect", "--help"], ["inspect", "digits"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
+        ["predict", "--help"], ["export", "--help"], ["serve", "--help"], ["inspect", "--help"], ["inspect", "digits"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
         ["train", "digits", "--epoch", "3"], ["train", "digits", "--epochs", "0"], ["trian"],
     ],
     ids=" ".join,
@@ -142,6 +142,12 @@ def test_help_and_mistakes_do_not_load_torch(arguments):
         ("predict none a.jpg", 65, "none: does not exist"),
         ("predict empty a.jpg", 65, "empty: holds no model yet"),
         ("predict model.safetensors none.jpg", 65, "none.jpg: does not exist"),
+        ("export none", 65, "none: does not exist"),
+        ("export empty", 65, "empty: holds no model yet"),
+        ("export model.safetensors --format onxx", 2, "invalid choice"),
+        ("export model.safetensors --out model.onnx --format pt2", 2, "--format is pt2"),
+        ("export model.safetensors --int8", 2, "--int8 needs labelled images"),
+        ("export model.safetensors --check none.txt", 65, "none.txt: there is no such list"),
     ],
 )
 def test_mistakes_in_data_do_not_load_torch(tmp_path, monkeypatch, command, code, message):

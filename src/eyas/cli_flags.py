@@ -15,6 +15,7 @@ from eyas.errors import SettingsError
 from eyas.recipes import RECIPES
 from eyas.serve.settings import ServeConfig
 from eyas.settings import Section
+from eyas.shipping.settings import ExportConfig
 from eyas.training.settings import DeviceConfig
 
 T = TypeVar("T")
@@ -164,6 +165,19 @@ class CompareFlags(Section):
     """Language of the page."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
     """File to write all of it to, as JSON."""
+
+
+class ExportFlags(ExportConfig):
+    """Write a trained model as one file for use without eyas, and check that it answers as the model does."""
+
+    run: Positional[str]
+    """Run folder, or a .safetensors file in it."""
+    out: str | None = None
+    """File to write, .onnx or .pt2. Default: beside the model file."""
+
+    def config(self) -> ExportConfig:
+        """Return what is asked of the file."""
+        return ExportConfig(**self.model_dump(exclude={"run", "out"}))
 
 
 class InspectFlags(Section):

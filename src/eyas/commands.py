@@ -127,6 +127,17 @@ def compare(arguments: Arguments) -> int:
     return 0
 
 
+def export(arguments: Arguments) -> int:
+    """Write a trained model as one file for use without eyas, and check its answers."""
+    from eyas.cli_flags import ExportFlags, parsed
+
+    given = parsed(ExportFlags, "export", arguments)
+    from eyas.exporting import export_as, print_export
+
+    print_export(export_as(given.run, given.out, given.config()))
+    return 0
+
+
 def inspect(arguments: Arguments) -> int:
     """Look at a set before training: unreadable files, duplicates, leaks, wrong labels."""
     from eyas.cli_flags import InspectFlags, parsed
@@ -189,6 +200,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "report": report,
     "calibrate": calibrate,
     "compare": compare,
+    "export": export,
     "inspect": inspect,
     "models": models,
     "datasets": datasets,
