@@ -262,3 +262,11 @@ def test_a_run_in_fp16_goes_on_with_its_scale(pictures, tmp_path):
     assert_same_run(tmp_path / "cut", tmp_path / "uncut")
     scale = read_tensors(tmp_path / "cut" / STATE, "state")[1]["state"]["scaler"]
     assert scale["_growth_tracker"] == 8  # steps of both parts
+
+
+def test_a_network_whose_layers_ask_for_their_version_is_resumed_with_its_average(pictures, tmp_path):
+    """MNASNet refuses a state dict without versions, and a file of tensors holds none."""
+    config = config_of(pictures, model="mnasnet0_5", size=32, epochs=1, ema=0.9, lr=1e-4)
+    run_fit(config, tmp_path / "run")
+    longer = config_of(pictures, model="mnasnet0_5", size=32, epochs=2, ema=0.9, lr=1e-4)
+    assert run_fit(longer, tmp_path / "run", resuming=True)[-1].epoch == 2

@@ -18,6 +18,7 @@ from eyas.device import choose_device
 from eyas.errors import CheckpointError, DataError, SettingsError, suggest
 from eyas.files import model_file
 from eyas.model.heatmap import heatmap
+from eyas.model.weights import put_back
 from eyas.model.zoo import build, outline
 from eyas.tensorfile import read_tensors, write_tensors
 
@@ -143,9 +144,7 @@ def filled(model: str, classes: int, tensors: dict[str, Tensor]) -> nn.Module:
         name = differing[0]
         raise RuntimeError(f"{name}: {_shape(given.get(name))} for {_shape(wanted.get(name))}")
     network = build(model, classes)
-    whole = network.state_dict()  # has the layers' versions too, which MNASNet asks for and a file does not hold
-    whole.update(tensors)
-    network.load_state_dict(whole)
+    put_back(network, tensors)
     return network
 
 

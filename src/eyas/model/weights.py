@@ -176,6 +176,18 @@ def fill(model: nn.Module, state: State, *, source: str) -> LoadedWeights:
     return LoadedWeights(source, len(filled), head_loaded)
 
 
+def put_back(network: nn.Module, tensors: State) -> None:
+    """Load all weights of a network of the same make, as `state_dict` gave them; raises `RuntimeError` for others.
+
+    A file of tensors does not hold the layers' versions, which MNASNet asks for: they are those of this make.
+    """
+    whole = network.state_dict()
+    versions = whole._metadata  # type: ignore[attr-defined]
+    given = OrderedDict(tensors)
+    given._metadata = versions  # type: ignore[attr-defined]
+    network.load_state_dict(given)
+
+
 def _renamed(state: State, current: State) -> OrderedDict[str, torch.Tensor]:
     """Return `state` without prefixes, auxiliary heads and old names, with torch's version numbers."""
     versions = getattr(state, "_metadata", None)

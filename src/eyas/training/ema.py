@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from eyas.model.weights import put_back
+
 
 class Average(Protocol):
     """What is measured and saved as the model: the average, or the trained weights themselves."""
@@ -73,5 +75,5 @@ class Ema:
 
     def load(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         """Take back what `tensors` and `plain` gave."""
-        self.model.load_state_dict(tensors)
+        put_back(self.model, tensors)
         self.updates = plain["updates"]

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from eyas.data.order import key
 from eyas.device import sums_type
+from eyas.model.weights import put_back
 from eyas.model.zoo import head_of
 from eyas.training.ema import Average, Ema, NoEma
 from eyas.training.optim import make_optimizer
@@ -156,7 +157,7 @@ def _loaded(value: Any, tensors: dict[str, Tensor], plain: Any, model: nn.Module
     """Return what a field's value becomes: changed in place where it is an object with tensors."""
     match value:
         case nn.Module():
-            value.load_state_dict(tensors)
+            put_back(value, tensors)
         case Optimizer():
             _load_optimizer(value, tensors, plain, model)
         case torch.amp.GradScaler():
