@@ -9,6 +9,7 @@ import tyro
 from pydantic import Field
 from tyro.conf import Positional
 
+from eyas.answers.settings import PredictConfig
 from eyas.config import RunConfig, make_config
 from eyas.data.settings import DataConfig
 from eyas.errors import SettingsError
@@ -80,27 +81,15 @@ class EvaluateFlags(Section):
         return DeviceConfig(device=self.device, precision=self.precision)
 
 
-class PredictFlags(Section):
-    """Classify files, folders and lists; CSV or JSON lines."""
+class PredictFlags(PredictConfig):
+    """Classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders."""
 
     run: Positional[str]
     """Run folder, or a .safetensors file in it."""
     paths: Positional[tuple[str, ...]]
     """Images, folders, list files."""
     out: str | None = None
-    """File to write, .csv or .jsonl. Default: the terminal."""
-    form: Literal["csv", "jsonl"] = "csv"
-    """Form of the rows on the terminal."""
-    top: Annotated[int, Field(ge=1)] = 1
-    """Number of most likely classes per image."""
-    root: str | None = None
-    """Folder that paths in lists are relative to. Default: the folder of the list."""
-    outside_root: bool = False
-    """Read also files that a list names outside that folder."""
-    device: str = "auto"
-    """cpu, cuda, mps or auto."""
-    batch_size: Annotated[int, Field(ge=1)] | None = None
-    """Images per batch. Default: as many as are fast."""
+    """File to write: .csv, .jsonl or .parquet. Default: the terminal."""
 
 
 class CompareFlags(Section):

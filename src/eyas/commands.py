@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from eyas.errors import INTERRUPTED, DataError, SettingsError, suggest
@@ -57,20 +56,16 @@ def evaluate(arguments: Arguments) -> int:
 
 
 def predict(arguments: Arguments) -> int:
-    """Classify files, folders and lists; CSV or JSON lines."""
+    """Classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders."""
     from eyas.cli_flags import PredictFlags, parsed
 
     given = parsed(PredictFlags, "predict", arguments)
     from eyas.predict import predict_to
 
-    form = Path(given.out).suffix.removeprefix(".").lower() if given.out else given.form
-    count, unreadable = predict_to(
-        given.out, given.run, given.paths, form=form, top=given.top, root=given.root,
-        outside_root=given.outside_root, device=given.device, batch_size=given.batch_size,
-    )  # fmt: skip
-    if unreadable:
-        print(f"{unreadable} of {count} files could not be read; their rows carry the reason.", file=sys.stderr)
-    return 65 if unreadable == count else 0
+    done = predict_to(given.out, given.run, given.paths, given)
+    for said in done.in_words(given):
+        print(clean(said), file=sys.stderr)
+    return 65 if done.unreadable == done.images else 0
 
 
 def compare(arguments: Arguments) -> int:

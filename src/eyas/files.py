@@ -23,17 +23,20 @@ _LITTLE = 100e6  # bytes free on a disk, below which a failure to write says how
 
 
 @contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `target`; what is written there becomes `target` whole, or not at all.
 
+    Without `lasting` the disk is not waited for: enough for what can be made again after a power loss.
     Raises `FileError` with the path where the disk is full or not writable; nothing temporary stays behind.
     """
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
     try:
         yield temporary
-        _flush(temporary)
+        if lasting:
+            _flush(temporary)
         temporary.replace(target)
-        _flush(target.parent)
+        if lasting:
+            _flush(target.parent)
     except OSError as error:
         raise FileError(f"{target}: cannot be written: {error.strerror or error}{_room(target.parent)}") from error
     finally:
