@@ -140,9 +140,7 @@ def _differences(one: str, ones: Answers, other: str, others: Answers) -> list[D
         right, also = first == labels, second == labels
         lost, won, count = int((right & ~also).sum()), int((~right & also).sum()), len(labels)
         interval = paired_interval(lost, won, count)
-        rows.append(
-            Difference(one, other, split, count, lost, won, (won - lost) / count, interval, mcnemar(lost, won))
-        )
+        rows.append(Difference(one, other, split, count, lost, won, (won - lost) / count, interval, mcnemar(lost, won)))
     return sorted(rows, key=lambda row: row.split)
 
 
@@ -230,9 +228,7 @@ def _runs_table(comparison: Comparison) -> Any:
             said = f"{100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of {scores['count']:,}"
             left_out = f"; {scores['skipped']:,} unreadable left out" if scores["skipped"] else ""
             chosen = f"; {selected(run.selects_on)}" if run.selects_on == split else ""
-            rows.append(
-                (run.name, run.model, str(run.epoch), split, said + left_out + chosen, f"{scores['loss']:.4f}")
-            )
+            rows.append((run.name, run.model, str(run.epoch), split, said + left_out + chosen, f"{scores['loss']:.4f}"))
     return _table(("run", "model", "epoch", "on", "accuracy", "loss"), rows)
 
 

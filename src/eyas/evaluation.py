@@ -17,6 +17,8 @@ from eyas.device import is_out_of_memory, sums_type, usual_batch
 from eyas.metrics import Scores
 from eyas.training.runtime import Runtime
 
+KEPT = 1 << 26  # numbers of a pass that are kept: the logits of 50,000 images of 1,000 classes, 200 MB
+
 
 def evaluate(
     model: nn.Module,
@@ -38,6 +40,8 @@ def evaluate(
     classes = len(prepared.images.classes)
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=runtime.device)
     answers = torch.zeros(len(prepared), dtype=torch.int64, device=runtime.device)
+    rows = len(prepared) if len(prepared) * classes <= KEPT else 0
+    kept = torch.zeros(rows, classes, device=runtime.device)
     losses = torch.zeros(order.steps_per_epoch, dtype=sums_type(runtime.device), device=runtime.device)
     model.eval()
     wanted = ((order.batch(step), 0) for step in mine)
@@ -49,14 +53,24 @@ def evaluate(
         logits = _logits(model, preprocess, prepared.fit, runtime, pixels)
         answered = logits.argmax(1)
         confusion += torch.bincount(labels * classes + answered, minlength=classes * classes)
-        answers[samples[0] : samples[-1] + 1] = answered  # an evaluation goes through the set in its order
+        here = slice(samples[0], samples[-1] + 1)  # an evaluation goes through the set in its order
+        answers[here] = answered
+        if rows:
+            kept[here] = logits
         losses[step] = nnf.cross_entropy(logits, labels, reduction="none").to(losses.dtype).sum()
         yield min(int(samples[-1]) + 1, len(prepared))
     # every process has filled its own places: the sum is taken in one order whatever their number
     total = runtime.total(losses).sum()
     counts = runtime.total(confusion).reshape(classes, classes).cpu().numpy().astype(np.int64)
-    predicted = runtime.total(answers).cpu().numpy().astype(np.int32)
-    scores = Scores(prepared.images.classes, counts, float(total), prepared.images.skipped, predicted)
+    scores = Scores(
+        prepared.images.classes,
+        counts,
+        float(total),
+        prepared.images.skipped,
+        predicted=runtime.total(answers).cpu().numpy().astype(np.int32),
+        targets=prepared.images.labels.astype(np.int32),
+        logits=runtime.total(kept).cpu().numpy() if rows else None,
+    )
     if scores.count != len(prepared):
         raise AssertionError(f"{scores.count} samples were counted of {len(prepared)}")
     return scores
@@ -77,5 +91,3 @@ def _logits(
             raise
     # outside the handler, which would keep what the failed pass holds; each image's answer is its own
     return torch.cat([_logits(model, preprocess, fit, runtime, half) for half in pixels.tensor_split(2)])
-
-

@@ -18,6 +18,8 @@ class Scores:
     loss_sum: float  # cross entropy (natural logarithm) summed over the samples
     skipped: int = 0  # unreadable images left out of the set
     predicted: np.ndarray | None = None  # int32 [count]: the class answered for each sample, in the set's order
+    targets: np.ndarray | None = None  # int32 [count]: the class that each sample is of
+    logits: np.ndarray | None = None  # float32 [count, C]: of each sample; None also where that is very much
 
     @property
     def count(self) -> int:

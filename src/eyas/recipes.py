@@ -15,7 +15,11 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "schedule": {"schedule": "linear"},
         # in parts of 500 images, which stay in a processor's cache
         "training": {
-            "epochs": 9, "batch_size": 2000, "accumulate": 4, "label_smoothing": 0.2, "progressive_size": 0.625,
+            "epochs": 9,
+            "batch_size": 2000,
+            "accumulate": 4,
+            "label_smoothing": 0.2,
+            "progressive_size": 0.625,
         },
         "device": {"precision": "auto", "channels_last": "on"},
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -268,3 +269,29 @@ def test_a_device_that_is_not_there_is_named(classifier, tmp_path):
     classifier.save(tmp_path / "m.safetensors")
     with pytest.raises(EyasError, match="--device quantum: unknown"):
         Classifier.load(tmp_path / "m.safetensors", "quantum")
+
+
+def test_probabilities_are_the_softmax_at_the_stored_temperature(classifier, photos, tmp_path):
+    cooler = replace(classifier, temperature=2.5)
+    cooler.save(tmp_path / "cooler.safetensors")
+    loaded = Classifier.load(tmp_path / "cooler.safetensors")
+    assert loaded.temperature == 2.5
+    logits = loaded.logits(tensor_of(photos[0])[None])
+    expected = (logits[0].double() / 2.5).softmax(0)
+    assert list(loaded.predict(photos[0]).probabilities.values()) == sorted(expected.tolist(), reverse=True)
+    assert loaded.predict(photos[0]).label == classifier.predict(photos[0]).label
+
+
+def test_a_file_without_a_temperature_has_that_of_one(classifier, tmp_path):
+    header = {"model": "compact", "classes": list(NAMES), "preprocess": classifier.preprocess.to_dict(), "facts": {}}
+    write_tensors(tmp_path / "old.safetensors", "model", dict(classifier.network.state_dict()), header)
+    assert Classifier.load(tmp_path / "old.safetensors").temperature == 1.0
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, "1", None, float("inf"), float("nan")])
+def test_a_temperature_that_is_none_is_refused(classifier, tmp_path, temperature):
+    header = {"model": "compact", "classes": list(NAMES), "preprocess": classifier.preprocess.to_dict(), "facts": {}}
+    header["temperature"] = temperature
+    write_tensors(tmp_path / "odd.safetensors", "model", dict(classifier.network.state_dict()), header)
+    with pytest.raises(CheckpointError, match="no number above zero"):
+        Classifier.load(tmp_path / "odd.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from eyas.data.decode import read_image, to_tensor
 from eyas.data.preprocess import Preprocess
 from eyas.device import choose_device
-from eyas.errors import CheckpointError, DataError, SettingsError
+from eyas.errors import CheckpointError, DataError, SettingsError, suggest
 from eyas.files import model_file
+from eyas.model.heatmap import heatmap
 from eyas.model.zoo import build, outline
 from eyas.tensorfile import read_tensors, write_tensors
 
@@ -44,6 +46,7 @@ class Classifier:
     classes: tuple[str, ...]
     preprocess: Preprocess
     facts: dict[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0  # logits are divided by it before the softmax; `eyas calibrate` finds it
 
     @staticmethod
     def load(path: str | Path, device: str = "cpu") -> Classifier:
@@ -66,11 +69,12 @@ class Classifier:
                 f"{file}: its weights do not fit {header['model']} as the installed library builds it ({reason})"
             ) from error
         network.to(choose_device(device)).eval()
-        return Classifier(network, header["model"], tuple(header["classes"]), preprocess, header["facts"])
+        temperature = header.get("temperature", 1.0)  # files of the first version have none
+        return Classifier(network, header["model"], tuple(header["classes"]), preprocess, header["facts"], temperature)
 
     def save(self, path: str | Path) -> None:
         """Write the one file that `load` reads, atomically."""
-        header = model_header(self.model, self.classes, self.preprocess, self.facts)
+        header = model_header(self.model, self.classes, self.preprocess, self.facts) | {"temperature": self.temperature}
         write_tensors(Path(path), "model", dict(self.network.state_dict()), header)
 
     @property
@@ -104,13 +108,28 @@ class Classifier:
         parts = (torch.stack(pixels[start : start + 64]) for start in range(0, len(pixels), 64))
         return [prediction for part in parts for prediction in self.predictions(self.logits_of_fitted(part))]
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return float64 `[B, C]` on the CPU for logits `[B, C]`: their softmax at the classifier's temperature."""
+        return (logits.cpu().double() / self.temperature).softmax(1)
+
     def predictions(self, logits: Tensor) -> list[Prediction]:
-        """Return the predictions that logits `[B, C]` mean (softmax)."""
-        ordered, positions = logits.double().softmax(1).cpu().sort(dim=1, descending=True, stable=True)
+        """Return the predictions that logits `[B, C]` mean."""
+        ordered, positions = self.probabilities(logits).sort(dim=1, descending=True, stable=True)
         return [
             Prediction(self.classes[order[0]], row[0], {self.classes[i]: p for i, p in zip(order, row, strict=True)})
             for row, order in zip(ordered.tolist(), positions.tolist(), strict=True)
         ]
+
+    def heatmap(self, image: Picture, label: str | None = None) -> Tensor | None:
+        """Return where the network sees `label` (by default its answer): float32 [h, w], 0 to 1, or None (`heatmap`).
+
+        It covers what `preprocess.fit` gives, and is of the picture as it is where the answer is averaged over views.
+        """
+        fitted = self.preprocess.fit(_pixels(image))[None].to(self.device)
+        if label is not None and label not in self.classes:
+            raise SettingsError(f"{label}: the model has no such class.{suggest(label, self.classes)}")
+        target = int(self.logits_of_fitted(fitted).argmax()) if label is None else self.classes.index(label)
+        return heatmap(self.network, self.preprocess.normalize(fitted), target)
 
 
 def filled(model: str, classes: int, tensors: dict[str, Tensor]) -> nn.Module:
@@ -141,11 +160,15 @@ def _refuse_foreign(header: dict[str, Any], file: Path) -> None:
         raise CheckpointError(f"{file}: its header does not say what a model of eyas is: name, classes and facts.")
     if len(set(classes)) < len(classes):
         raise CheckpointError(f"{file}: names a class twice.")
+    temperature = header.get("temperature", 1.0)
+    if not (isinstance(temperature, float) and 0 < temperature < math.inf):
+        raise CheckpointError(f"{file}: its temperature, {temperature!r}, is no number above zero.")
 
 
 def model_header(model: str, classes: Sequence[str], preprocess: Preprocess, facts: dict[str, Any]) -> dict[str, Any]:
     """Return what a model file says beside its weights."""
-    return {"model": model, "classes": list(classes), "preprocess": preprocess.to_dict(), "facts": facts}
+    what = {"model": model, "classes": list(classes), "preprocess": preprocess.to_dict()}
+    return {**what, "facts": facts, "temperature": 1.0}
 
 
 def _pixels(image: Picture) -> Tensor:

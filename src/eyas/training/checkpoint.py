@@ -148,7 +148,7 @@ class EpochFile:
     header: dict[str, Any]
     improved: bool
     keep: int  # of the newest epochs' files; 0: all
-    answers: dict[str, Tensor]  # "SPLIT/predicted" and "SPLIT/labels", int32 [N], of every sample measured
+    answers: dict[str, Tensor]  # "SPLIT/predicted", "SPLIT/labels" int32 [N], "SPLIT/logits" float32 [N, C]
     samples: dict[str, str]  # by split: which samples they are
 
 
@@ -226,7 +226,9 @@ def _answers(scores: dict[str, Scores], plan: Plan) -> tuple[dict[str, Tensor], 
     answers: dict[str, Tensor] = {}
     for split, score in scores.items():
         answers[f"{split}/predicted"] = torch.from_numpy(score.predicted)
-        answers[f"{split}/labels"] = plan.evaluations[split].targets.cpu().to(torch.int32)
+        answers[f"{split}/labels"] = torch.from_numpy(score.targets)
+        if score.logits is not None:
+            answers[f"{split}/logits"] = torch.from_numpy(score.logits)
     return answers, {split: str(plan.fingerprint[f"{split} data"]) for split in scores}
 
 

@@ -192,9 +192,7 @@ def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
     )
 
 
-def saved(
-    state: TrainState, done: EpochDone | None, saver: Saver, runtime: Runtime, clock: Clock
-) -> tuple[Saved, ...]:
+def saved(state: TrainState, done: EpochDone | None, saver: Saver, runtime: Runtime, clock: Clock) -> tuple[Saved, ...]:
     """Hand the state to the saver, and return what came to the disk meanwhile."""
     began = time.perf_counter()
     with runtime.profile.span("saving"):
