@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from eyas.model.classifier import Prediction as Prediction
     from eyas.model.compact import compact as compact
     from eyas.model.zoo import alex as alex
+    from eyas.overview import Overview as Overview
+    from eyas.overview import runs as runs
     from eyas.plan import make_plan as make_plan
     from eyas.run import Run as Run
     from eyas.run import resume as resume
@@ -29,6 +31,7 @@ _PLACES = {
     "Classifier": "model.classifier",
     "EyasError": "errors",
     "ImageTxtDataset": "data.txt_dataset",
+    "Overview": "overview",
     "Prediction": "model.classifier",
     "Preprocess": "data.preprocess",
     "Run": "run",
@@ -43,6 +46,7 @@ _PLACES = {
     "make_plan": "plan",
     "open_runtime": "training.runtime",
     "resume": "run",
+    "runs": "overview",
     "train": "run",
 }
 

@@ -101,6 +101,17 @@ class CompareFlags(Section):
     """File to write all of it to, as JSON."""
 
 
+class RunsFlags(Section):
+    """List the runs of a folder, best first."""
+
+    folder: Positional[str] = "runs"
+    """Folder with a folder per run."""
+    sort: Literal["accuracy", "loss", "name", "time"] = "accuracy"
+    """By accuracy or loss, those measured on the same images together; by name; or by time, the newest first."""
+    json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
+    """File to write all of it to, as JSON."""
+
+
 class InspectFlags(Section):
     """Look at a set before training: unreadable files, duplicates, leaks, wrong labels. Changes no file of yours."""
 

@@ -83,6 +83,21 @@ def compare(arguments: Arguments) -> int:
     return 0
 
 
+def runs(arguments: Arguments) -> int:
+    """List the runs of a folder, best first."""
+    from eyas.cli_flags import RunsFlags, parsed
+
+    given = parsed(RunsFlags, "runs", arguments)
+    from eyas.overview import print_overview, write_overview
+    from eyas.overview import runs as runs_in
+
+    overview = runs_in(given.folder, sort=given.sort)
+    print_overview(overview, given.folder)
+    if given.json_file is not None:
+        write_overview(overview, given.json_file)
+    return 0
+
+
 def inspect(arguments: Arguments) -> int:
     """Look at a set before training: unreadable files, duplicates, leaks, wrong labels."""
     from eyas.cli_flags import InspectFlags, parsed
@@ -142,6 +157,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
+    "runs": runs,
     "inspect": inspect,
     "models": models,
     "datasets": datasets,
