@@ -27,7 +27,7 @@ LAYERS = {
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
         "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.preflight",
-        "training.tuning", "sets", "answers",
+        "training.tuning", "training.weighing", "sets", "answers",
     ),
     "plan": ("plan",),
     "verbs": ("training.loop", "predict", "measure", "compare", "overview", "auditing"),

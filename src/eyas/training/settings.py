@@ -131,5 +131,9 @@ class OutputConfig(Section):
     """Save the exact state within an epoch too, at most this many minutes apart (0: only after each epoch)."""
     view: Literal["auto", "live", "plain", "none"] = "auto"
     """Terminal output: auto shows a live view on a terminal and plain lines elsewhere."""
+    histograms: bool = False
+    """Show every parameter and its gradient as histograms in TensorBoard, at each epoch's end."""
+    graph: bool = False
+    """Show the network's graph in TensorBoard."""
     profile: bool = False
     """Measure where the time goes: a table after every epoch, every span in profile.json.gz (for ui.perfetto.dev)."""
