@@ -83,6 +83,15 @@ def test_runs_can_be_compared_by_their_settings_and_best_results(runs):
         assert results["best/epoch"] == best["epoch"]
 
 
+def test_every_setting_that_is_compared_is_one_and_of_its_type():
+    from eyas.config import RunConfig, plain_settings
+
+    known = dict(plain_settings(RunConfig()))
+    for name, kind in COMPARED.items():
+        assert known[name] is None or isinstance(known[name], (int, float) if kind is float else kind), name
+        assert isinstance(known[name], bool) == (kind is bool)
+
+
 def test_a_curve_of_precision_and_recall_is_that_of_the_probabilities(runs):
     tensors, header = read_tensors(runs / "all" / "predictions.safetensors", "predictions")
     logits, labels = tensors["test/logits"].double().softmax(1).numpy(), tensors["test/labels"].numpy()

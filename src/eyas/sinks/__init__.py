@@ -1,4 +1,4 @@
-"""Where the events of a run go: the terminal, TensorBoard, JSON lines, a CSV table."""
+"""Where the events of a run go: the terminal, TensorBoard, JSON lines, a CSV table, loggers."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def open_sinks(
     from eyas.sinks.charts import ChartFiles
     from eyas.sinks.console import open_console
     from eyas.sinks.jsonl import JsonLines
+    from eyas.sinks.remote import open_remotes
     from eyas.sinks.table import MetricsTable
     from eyas.sinks.tensorboard import TensorBoard
 
@@ -77,6 +78,7 @@ def open_sinks(
             table,
             TensorBoard(directory / "tensorboard", resumed_step=resumed_step),
             ChartFiles(directory),
+            *open_remotes(directory, output),
             open_console(output.view),  # last: what it says is written, is written
         ),
         profile or NoSpans(),

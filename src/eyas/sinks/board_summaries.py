@@ -27,7 +27,7 @@ def hparams_experiment(splits: Sequence[str]) -> Any:
 
     kinds = {bool: api_pb2.DATA_TYPE_BOOL, float: api_pb2.DATA_TYPE_FLOAT64, str: api_pb2.DATA_TYPE_STRING}
     columns = [
-        api_pb2.HParamInfo(name=name, type=kinds[kind], differs=name in CHIEF) for name, kind in _kinds().items()
+        api_pb2.HParamInfo(name=name, type=kinds[kind], differs=name in CHIEF) for name, kind in COMPARED.items()
     ]
     known = sorted(("test", "val"), key=lambda split: split not in splits)
     tags = [f"best/{split}_{measure}" for split in known for measure in BEST]
@@ -44,13 +44,13 @@ def hparams_start(settings: tuple[tuple[str, Setting], ...]) -> Any:
     from tensorboard.plugins.hparams import plugin_data_pb2
 
     start = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
-    values, kinds = shown_settings(settings), _kinds()
-    for name in COMPARED:
+    values = shown_settings(settings)
+    for name, kind in COMPARED.items():
         value = values.get(name)
         if value is None:
             continue  # not given: an empty cell
-        field = {bool: "bool_value", float: "number_value", str: "string_value"}[kinds[name]]
-        setattr(start.hparams[name], field, kinds[name](value))
+        field = {bool: "bool_value", float: "number_value", str: "string_value"}[kind]
+        setattr(start.hparams[name], field, kind(value))
     return _hparams("session_start_info", plugin_data_pb2.HParamsPluginData(session_start_info=start))
 
 
@@ -69,19 +69,6 @@ def _hparams(tag: str, content: Any) -> Any:
 
     about = metadata.create_summary_metadata(content)
     return Summary(value=[Summary.Value(tag=f"_hparams_/{tag}", metadata=about, tensor=metadata.NULL_TENSOR)])
-
-
-def _kinds() -> dict[str, type]:
-    """Return the type of each setting in the HParams tab: bool, float or str."""
-    from eyas.config import RunConfig, plain_settings
-
-    known = dict(plain_settings(RunConfig()))
-    texts = {"train", "model", "weights", "resize", "views"}  # no value stands for text, but for `size`
-    kinds: dict[str, type] = {}
-    for name in COMPARED:
-        value = known[name]
-        kinds[name] = bool if isinstance(value, bool) else str if isinstance(value, str) or name in texts else float
-    return kinds
 
 
 def pr_curves(scores: Scores, split: str) -> dict[str, Any]:

@@ -9,12 +9,16 @@ from eyas.metrics import Scores
 
 CURVES_CLASSES = 50  # above this, a curve for each class is a page nobody scrolls through: only the charts
 BEST = ("accuracy", "loss", "macro_f1")
-COMPARED = (  # settings that runs are compared by, in the order to show
-    *("train", "model", "pretrained", "weights", "size", "resize", "views", "epochs", "batch_size", "optimizer", "lr"),
-    *("momentum", "nesterov", "weight_decay", "backbone_lr", "head_lr", "schedule", "warmup_epochs", "ema"),
-    *("label_smoothing", "class_weights", "progressive_size", "clip_norm", "flip", "crop_padding", "crop_scale"),
-    *("color_jitter", "trivial_augment", "erasing", "mixup", "cutmix", "precision", "select", "seed"),
-)
+COMPARED: dict[str, type] = {  # settings that runs are compared by, in the order to show
+    **dict.fromkeys(("train", "model", "weights", "resize", "views", "optimizer", "schedule", "class_weights"), str),
+    **dict.fromkeys(("precision", "select"), str),
+    **dict.fromkeys(("pretrained", "nesterov", "trivial_augment"), bool),
+    **dict.fromkeys(
+        ("size", "epochs", "batch_size", "lr", "momentum", "weight_decay", "backbone_lr", "head_lr"), float
+    ),
+    **dict.fromkeys(("warmup_epochs", "ema", "label_smoothing", "progressive_size", "clip_norm", "flip"), float),
+    **dict.fromkeys(("crop_padding", "crop_scale", "color_jitter", "erasing", "mixup", "cutmix", "seed"), float),
+}
 PLACES = frozenset(  # settings that name a place on this machine: only their last part is anyone else's concern
     {"train", "test", "val", "root", "classes", "data_dir", "cache_dir", "mirror", "weights", "transform", "out"}
 )

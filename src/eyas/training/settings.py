@@ -135,5 +135,11 @@ class OutputConfig(Section):
     """Show every parameter and its gradient as histograms in TensorBoard, at each epoch's end."""
     graph: bool = False
     """Show the network's graph in TensorBoard."""
+    wandb: str | None = None
+    """Also log to this project of Weights & Biases (entity/project, or project)."""
+    mlflow: str | None = None
+    """Also log to this experiment of MLflow, at the tracking server that MLflow is set to."""
+    log_model: bool = False
+    """Hand the best model to those loggers too, when the run ends."""
     profile: bool = False
     """Measure where the time goes: a table after every epoch, every span in profile.json.gz (for ui.perfetto.dev)."""
