@@ -30,7 +30,7 @@ LAYERS = {
         "training.tuning", "training.weighing", "sets", "answers",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "compare", "overview", "auditing"),
+    "verbs": ("training.loop", "predict", "measure", "compare", "overview", "notebook", "auditing"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from eyas.model.classifier import Prediction as Prediction
     from eyas.model.compact import compact as compact
     from eyas.model.zoo import alex as alex
+    from eyas.notebook import live as live
     from eyas.overview import Overview as Overview
     from eyas.overview import runs as runs
     from eyas.plan import make_plan as make_plan
@@ -42,6 +43,7 @@ _PLACES = {
     "evaluate": "measure",
     "fit": "training.loop",
     "inspect": "auditing",
+    "live": "notebook",
     "make_config": "config",
     "make_plan": "plan",
     "open_runtime": "training.runtime",

@@ -56,6 +56,13 @@ class Run:
         with (self.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
+    def _repr_html_(self) -> str:
+        """Show the run's result and curves in a notebook."""
+        from eyas.report.cards import run_card
+        from eyas.sinks.summary import result
+
+        return run_card([("run", str(self.directory)), *result(self.finished)], self.directory / "charts/curves.svg")
+
 
 def train(
     train: str | Path | None = None, *, recipe: str = "standard", config: str | Path | None = None, **settings: Any

@@ -185,8 +185,8 @@ class Remote:
         """Say once that nothing more is sent."""
         if not self._given_up.is_set():
             self._given_up.set()
-            said = f"eyas: logging to {self._service.name} has ended: {reason.rstrip('.')}. The run itself is not concerned."
-            print(clean(said), file=sys.stderr)
+            said = f"logging to {self._service.name} has ended: {reason.rstrip('.')}. The run itself is not concerned."
+            print(clean(f"eyas: {said}"), file=sys.stderr)
 
 
 def check_loggers(output: OutputConfig) -> None:
