@@ -10,10 +10,11 @@ import pytest
 
 import eyas
 from eyas.cli import main
-from eyas.compare import Difference, compare, mcnemar, paired_interval, said_difference
+from eyas.comparing import Difference, compare, mcnemar, paired_interval, said_difference
 from eyas.errors import CheckpointError, SettingsError
 from eyas.files import PREDICTIONS
 from eyas.tensorfile import read_tensors, write_tensors
+from tests.pages import Seen
 from tests.runs import QUICK
 
 
@@ -128,3 +129,30 @@ def test_the_command_shows_runs_differences_and_settings(runs, tmp_path, capsys)
         assert words in shown
     written = json.loads((tmp_path / "c.json").read_text())
     assert written["differences"][0]["count"] == 21
+
+
+def test_the_page_lays_the_curves_over_each_other_and_says_what_the_terminal_says(runs, tmp_path):
+    page = tmp_path / "page.html"
+    assert (
+        main(
+            [
+                "compare",
+                str(runs["good"]),
+                str(runs["again"]),
+                "--html",
+                str(page),
+                "--json",
+                str(tmp_path / "all.json"),
+            ]
+        )
+        == 0
+    )
+    seen = Seen(page.read_text(encoding="utf-8"))
+    comparison = compare(runs["good"], runs["again"])
+    for run in comparison.runs:
+        assert run.name in seen.text
+    for row in comparison.differences:
+        assert said_difference(row) in seen.text
+    assert seen.counts["polyline.run0"] == seen.counts["polyline.run1"] > 3
+    assert seen.loads == []
+    assert len(json.loads((tmp_path / "all.json").read_text())["epochs"]) == 2

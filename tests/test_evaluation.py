@@ -19,6 +19,6 @@ def test_the_answers_that_are_kept_give_every_number_again(pictures, tmp_path):
     assert torch.equal(logits.argmax(1), torch.from_numpy(scores.predicted).long())
     assert int((logits.argmax(1) == targets).sum()) == scores.correct
     assert float(cross_entropy(logits.double(), targets, reduction="sum")) == pytest.approx(scores.loss_sum, rel=1e-6)
-    kept, header = read_tensors(tmp_path / "run" / "predictions.safetensors", "predictions")
+    kept, _ = read_tensors(tmp_path / "run" / "predictions.safetensors", "predictions")
     assert torch.equal(kept["test/logits"], logits)
     assert torch.equal(kept["test/labels"], targets.int())

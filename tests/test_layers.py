@@ -18,8 +18,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
     "ground": ("errors", "files", "settings", "device", "progress", "headers", "tensorfile", "profile", "trace", "terminal"),
-    "parts: data": ("data", "metrics", "events", "recipes"),
-    "parts: network, charts": ("model", "report"),
+    "parts: data": ("data", "metrics", "confidence", "events", "recipes"),
+    "parts: network, charts": ("model", "render"),
     "parts: training": (
         "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
         "training.snapshot",
@@ -27,10 +27,10 @@ LAYERS = {
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
         "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.preflight",
-        "training.tuning", "training.weighing", "sets", "answers",
+        "training.tuning", "training.weighing", "sets", "answers", "record",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "compare", "overview", "notebook", "auditing"),
+    "verbs": ("training.loop", "predict", "measure", "comparing", "overview", "notebook", "auditing", "reporting", "calibrating"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from eyas import Classifier, Prediction
 from eyas.data.preprocess import Preprocess
 from eyas.events import Event, Noted, Weighed
 from eyas.model.zoo import build
-from eyas.report.cards import run_card
+from eyas.render.cards import run_card
 from eyas.run import Run
 from eyas.sinks.notebook import NotebookView, in_notebook
 from eyas.sinks.story import Story

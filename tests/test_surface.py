@@ -29,3 +29,11 @@ def test_every_public_name_is_there_and_is_documented(name):
 def test_an_unknown_name_is_refused():
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
         eyas.trian  # noqa: B018
+
+
+@pytest.mark.parametrize("name", eyas.__all__)
+def test_no_public_name_is_also_a_rooms_or_a_files(name):
+    """Python would put the module in the name's place as soon as it is loaded."""
+    source = Path(eyas.__file__).parent
+    assert not (source / name).exists()
+    assert not (source / f"{name}.py").exists()

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eyas.auditing import inspect as inspect
-    from eyas.compare import compare as compare
+    from eyas.calibrating import calibrate as calibrate
+    from eyas.comparing import compare as compare
     from eyas.config import RunConfig as RunConfig
     from eyas.config import make_config as make_config
     from eyas.data.findings import Audit as Audit
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from eyas.overview import Overview as Overview
     from eyas.overview import runs as runs
     from eyas.plan import make_plan as make_plan
+    from eyas.reporting import report as report
     from eyas.run import Run as Run
     from eyas.run import resume as resume
     from eyas.run import train as train
@@ -38,8 +40,9 @@ _PLACES = {
     "Run": "run",
     "RunConfig": "config",
     "alex": "model.zoo",
+    "calibrate": "calibrating",
     "compact": "model.compact",
-    "compare": "compare",
+    "compare": "comparing",
     "evaluate": "measure",
     "fit": "training.loop",
     "inspect": "auditing",
@@ -47,6 +50,7 @@ _PLACES = {
     "make_config": "config",
     "make_plan": "plan",
     "open_runtime": "training.runtime",
+    "report": "reporting",
     "resume": "run",
     "runs": "overview",
     "train": "run",

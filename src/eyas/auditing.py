@@ -37,14 +37,19 @@ def inspect(
     """
     config = settings or DataConfig()
     parts = open_parts(str(data), None if against is None else str(against), config)
-    cache = SurveyCache(Path(config.cache_dir).expanduser(), min(CACHED, int(config.cache_gb * 1e9)))
-    found = Auditing(parts, [cache.surveyed(part.images) for part in parts]).audit()
+    found = audit_parts(parts, config)
     if html is not None:
-        from eyas.report.sheet import sheet
+        from eyas.render.sheet import sheet
 
         names = " against ".join(str(spec) for spec in (data, against) if spec is not None)
         _write(Path(html), sheet(found, f"Data audit of {names}", lambda seen: _picture(parts, seen)))
     return found
+
+
+def audit_parts(parts: tuple[Part, ...], config: DataConfig) -> Audit:
+    """Return what is to find in sets that are open; files that were looked at before are not read again."""
+    cache = SurveyCache(Path(config.cache_dir).expanduser(), min(CACHED, int(config.cache_gb * 1e9)))
+    return Auditing(parts, [cache.surveyed(part.images) for part in parts]).audit()
 
 
 def print_audit(audit: Audit) -> None:

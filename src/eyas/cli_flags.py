@@ -92,11 +92,53 @@ class PredictFlags(PredictConfig):
     """File to write: .csv, .jsonl or .parquet. Default: the terminal."""
 
 
+class ReportFlags(Section):
+    """Write one HTML page on a run: what its model can do, how sure it is, and where it fails."""
+
+    run: Positional[str]
+    """Run folder of `eyas train`."""
+    out: str | None = None
+    """File to write. Default: report.html in the run folder."""
+    language: Literal["en", "zh"] = "en"
+    """Language of the page."""
+    audit: bool = False
+    """Also look at every image of the run, as eyas inspect does, and say what was found."""
+    device: str = "auto"
+    """cpu, cuda, mps or auto: what computes the maps of where the network looks."""
+
+
+class CalibrateFlags(Section):
+    """Fit a temperature that makes a model as sure as it is right, and store it in the model's file."""
+
+    run: Positional[str]
+    """Run folder, or a .safetensors file in it."""
+    data: Positional[str | None] = None
+    """Set to fit on. Default: what the run kept of its validation set."""
+    reset: bool = False
+    """Take the temperature away again."""
+    root: str | None = None
+    """Folder that the paths in list files are relative to. Default: the folder of the list."""
+    outside_root: bool = False
+    """Read also files that a list names outside that folder."""
+    data_dir: str = "data"
+    """Folder that named sets are downloaded into."""
+    device: str = "auto"
+    """cpu, cuda, mps or auto."""
+
+    def data_config(self) -> DataConfig:
+        """Return what concerns the data."""
+        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
+
+
 class CompareFlags(Section):
     """Compare runs, and tell which differences are larger than chance."""
 
     runs: Positional[tuple[str, ...]]
     """Run folders of `eyas train`, two or more."""
+    html: str | None = None
+    """File to write a page to, with the curves of the runs over each other."""
+    language: Literal["en", "zh"] = "en"
+    """Language of the page."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
     """File to write all of it to, as JSON."""
 

@@ -68,18 +68,46 @@ def predict(arguments: Arguments) -> int:
     return 65 if done.unreadable == done.images else 0
 
 
+def report(arguments: Arguments) -> int:
+    """Write a page on a run: its results, how sure it is, its mistakes."""
+    from eyas.cli_flags import ReportFlags, parsed
+
+    given = parsed(ReportFlags, "report", arguments)
+    from eyas.reporting import report as write_report
+
+    path = write_report(given.run, out=given.out, language=given.language, device=given.device, audit=given.audit)
+    print(clean(str(path)))
+    return 0
+
+
+def calibrate(arguments: Arguments) -> int:
+    """Make a model as sure as it is right, by a temperature."""
+    from eyas.cli_flags import CalibrateFlags, parsed
+
+    given = parsed(CalibrateFlags, "calibrate", arguments)
+    from eyas.calibrating import calibrate as fit_temperature
+    from eyas.calibrating import print_calibrated
+
+    print_calibrated(
+        fit_temperature(given.run, given.data, settings=given.data_config(), device=given.device, reset=given.reset)
+    )
+    return 0
+
+
 def compare(arguments: Arguments) -> int:
     """Compare runs, and tell which differences are larger than chance."""
     from eyas.cli_flags import CompareFlags, parsed
 
     given = parsed(CompareFlags, "compare", arguments)
-    from eyas.compare import compare as side_by_side
-    from eyas.compare import print_comparison, write_comparison
+    from eyas.comparing import compare as side_by_side
+    from eyas.comparing import print_comparison, write_comparison, write_page
 
     comparison = side_by_side(*given.runs)
     print_comparison(comparison)
     if given.json_file is not None:
         write_comparison(comparison, given.json_file)
+    if given.html is not None:
+        write_page(comparison, given.html, given.language)
     return 0
 
 
@@ -156,6 +184,8 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "resume": resume,
     "evaluate": evaluate,
     "predict": predict,
+    "report": report,
+    "calibrate": calibrate,
     "compare": compare,
     "runs": runs,
     "inspect": inspect,

@@ -28,12 +28,13 @@ def evaluate(
     *,
     data: DataConfig,
     batch_size: int | None = None,
+    temperature: float = 1.0,
 ) -> Generator[int, None, Scores]:
     """Yield the number of samples done after every batch; return the scores.
 
     Batches are formed over the whole set and dealt to the processes in turn, so the same images meet in a batch, and
     the same bits come out, for any number of them. No sample is repeated to fill a batch up. Changes nothing but the
-    model's mode.
+    model's mode. The loss is that of the probabilities at `temperature`; the logits that are kept are the network's.
     """
     order = Order(len(prepared), batch_size or usual_batch(preprocess.size, runtime.device), shuffle=False)
     mine = range(runtime.rank, order.steps_per_epoch, runtime.world)
@@ -57,7 +58,7 @@ def evaluate(
         answers[here] = answered
         if rows:
             kept[here] = logits
-        losses[step] = nnf.cross_entropy(logits, labels, reduction="none").to(losses.dtype).sum()
+        losses[step] = nnf.cross_entropy(logits / temperature, labels, reduction="none").to(losses.dtype).sum()
         yield min(int(samples[-1]) + 1, len(prepared))
     # every process has filled its own places: the sum is taken in one order whatever their number
     total = runtime.total(losses).sum()

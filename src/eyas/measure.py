@@ -51,7 +51,13 @@ def evaluate(
 
         def passing() -> Generator[int, None, None]:
             result = yield from pass_over(
-                classifier.network, prepared, classifier.preprocess, runtime, data=settings, batch_size=batch_size
+                classifier.network,
+                prepared,
+                classifier.preprocess,
+                runtime,
+                data=settings,
+                batch_size=batch_size,
+                temperature=classifier.temperature,
             )
             scores.append(result)
 
@@ -115,6 +121,6 @@ def write_scores(scores: Scores, images: ImageSet, *, json_file: str | None, cha
         numbers = {"data": images.source, "classes": scores.classes, **scored(scores), "confusion": scores.confusion}
         write_text(Path(json_file), json.dumps(strict(numbers), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     if charts is not None:
-        from eyas.report.figures import save_scores
+        from eyas.render.figures import save_scores
 
         save_scores(scores, Path(charts))

@@ -58,7 +58,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show the run's result and curves in a notebook."""
-        from eyas.report.cards import run_card
+        from eyas.render.cards import run_card
         from eyas.sinks.summary import result
 
         return run_card([("run", str(self.directory)), *result(self.finished)], self.directory / "charts/curves.svg")
@@ -171,27 +171,26 @@ def _trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: b
                     if runtime.is_main and config is not None:
                         write_text(plan.directory / CONFIG, to_toml(config))
                     step = None if fresh else first.step
-                    return _drained(plan.directory, first, events, plan.config, runtime, resumed_step=step)
+                    return _drained(plan, first, events, runtime, resumed_step=step)
         except TrainingError as error:
             fault = error
         go_back(plan, runtime, fault)  # outside the handler, which would keep the memory that ran out
         fresh = False
 
 
-def _drained(
-    directory: Path,
-    first: Event,
-    events: Iterator[Event],
-    config: RunConfig,
-    runtime: Runtime,
-    *,
-    resumed_step: int | None,
-) -> Run:
+def _drained(plan: Plan, first: Event, events: Iterator[Event], runtime: Runtime, *, resumed_step: int | None) -> Run:
     """Hand every event to the sinks; every process drains its generator, one writes."""
+    from eyas.reporting import AtTheEnd
+
+    directory, config = plan.directory, plan.config
+    sets = {split: prepared.images for split, prepared in plan.evaluations.items()}
     with _in_words(directory):
         sinks = Sinks(())
         if runtime.is_main:
-            sinks = open_sinks(directory, config.output, resumed_step=resumed_step, profile=runtime.profile)
+            page = AtTheEnd(directory, config.output.report, sets, config.device.device)
+            sinks = open_sinks(
+                directory, config.output, resumed_step=resumed_step, profile=runtime.profile, before_the_end=page
+            )
         with sinks, runtime.profile.traced(directory / TRACE):
             event = first
             sinks.write(event)

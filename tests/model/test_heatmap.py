@@ -11,7 +11,7 @@ from eyas.errors import SettingsError
 from eyas.model.classifier import Classifier
 from eyas.model.heatmap import heatmap
 from eyas.model.zoo import build
-from eyas.report.overlay import overlay
+from eyas.render.overlay import overlay
 
 
 class Seeing(nn.Module):
@@ -110,7 +110,7 @@ def test_a_classifier_shows_its_answer_unless_another_class_is_named():
     assert classifier.predict(pixels).label == "bright"
     assert torch.equal(classifier.heatmap(pixels), classifier.heatmap(pixels, "bright"))
     assert classifier.heatmap(pixels, "dark")[:, 0].min() == 1.0
-    with pytest.raises(SettingsError, match="brihgt: the model has no such class. Did you mean 'bright'"):
+    with pytest.raises(SettingsError, match=r"brihgt: the model has no such class. Did you mean 'bright'\?"):
         classifier.heatmap(pixels, "brihgt")
 
 

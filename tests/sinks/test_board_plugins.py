@@ -13,7 +13,7 @@ from tests.runs import QUICK, assert_same_run
 import eyas
 from eyas.events import Evaluated, Pictured
 from eyas.metrics import Scores
-from eyas.report.answered import answers_chart
+from eyas.render.answered import answers_chart
 from eyas.sinks.board_summaries import pr_curves
 from eyas.sinks.scalars import COMPARED, BestSoFar
 from eyas.tensorfile import read_tensors

@@ -10,8 +10,8 @@ import pytest
 from sample_run import scores, whole
 
 from eyas.metrics import Scores
-from eyas.report.charts import confusion_chart, curves_chart, per_class_chart, pictures_chart, save_chart
-from eyas.report.lettering import lettered
+from eyas.render.charts import confusion_chart, curves_chart, per_class_chart, pictures_chart, save_chart
+from eyas.render.lettering import lettered
 from eyas.sinks.table import MetricsTable, read_table
 
 

@@ -38,7 +38,7 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """Show the likeliest classes as bars in a notebook."""
-        from eyas.report.cards import prediction_card
+        from eyas.render.cards import prediction_card
 
         return prediction_card(list(self.probabilities.items()))
 
@@ -139,7 +139,7 @@ class Classifier:
 
     def _repr_html_(self) -> str:
         """Show the network, classes, preprocessing and scores in a notebook."""
-        from eyas.report.cards import classifier_card
+        from eyas.render.cards import classifier_card
 
         weights = sum(parameter.numel() for parameter in self.network.parameters())
         about = [("weights", f"{weights:,} on {self.device}"), ("images", self.preprocess.in_words())]

@@ -55,13 +55,19 @@ class Sinks:
 
 
 def open_sinks(
-    directory: Path, output: OutputConfig, *, resumed_step: int | None, profile: Profile | None = None
+    directory: Path,
+    output: OutputConfig,
+    *,
+    resumed_step: int | None,
+    profile: Profile | None = None,
+    before_the_end: Sink | None = None,
 ) -> Sinks:
     """Open the record files of the run folder `directory` and the terminal view that `output` asks for.
 
     `resumed_step` is the step of the state that the run goes on from, None for a fresh run. Whatever the
     record files hold past it is dropped first: after a crash they may be ahead of the state, and the steps
-    between are about to be taken again. A fresh run therefore starts with empty records.
+    between are about to be taken again. A fresh run therefore starts with empty records. `before_the_end` is one more
+    sink, which is written to before the terminal's, so that this can name what it wrote.
     Raises `FileError` where a file cannot be read or written.
     """
     from eyas.sinks.charts import ChartFiles
@@ -79,6 +85,7 @@ def open_sinks(
             TensorBoard(directory / "tensorboard", resumed_step=resumed_step),
             ChartFiles(directory),
             *open_remotes(directory, output),
+            *(() if before_the_end is None else (before_the_end,)),
             open_console(output.view),  # last: what it says is written, is written
         ),
         profile or NoSpans(),

@@ -36,8 +36,8 @@ class ChartFiles:
         """Nothing to do: what was drawn is written."""
 
     def _draw(self) -> None:
-        from eyas.report.charts import curves_chart, save_chart
-        from eyas.report.figures import save_scores
+        from eyas.render.charts import curves_chart, save_chart
+        from eyas.render.figures import save_scores
         from eyas.sinks.table import read_table
 
         folder = self._directory / "charts"

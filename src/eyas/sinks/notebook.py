@@ -107,7 +107,7 @@ class NotebookView:
             return
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        from eyas.report.charts import curves_chart
+        from eyas.render.charts import curves_chart
 
         began, picture = time.monotonic(), io.BytesIO()
         FigureCanvasAgg(curves_chart(rows)).print_png(picture)  # type: ignore[no-untyped-call]

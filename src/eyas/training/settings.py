@@ -141,5 +141,7 @@ class OutputConfig(Section):
     """Also log to this experiment of MLflow, at the tracking server that MLflow is set to."""
     log_model: bool = False
     """Hand the best model to those loggers too, when the run ends."""
+    report: Literal["en", "zh", "none"] = "en"
+    """Language of report.html, which is written when the run ends; none leaves it out."""
     profile: bool = False
     """Measure where the time goes: a table after every epoch, every span in profile.json.gz (for ui.perfetto.dev)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eyas.metrics import Scores
-from eyas.report.charts import confusion_chart, per_class_chart, save_chart
+from eyas.render.charts import confusion_chart, per_class_chart, save_chart
 
 
 def save_scores(scores: Scores, folder: Path, *, prefix: str = "") -> None:

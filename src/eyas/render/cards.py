@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from eyas.report.charts import BLUE
+from eyas.render.charts import BLUE
 from eyas.terminal import clean
 
 BARS = 5  # of a prediction; the rest is summed up

@@ -10,7 +10,7 @@ import numpy as np
 
 from eyas.files import atomic_path
 from eyas.metrics import Scores
-from eyas.report.lettering import lettered
+from eyas.render.lettering import lettered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Iterator
-from html import escape
 
 from PIL import Image
 
 from eyas.data.findings import KINDS, Audit, Finding, PartSummary, Seen
+from eyas.render.html import head, text
+from eyas.render.html import picture as as_html
 
 SHOWN = 40  # findings of a kind that have a place on the page
 SIDE_BY_SIDE = 4  # pictures of a finding
-EDGE = 160  # pixels of a picture on the page
 
 Picture = Callable[[Seen], Image.Image | None]
 
@@ -36,19 +34,15 @@ figcaption { font-size: 12px; overflow-wrap: anywhere } figcaption b { font-size
 
 def sheet(audit: Audit, title: str, picture: Picture) -> str:
     """Return the page; `picture` gives an image of a finding, None where it cannot be read (any more)."""
-    rules = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing is loaded, nothing runs
     return "\n".join(
         [
-            "<!doctype html>",
-            f'<html lang="en"><head><meta charset="utf-8"><title>{escape(_whole(title))}</title>',
-            f'<meta http-equiv="Content-Security-Policy" content="{rules}">',
-            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>',
-            f"<h1>{_text(title)}</h1>",
+            head(title, STYLE),
+            f"<h1>{text(title)}</h1>",
             *_overlaps(audit),
             *_parts(audit),
             *(line for kind in KINDS for line in _kind(audit, kind, picture)),
             *([] if audit.findings else ["<p>Nothing was found.</p>"]),
-            *(f"<p class=more>{_text(note)}</p>" for note in audit.notes),
+            *(f"<p class=more>{text(note)}</p>" for note in audit.notes),
             *_classes(audit.parts),
             "</body></html>\n",
         ]
@@ -60,8 +54,8 @@ def _overlaps(audit: Audit) -> Iterator[str]:
     for overlap in audit.overlaps:
         both, whole = overlap.same + overlap.alike, images[overlap.part]
         yield (
-            f"<p class=bad><b>{_text(overlap.part)}</b> shares {both:,} of its {whole:,} images "
-            f"({100 * both / whole:.2f} %) with <b>{_text(overlap.of)}</b>: {overlap.same:,} the same, "
+            f"<p class=bad><b>{text(overlap.part)}</b> shares {both:,} of its {whole:,} images "
+            f"({100 * both / whole:.2f} %) with <b>{text(overlap.of)}</b>: {overlap.same:,} the same, "
             f"{overlap.alike:,} nearly the same.</p>"
         )
 
@@ -74,7 +68,7 @@ def _parts(audit: Audit) -> Iterator[str]:
         cells = (part.images, part.unreadable, len(part.classes))
         numbers = "".join(f"<td>{cell:,}</td>" for cell in cells)
         spreads = "".join(f"<td>{_spread(spread)}</td>" for spread in (part.widths, part.heights))
-        yield f"<tr><td>{_text(part.name)}</td>{numbers}{spreads}<td>{_text(kinds)}</td></tr>"
+        yield f"<tr><td>{text(part.name)}</td>{numbers}{spreads}<td>{text(kinds)}</td></tr>"
     yield "</table>"
 
 
@@ -86,11 +80,11 @@ def _kind(audit: Audit, kind: str, picture: Picture) -> Iterator[str]:
     findings, total = audit.of(kind), audit.totals.get(kind, 0)
     if not findings:
         return
-    yield f"<h2>{_text(KINDS[kind].title.capitalize())}: {total:,}</h2>"
-    yield f"<p class=todo>{_text(KINDS[kind].remedy.capitalize())}.</p>"
+    yield f"<h2>{text(KINDS[kind].title.capitalize())}: {total:,}</h2>"
+    yield f"<p class=todo>{text(KINDS[kind].remedy.capitalize())}.</p>"
     if kind == "unreadable" or not findings[0].images:
         said = [": ".join([*(seen.place for seen in f.images), f.reason]) for f in findings[:SHOWN]]
-        yield f"<ul>{''.join(f'<li>{_text(line)}</li>' for line in said)}</ul>"
+        yield f"<ul>{''.join(f'<li>{text(line)}</li>' for line in said)}</ul>"
     else:
         yield "<div class=sheet>"
         yield from (_finding(finding, picture) for finding in findings[:SHOWN])
@@ -108,24 +102,13 @@ def _finding(finding: Finding, picture: Picture) -> str:
     if finding.count > SIDE_BY_SIDE:
         said.append(f"{finding.count:,} pictures")
     shown = "".join(_figure(seen, picture(seen)) for seen in finding.images[:SIDE_BY_SIDE])
-    return f"<div class=finding><div class=pictures>{shown}</div><div class=said>{_text(', '.join(said))}</div></div>"
+    return f"<div class=finding><div class=pictures>{shown}</div><div class=said>{text(', '.join(said))}</div></div>"
 
 
 def _figure(seen: Seen, picture: Image.Image | None) -> str:
-    image = '<div class="gone"></div>' if picture is None else _image(picture)
-    names = f"<b>{_text(seen.label)}</b>{_text(seen.part)}<br>{_text(seen.place)}"
+    image = '<div class="gone"></div>' if picture is None else as_html(picture)
+    names = f"<b>{text(seen.label)}</b>{text(seen.part)}<br>{text(seen.place)}"
     return f"<figure>{image}<figcaption>{names}</figcaption></figure>"
-
-
-def _image(picture: Image.Image) -> str:
-    """Return an img element that holds its picture: small ones exactly, as PNG, others as JPEG."""
-    small = max(picture.size) <= EDGE // 2
-    shown, data = picture.copy(), io.BytesIO()
-    shown.thumbnail((2 * EDGE, 2 * EDGE))
-    shown.save(data, "PNG" if small else "JPEG", quality=80)
-    kind, name = ("png", "small") if small else ("jpeg", "large")
-    content = base64.b64encode(data.getvalue()).decode()
-    return f'<img class={name} src="data:image/{kind};base64,{content}" alt="">'
 
 
 def _classes(parts: tuple[PartSummary, ...]) -> Iterator[str]:
@@ -134,20 +117,10 @@ def _classes(parts: tuple[PartSummary, ...]) -> Iterator[str]:
     names = dict.fromkeys(name for count in counts for name in count)
     ordered = sorted(names, key=lambda name: counts[0].get(name, 0))
     yield "<h2>Images per class</h2><table><tr><th>class</th>"
-    yield f"{''.join(f'<th>{_text(part.name)}</th>' for part in parts)}</tr>"
+    yield f"{''.join(f'<th>{text(part.name)}</th>' for part in parts)}</tr>"
     for name in ordered[:500]:
         cells = "".join(f"<td>{count.get(name, 0):,}</td>" for count in counts)
-        yield f"<tr><td>{_text(name)}</td>{cells}</tr>"
+        yield f"<tr><td>{text(name)}</td>{cells}</tr>"
     yield "</table>"
     if len(ordered) > 500:
         yield f"<p class=more>and {len(ordered) - 500:,} larger classes</p>"
-
-
-def _text(text: str) -> str:
-    """Return foreign text as HTML that shows it and nothing else, also where it turns the direction of writing."""
-    return f"<bdi>{escape(_whole(text))}</bdi>"
-
-
-def _whole(text: str) -> str:
-    """Return a text that can be written as UTF-8: file names may hold any bytes."""
-    return text.encode("utf-8", "backslashreplace").decode()

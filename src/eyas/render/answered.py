@@ -8,8 +8,8 @@ import numpy as np
 
 from eyas.events import Pictured
 from eyas.metrics import Scores
-from eyas.report.charts import GREEN, INK, ORANGE, QUIET, _figure
-from eyas.report.lettering import lettered
+from eyas.render.charts import GREEN, INK, ORANGE, QUIET, _figure
+from eyas.render.lettering import lettered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

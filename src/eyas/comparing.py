@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -11,12 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from eyas.errors import CheckpointError, DataError, SettingsError
-from eyas.files import PREDICTIONS, model_file, write_text
+from eyas.errors import SettingsError
+from eyas.files import PREDICTIONS, write_bytes, write_text
 from eyas.metrics import Z_95
+from eyas.record import read_answers, read_header
+from eyas.sinks.table import read_table
 
+RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
 _SIGNIFICANT = 0.05
-_NOT_COMPARED = {"out", "view", "profile", "log_every", "keep", "save_minutes"}  # they change no result
+_NOT_COMPARED = {
+    *("out", "view", "report", "profile", "log_every", "keep", "save_minutes"),
+    *("data_dir", "cache", "cache_dir", "cache_gb", "workers", "worker_timeout"),
+}  # they change no result
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     settings: tuple[tuple[str, tuple[str, ...]], ...]
     notes: tuple[str, ...]
+    epochs: tuple[tuple[dict[str, str], ...], ...] = ()  # of each run, the rows of its metrics.csv
 
 
 def compare(*runs: str | Path) -> Comparison:
@@ -77,7 +85,7 @@ def compare(*runs: str | Path) -> Comparison:
             differences += _differences(one.name, ones, other.name, others)
     if not differences and not notes:
         notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
-    return Comparison(found, tuple(_holm(differences)), _settings(folders), notes)
+    return Comparison(found, tuple(_holm(differences)), _settings(folders), notes, tuple(map(_epochs, folders)))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -100,34 +108,25 @@ Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samp
 
 
 def _run(folder: Path, name: str) -> ComparedRun:
-    from eyas.tensorfile import read_tensors
-
-    path = model_file(folder)
-    facts = read_tensors(path, "model")[1]
-    about = facts["facts"]
-    if "scores" not in about:
-        raise DataError(f"{path}: says nothing of a run: it was not written by `eyas train`.")
-    return ComparedRun(name, facts["model"], about["epoch"], about["selects_on"], about["scores"])
+    header = read_header(folder)
+    about = header["facts"]
+    return ComparedRun(name, header["model"], about["epoch"], about["selects_on"], about["scores"])
 
 
 def _answers(folder: Path, run: ComparedRun) -> Answers | str:
     """Return the best model's answers, or a sentence that says why there are none."""
-    from eyas.tensorfile import read_tensors
-
-    path = folder / PREDICTIONS
-    if not path.exists():
+    found = read_answers(folder, run.epoch)
+    if found is None:
         return f"{run.name}: has no {PREDICTIONS}, so its answers cannot be compared sample by sample."
-    tensors, header = read_tensors(path, "predictions")
-    if header["epoch"] != run.epoch:
-        raise CheckpointError(
-            f"{path}: is of epoch {header['epoch']}, the best model of epoch {run.epoch}. The run was cut off while it "
-            f"saved: eyas resume {folder}"
-        )
-    classes = np.array(header["classes"])
     return {
-        split: (samples, classes[tensors[f"{split}/labels"].numpy()], classes[tensors[f"{split}/predicted"].numpy()])
-        for split, samples in header["samples"].items()
+        split: (one.samples, np.array(one.classes)[one.targets], np.array(one.classes)[one.predicted])
+        for split, one in found.items()
     }
+
+
+def _epochs(folder: Path) -> tuple[dict[str, str], ...]:
+    table = folder / "metrics.csv"
+    return tuple(read_table(table)) if table.exists() else ()
 
 
 def _differences(one: str, ones: Answers, other: str, others: Answers) -> list[Difference]:
@@ -181,6 +180,17 @@ def write_comparison(comparison: Comparison, path: str) -> None:
     write_text(Path(path), json.dumps(asdict(comparison), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
+def write_page(comparison: Comparison, path: str, language: str) -> None:
+    """Write all of it, with the curves over each other, to an HTML file."""
+    from eyas.render.side_by_side import SideBySide, Table, side_by_side_page
+
+    names = tuple(run.name for run in comparison.runs)
+    verdicts = (*comparison.notes, *(said_difference(row) for row in comparison.differences))
+    settings = Table(("setting", *names), tuple((name, *values) for name, values in comparison.settings))
+    shown = SideBySide(names, comparison.epochs, Table(RUN_HEADS, tuple(_run_rows(comparison))), verdicts, settings)
+    write_bytes(Path(path), side_by_side_page(shown, language).encode("utf-8", "backslashreplace"))
+
+
 def print_comparison(comparison: Comparison) -> None:
     """Print the runs, the differences and the settings as tables."""
     from rich.console import Console
@@ -189,7 +199,7 @@ def print_comparison(comparison: Comparison) -> None:
     from eyas.terminal import clean
 
     console = Console(soft_wrap=True)
-    console.print(_runs_table(comparison))
+    console.print(_table(RUN_HEADS, _run_rows(comparison)))
     for note in comparison.notes:
         console.print(Text(clean(note)))
     console.print()
@@ -218,18 +228,17 @@ def _said_p(p: float) -> str:
     return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
-def _runs_table(comparison: Comparison) -> Any:
+def _run_rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each run and each set that it was measured on."""
     from eyas.sinks.summary import selected
 
-    rows = []
     for run in comparison.runs:
         for split, scores in run.scores.items():
             low, high = scores["interval"]
             said = f"{100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of {scores['count']:,}"
             left_out = f"; {scores['skipped']:,} unreadable left out" if scores["skipped"] else ""
             chosen = f"; {selected(run.selects_on)}" if run.selects_on == split else ""
-            rows.append((run.name, run.model, str(run.epoch), split, said + left_out + chosen, f"{scores['loss']:.4f}"))
-    return _table(("run", "model", "epoch", "on", "accuracy", "loss"), rows)
+            yield run.name, run.model, str(run.epoch), split, said + left_out + chosen, f"{scores['loss']:.4f}"
 
 
 def _table(heads: tuple[str, ...], rows: Any) -> Any:

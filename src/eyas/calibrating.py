@@ -1,0 +1,136 @@
+"""The verb `calibrate`: a temperature that makes a model as sure as it is right, stored in the model's file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from eyas.confidence import fitted_temperature, log_loss, reliability, softmax
+from eyas.data.settings import DataConfig
+from eyas.errors import DataError, SettingsError
+from eyas.files import folder_lock, model_file
+from eyas.record import read_answers
+from eyas.training.settings import DeviceConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a temperature does on one set. `fitted` tells that it was found on this set, so that it looks good there."""
+
+    source: str
+    count: int
+    loss: tuple[float, float]  # mean cross entropy without and with it
+    error: tuple[float, float]  # expected calibration error without and with it
+    fitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The temperature that was stored in `path`, and what it does."""
+
+    path: Path
+    temperature: float
+    fits: tuple[Fit, ...]
+
+
+def calibrate(
+    run: str | Path,
+    data: str | None = None,
+    *,
+    settings: DataConfig | None = None,
+    device: str = "auto",
+    reset: bool = False,
+) -> Calibrated:
+    """Fit the temperature of a run's best model, or of a model file, and store it in the file.
+
+    It is fitted on the answers that the run kept of its validation set, or on those to the data spec `data`. Classes
+    that are answered stay the same; `reset` takes a temperature away again. Raises `SettingsError` where there is
+    nothing to fit on, `DataError` where no temperature is best.
+    """
+    from eyas.model.classifier import Classifier
+
+    path = model_file(Path(run))
+    with _held(path.parent):
+        classifier = Classifier.load(path)
+        if reset:
+            replace(classifier, temperature=1.0).save(path)
+            return Calibrated(path, 1.0, ())
+        if data is None:
+            sets = _kept(path, int(classifier.facts.get("epoch", 0)))
+        else:
+            sets = {data: _answered(path, data, settings, device)}
+        (source, basis), *others = sets.items()
+        try:
+            temperature = fitted_temperature(*basis)
+        except ValueError:
+            raise DataError(
+                f"{source}: no temperature is best: the model answers all {len(basis[1]):,} images rightly, or hardly "
+                "any. Name a larger set, or a harder one."
+            ) from None
+        fits = tuple(
+            _fit(name, answers, temperature, fitted=name == source) for name, answers in [(source, basis), *others]
+        )
+        facts = {**classifier.facts, "calibrated_on": {"source": source, "count": len(basis[1])}}
+        replace(classifier, temperature=temperature, facts=facts).save(path)
+    return Calibrated(path, temperature, fits)
+
+
+Known = tuple[np.ndarray, np.ndarray]  # logits float32 [N, C] and the true classes int [N]
+
+
+def _kept(path: Path, epoch: int) -> dict[str, Known]:
+    """Return the answers that a run kept, those of the validation set first."""
+    answers = (read_answers(path.parent, epoch) or {}) if path.name == "best.safetensors" else {}
+    known = {split: (one.logits, one.targets) for split, one in answers.items() if one.logits is not None}
+    if "val" not in known:
+        raise SettingsError(
+            f"{path}: has no answers to a validation set to fit a temperature on. Name a set that the model was not "
+            f"trained on and that you do not report on: eyas calibrate {path} DATA"
+        )
+    return {split: known[split] for split in ("val", "test") if split in known}
+
+
+def _answered(path: Path, data: str, settings: DataConfig | None, device: str) -> Known:
+    """Return the answers to a data spec."""
+    from eyas.measure import evaluate
+
+    scores, _ = evaluate(path, data, settings=settings, device=DeviceConfig(device=device))
+    if scores.logits is None or scores.targets is None:
+        raise SettingsError(f"{data}: has too many images and classes to keep every answer. Name a smaller set.")
+    return scores.logits, scores.targets
+
+
+def _fit(source: str, known: Known, temperature: float, *, fitted: bool) -> Fit:
+    logits, targets = known
+    return Fit(
+        source,
+        len(targets),
+        (log_loss(logits, targets), log_loss(logits, targets, temperature)),
+        (reliability(softmax(logits), targets).error, reliability(softmax(logits, temperature), targets).error),
+        fitted,
+    )
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a run's folder: a training that writes to it would take the file's place."""
+    with folder_lock(folder) if (folder / "config.toml").is_file() else contextlib.nullcontext():
+        yield
+
+
+def print_calibrated(found: Calibrated) -> None:
+    """Print what was stored, and what it does."""
+    from eyas.terminal import clean
+
+    print(f"temperature {found.temperature:.4f} stored in {clean(str(found.path))}")
+    for fit in found.fits:
+        on = f"{clean(fit.source)} ({fit.count:,} images{', fitted on these' if fit.fitted else ''})"
+        loss, error = fit.loss, fit.error
+        print(
+            f"  {on}: loss {loss[0]:.4f} -> {loss[1]:.4f}, calibration error {100 * error[0]:.2f} % -> "
+            f"{100 * error[1]:.2f} %"
+        )

@@ -1,0 +1,118 @@
+"""The top of a report: the accuracy with its interval, what it was measured on, and the course of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from eyas.metrics import Scores
+from eyas.render.html import text
+from eyas.render.material import Material
+from eyas.render.plots import Curve, bars_plot, curves_plot, legend_mark, said_number, said_share
+from eyas.render.words import Words
+
+SPLITS = ("train", "val", "test")
+
+
+def headline(material: Material, words: Words) -> Iterator[str]:
+    """Yield the name, the accuracy with its interval, and what else is said in a number."""
+    yield f"<header><h1>{text(material.name)}</h1>"
+    if material.split is None:
+        yield f"<p>{words['nothing measured']}</p>"
+    else:
+        yield from _accuracy(material, material.scores[material.split], words)
+    yield "<div class=cards>"
+    for name, value in _cards(material, words):
+        yield f"<div><span>{name}</span><b>{text(value)}</b></div>"
+    yield "</div></header>"
+
+
+def _accuracy(material: Material, scores: Scores, words: Words) -> Iterator[str]:
+    split = words[str(material.split)]
+    low, high = (100 * end for end in scores.interval)
+    said = words["of images"].format(count=f"{scores.count:,}", split=split, low=f"{low:.2f}", high=f"{high:.2f}")
+    guess = 100 / len(scores.classes)
+    yield f"<p class=accuracy>{100 * scores.accuracy:.2f} % <small>{words['accuracy']}</small></p><p>{said}</p>"
+    span = f'<i class=span style="left:{low:.2f}%;width:{high - low:.2f}%"></i>'
+    marks = f'<i class=at style="left:{100 * scores.accuracy:.2f}%"></i><i class=guess style="left:{guess:.2f}%"></i>'
+    yield f'<div class=scale role="img" aria-label="{said}">{span}{marks}</div>'
+    yield f"<p class=note>{words['guess'].format(share=f'{guess:.3g} %')}</p>"
+    selects = material.facts.get("selects_on")
+    if selects == material.split:
+        yield f"<p class=warn>{words[f'selected {selects}'].format(epochs=len(material.rows))}</p>"
+    elif selects:
+        yield f"<p class=note>{words['not selected'].format(split=words[selects], this=split)}</p>"
+    if scores.skipped:
+        yield f"<p class=warn>{words['skipped'].format(count=f'{scores.skipped:,}')}</p>"
+
+
+def _cards(material: Material, words: Words) -> Iterator[tuple[str, str]]:
+    yield words["model"], material.model
+    if material.split is not None:
+        scores = material.scores[material.split]
+        yield words["loss"], f"{scores.loss:.4f}"
+        yield words["macro f1"], f"{100 * scores.macro_f1:.2f} %"
+    best = words["of"].format(part=material.facts["epoch"], whole=len(material.rows))
+    yield words["best epoch"], best
+    yield words["time"], _duration(sum(_column(material, "seconds", zero=True)))
+    trained = material.facts["train"]
+    yield f"{words['train']} ({words['images']})", f"{trained['count']:,}"
+
+
+def splits(material: Material, words: Words) -> Iterator[str]:
+    """Yield a row for every set that was measured, where there are several."""
+    if len(material.scores) < 2:
+        return
+    heads = ("set", "images", "right", "accuracy", "interval", "loss", "macro f1")
+    yield f"<section><h2>{words['splits']}</h2><div class=wide><table><tr>"
+    yield f"{''.join(f'<th>{words[head]}</th>' for head in heads)}</tr>"
+    for split, scores in material.scores.items():
+        low, high = (100 * end for end in scores.interval)
+        cells = (
+            *(f"{scores.count:,}", f"{scores.correct:,}", f"{100 * scores.accuracy:.2f} %"),
+            *(f"{low:.2f} – {high:.2f} %", f"{scores.loss:.4f}", f"{100 * scores.macro_f1:.2f} %"),
+        )
+        yield f"<tr><td>{words[split]}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    yield "</table></div></section>"
+
+
+def course(material: Material, words: Words) -> Iterator[str]:
+    """Yield the curves of the training: loss, accuracy, learning rate and time by epoch."""
+    if not material.rows:
+        return
+    epochs = _column(material, "epoch")
+    best = float(material.facts["epoch"])
+    losses = [Curve(split, _column(material, f"{split}_loss")) for split in SPLITS]
+    rights = [Curve(split, _column(material, f"{split}_accuracy")) for split in SPLITS]
+    band = _column(material, "test_accuracy_low"), _column(material, "test_accuracy_high")
+    charts = (
+        ("loss", curves_plot(epochs, losses, best=best)),
+        ("accuracy", curves_plot(epochs, rights, best=best, band=band, said=said_share, whole=(0.0, 1.0))),
+        ("lr", curves_plot(epochs, [Curve("plain", _column(material, "lr"))], best=best)),
+        ("seconds", bars_plot(epochs, _column(material, "seconds"), said=said_number)),
+    )
+    yield f"<section><h2>{words['curves']}</h2>"
+    note = words["curves note"].format(epoch=material.facts["epoch"])
+    note += f" {words['band note']}" if any(low == low for low in band[0]) else ""
+    yield f"<p class=note>{note}</p><p class=legend>"
+    for curve in losses:
+        if any(value == value for value in curve.values):
+            yield f"<span>{legend_mark(curve.kind)}{words[curve.kind]}</span>"
+    yield "</p><div class=charts>"
+    for name, chart in charts:
+        if chart:
+            yield f"<div class=chart><h3>{words[name]}</h3><p class=note>{words[f'{name} note']}</p>{chart}</div>"
+    yield "</div></section>"
+
+
+def _column(material: Material, name: str, *, zero: bool = False) -> list[float]:
+    """Return a column of the table of epochs; an empty cell is nan, or 0 where it is to be summed."""
+    empty = 0.0 if zero else float("nan")
+    return [float(row[name]) if row.get(name) else empty for row in material.rows]
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

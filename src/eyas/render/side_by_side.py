@@ -1,0 +1,102 @@
+"""The page of a comparison: the curves of several runs over each other, their differences, their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from eyas.render.html import head, stylesheet, text
+from eyas.render.plots import Curve, curves_plot, legend_mark, said_number, said_share
+from eyas.render.words import LANGUAGES, Words
+
+STYLES = 8  # curves that can be told apart
+MEASURES = (
+    *(("test_accuracy", "test", "accuracy"), ("val_accuracy", "val", "accuracy"), ("test_loss", "test", "loss")),
+    *(("val_loss", "val", "loss"), ("train_loss", "train", "loss"), ("lr", "", "lr")),
+)
+
+Rows = Sequence[dict[str, str]]  # of a metrics.csv
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells in words, under their heads."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """What the page of a comparison shows."""
+
+    names: tuple[str, ...]
+    epochs: tuple[Rows, ...]  # of each run
+    runs: Table
+    verdicts: tuple[str, ...]
+    settings: Table
+
+
+def side_by_side_page(shown: SideBySide, language: str) -> str:
+    """Return the page of a comparison in a language of `LANGUAGES`."""
+    words = LANGUAGES[language]
+    title = words["comparison"].format(count=len(shown.names))
+    return "\n".join(
+        [
+            head(title, stylesheet(), words["language"]),
+            f"<header><h1>{text(title)}</h1></header>",
+            *_table(shown.runs, words["splits"]),
+            f"<section><h2>{words['differences']}</h2>",
+            *(f"<p>{text(verdict)}</p>" for verdict in shown.verdicts),
+            "</section>",
+            *_curves(shown, words),
+            *(_table(shown.settings, words["settings"]) if shown.settings.rows else _same(words)),
+            "</body></html>\n",
+        ]
+    )
+
+
+def _same(words: Words) -> Iterator[str]:
+    yield f"<section><h2>{words['settings']}</h2><p>{words['same settings']}</p></section>"
+
+
+def _table(table: Table, title: str) -> Iterator[str]:
+    heads = "".join(f"<th class=left>{text(head)}</th>" for head in table.heads)
+    yield f"<section><h2>{title}</h2><div class=wide><table><tr>{heads}</tr>"
+    for row in table.rows:
+        yield f"<tr>{''.join(f'<td class=left>{text(cell)}</td>' for cell in row)}</tr>"
+    yield "</table></div></section>"
+
+
+def _curves(shown: SideBySide, words: Words) -> Iterator[str]:
+    """Yield a chart for every measure that a run has, with the curves of the first runs over each other."""
+    kinds = [f"run{number}" for number in range(min(len(shown.names), STYLES))]
+    last = max((len(rows) for rows in shown.epochs), default=0)
+    if not last:
+        return
+    yield f"<section><h2>{words['curves']}</h2><p class=legend>"
+    yield from (f"<span>{legend_mark(kind)}{text(name)}</span>" for kind, name in zip(kinds, shown.names, strict=False))
+    yield "</p><div class=charts>"
+    epochs = [float(epoch) for epoch in range(1, last + 1)]
+    for column, split, name in MEASURES:
+        curves = [
+            Curve(kind, _column(rows, column, last), run)
+            for kind, run, rows in zip(kinds, shown.names, shown.epochs, strict=False)
+        ]
+        share = name == "accuracy"
+        chart = curves_plot(
+            epochs, curves, said=said_share if share else said_number, whole=(0.0, 1.0) if share else None
+        )
+        if chart:
+            on = f" ({words[split]})" if split else ""
+            yield f"<div class=chart><h3>{words[name]}{on}</h3>{chart}</div>"
+    yield "</div></section>"
+
+
+def _column(rows: Rows, name: str, length: int) -> list[float]:
+    """Return a column by epoch, nan where there is no value."""
+    values = [float("nan")] * length
+    for row in rows:
+        if row.get(name):
+            values[int(row["epoch"]) - 1] = float(row[name])
+    return values

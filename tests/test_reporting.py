@@ -1,0 +1,283 @@
+"""eyas report: the page of a run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import eyas
+from eyas.cli import main
+from eyas.data.findings import KINDS
+from eyas.errors import CheckpointError, DataError, SettingsError
+from eyas.files import PREDICTIONS
+from eyas.record import read_record
+from eyas.render.words import CHINESE, ENGLISH, FINDINGS
+from eyas.tensorfile import read_tensors, write_tensors
+from tests.conftest import write_pictures
+from tests.pages import Seen
+from tests.runs import QUICK
+
+
+def trained(pictures: dict[str, str], out: Path, **given) -> Path:
+    eyas.train(pictures["train"], out=out, view="none", **{**QUICK, "test": pictures["test"], "epochs": 2, **given})
+    return out
+
+
+@pytest.fixture(scope="module")
+def finished(pictures, tmp_path_factory) -> Path:
+    """A run with a validation and a test set, that left mistakes: after one epoch it has learnt little."""
+    return trained(pictures, tmp_path_factory.mktemp("report") / "run", val=0.3, epochs=1, lr=0.001)
+
+
+@pytest.fixture
+def run(finished, tmp_path) -> Path:
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def shown(run: Path, **given) -> Seen:
+    return Seen(eyas.report(run, **given).read_text(encoding="utf-8"))
+
+
+def test_a_run_ends_with_its_page(finished):
+    seen = Seen((finished / "report.html").read_text(encoding="utf-8"))
+    scores = read_record(finished).scores["test"]
+    low, high = scores.interval
+    assert f"{100 * scores.accuracy:.2f} % Accuracy" in seen.text
+    assert f"of 21 test images, 95 % interval {100 * low:.2f} to {100 * high:.2f} %" in seen.text
+    assert "The epoch was chosen on the validation set" in seen.text
+    assert f"{100 * scores.macro_f1:.2f} %" in seen.text
+
+
+def test_the_page_is_the_same_whenever_it_is_made(finished, tmp_path):
+    assert eyas.report(finished, out=tmp_path / "again.html").read_bytes() == (finished / "report.html").read_bytes()
+
+
+def test_it_needs_nothing_else_and_runs_nothing(run):
+    seen = shown(run)
+    assert seen.loads
+    assert all(place.startswith("data:image/") for place in seen.loads)
+    assert seen.counts["script"] == seen.counts["link"] == seen.counts["iframe"] == 0
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "default-src 'none'; img-src data:" in page
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_every_number_of_the_classes_and_of_the_matrix_is_there(run):
+    seen, scores = shown(run), read_record(run).scores["test"]
+    for number, name in enumerate(scores.classes):
+        said = "absent" if np.isnan(scores.f1[number]) else f"{100 * scores.f1[number]:.1f} %"
+        assert f"{name}{said}" in seen.text.replace(" ▷", "").replace("▷", "").replace("□", "").replace("●", "")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    cells = re.findall(r"<td[^>]*style=\"background[^>]*>([\d,]+)</td>", page)
+    assert sorted(map(int, cells)) == sorted(int(count) for count in scores.confusion.flat if count)
+
+
+def test_the_surest_mistakes_come_first_with_where_the_network_looked(run):
+    record = read_record(run)
+    scores = record.scores["test"]
+    wrong = int((scores.predicted != scores.targets).sum())
+    assert wrong > 0
+    seen = shown(run)
+    assert f"{min(wrong, 12)} of {wrong} mistakes" in seen.text
+    page = (run / "report.html").read_text(encoding="utf-8")
+    part = page[page.index("The surest mistakes") : page.index("Labels to look at again")]
+    assert part.count("<img") == 2 * min(wrong, 12)
+    sure = [float(share) for share in re.findall(r"called <b>.*?</b> \(([\d.]+)", part)]
+    assert sure == sorted(sure, reverse=True)
+
+
+def test_it_says_what_a_temperature_does_and_what_was_stored(run):
+    if "would give an error of" in shown(run).text:
+        eyas.calibrate(run)
+        assert "The model carries a temperature of" in shown(run).text
+    else:  # nothing was wrong in the validation share
+        assert "Expected calibration error" in shown(run).text
+
+
+def test_in_chinese_all_words_are_chinese(run):
+    seen = shown(run, language="zh")
+    assert "测试图片" in seen.text
+    assert "混淆矩阵" in seen.text
+    assert not [
+        phrase for key, phrase in ENGLISH.items() if phrase in seen.text and len(phrase) > 12 and key != "made by"
+    ]
+    assert '<html lang="zh-CN">' in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_both_languages_say_the_same_things():
+    assert ENGLISH.keys() == CHINESE.keys()
+    for key in ENGLISH:
+        fields = [sorted(set(re.findall(r"{(\w+)}", words[key]))) for words in (ENGLISH, CHINESE)]
+        assert fields[0] == fields[1] or key == "not selected", key
+
+
+def test_it_says_what_an_audit_finds_where_one_is_asked_for(pictures, tmp_path):
+    shutil.copytree(Path(pictures["test"]).parent, tmp_path / "test")
+    shutil.copy(Path(pictures["train"]).parent / "red" / "000.png", tmp_path / "test" / "red" / "000.png")
+    lists = {"train": pictures["train"], "test": str(tmp_path / "test" / "list.txt")}
+    run = trained(lists, tmp_path / "run", epochs=1, cache_dir=str(tmp_path / "cache"))
+    assert "What `eyas inspect` finds in the 71 images of this run." in shown(run, audit=True).text
+    assert "the same picture in two parts1" in shown(run, audit=True).text
+    assert "相同的图片出现在两个部分中1" in shown(run, audit=True, language="zh").text
+    assert "eyas inspect` finds" not in shown(run).text
+
+
+def test_every_kind_of_finding_has_a_chinese_name():
+    assert FINDINGS.keys() == KINDS.keys()
+
+
+def test_an_unknown_language_is_refused(run):
+    with pytest.raises(SettingsError, match="there are en, zh"):
+        eyas.report(run, language="fr")
+
+
+def test_pictures_that_are_gone_or_others_are_left_out_and_it_is_said(pictures, tmp_path):
+    shutil.copytree(Path(pictures["train"]).parent, tmp_path / "train")
+    shutil.copytree(Path(pictures["test"]).parent, tmp_path / "test")
+    lists = {split: str(tmp_path / split / "list.txt") for split in ("train", "test")}
+    run = trained(lists, tmp_path / "run", epochs=1, lr=0.001)
+    Image.new("RGB", (40, 40)).save(tmp_path / "test" / "red" / "000.png")
+    assert "is no more the set that was measured" in shown(run).text
+    assert shown(run).counts["img"] == 0
+    shutil.rmtree(tmp_path / "test")
+    assert "Pictures are left out" in shown(run).text
+    assert f"{100 * read_record(run).scores['test'].accuracy:.2f} %" in shown(run).text
+
+
+def test_selected_on_test_is_said_where_it_is_so(pictures, tmp_path):
+    run = trained(pictures, tmp_path / "run", epochs=1)
+    assert "Selected on test" in shown(run).text
+
+
+def test_a_run_without_a_set_to_measure_on_has_a_page_too(pictures, tmp_path):
+    run = trained(pictures, tmp_path / "run", epochs=1, test=None)
+    seen = shown(run)
+    assert "nothing was measured" in seen.text
+    assert "Course of the training" in seen.text
+
+
+def test_two_hundred_classes_have_room(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "p").mkdir()
+    lines = []
+    for number in range(200):
+        for copy in range(2):
+            Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(
+                tmp_path / "p" / f"{number}-{copy}.png"
+            )
+            lines.append(f"p/{number}-{copy}.png kind{number:03d}")
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    (tmp_path / "test.txt").write_text("\n".join(lines[::2]))
+    run = trained({"train": str(tmp_path / "list.txt"), "test": str(tmp_path / "test.txt")}, tmp_path / "run", epochs=1)
+    seen, scores = shown(run), read_record(run).scores["test"]
+    assert "The other 175 classes" in seen.text
+    assert seen.counts["svg.matrix"] == 1
+    assert (
+        len(re.findall(r"<title>kind\d+ → kind\d+: \d+</title>", (run / "report.html").read_text()))
+        == (scores.confusion > 0).sum()
+    )
+    assert (run / "report.html").stat().st_size < 500_000
+
+
+def test_two_classes_and_a_class_that_the_test_set_lacks(pictures, tmp_path):
+    train = write_pictures(tmp_path / "two", {"red": 10, "green": 8})
+    two = trained({"train": str(train), "test": str(train)}, tmp_path / "run2", epochs=1)
+    assert shown(two).counts["table.confusion"] == 1
+    test = write_pictures(tmp_path / "some", {"red": 4, "green": 4})
+    lacking = trained({"train": pictures["train"], "test": str(test)}, tmp_path / "run3", epochs=1)
+    seen = shown(lacking)
+    blue = read_record(lacking).scores["test"]
+    assert blue.support[blue.classes.index("blue")] == 0
+    assert not re.search(r"\bnan\b", seen.text.lower())
+
+
+def test_names_of_classes_and_files_are_shown_and_do_nothing_else(tmp_path):
+    rng = np.random.default_rng(0)
+    names = ["<script>alert(1)</script>", "</bdi><img src=x onerror=y>", "猫 & 狗"]
+    folder = tmp_path / "photos"
+    for number, name in enumerate(["one", "two", "three"]):
+        (folder / name).mkdir(parents=True)
+        for copy in range(6):
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(
+                folder / name / f"{number}{copy}'\"><b>.png"
+            )
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    lines = [
+        f"{path.relative_to(tmp_path)}\t{place}"
+        for place, name in enumerate(["one", "two", "three"])
+        for path in sorted((folder / name).iterdir())
+    ]
+    (tmp_path / "list.tsv").write_text("\n".join(lines))
+    lists = {"train": str(tmp_path / "list.tsv"), "test": str(tmp_path / "list.tsv")}
+    run = trained(lists, tmp_path / "run", epochs=1, classes=str(tmp_path / "names.txt"), lr=0.0001)
+    seen = shown(run)
+    for name in names:
+        assert name in seen.text
+    assert seen.counts["script"] == 0
+    assert seen.counts["b"] < 60
+
+
+def test_answers_that_do_not_belong_to_the_model_are_refused(run):
+    tensors, header = read_tensors(run / PREDICTIONS, "predictions")
+    tensors["test/predicted"] = (tensors["test/predicted"] + 1) % 3
+    write_tensors(run / PREDICTIONS, "predictions", tensors, {k: header[k] for k in ("epoch", "classes", "samples")})
+    with pytest.raises(CheckpointError, match="the model's file says"):
+        eyas.report(run)
+
+
+def test_answers_of_so_many_that_they_were_not_kept_leave_the_rest(run):
+    tensors, header = read_tensors(run / PREDICTIONS, "predictions")
+    kept = {name: tensor for name, tensor in tensors.items() if not name.endswith("logits")}
+    write_tensors(run / PREDICTIONS, "predictions", kept, {k: header[k] for k in ("epoch", "classes", "samples")})
+    seen = shown(run)
+    assert "were not kept" in seen.text
+    assert seen.counts["table.confusion"] == 1
+
+
+def test_a_page_that_cannot_be_written_ends_no_run(pictures, tmp_path, capsys):
+    (tmp_path / "run" / "report.html").mkdir(parents=True)
+    run = trained(pictures, tmp_path / "run", epochs=1)
+    assert "report.html was not written: " in capsys.readouterr().err
+    assert len(read_record(run).rows) == 1
+
+
+def test_none_is_written_where_none_is_wanted_and_none_of_a_run_that_goes_on(pictures, tmp_path):
+    run = trained(pictures, tmp_path / "run", epochs=1, report="none")
+    assert not (run / "report.html").exists()
+    assert trained(pictures, tmp_path / "zh", epochs=1, report="zh")
+    assert "报告" in (tmp_path / "zh" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_that_is_no_run_is_told_so(tmp_path, capsys):
+    with pytest.raises(DataError, match="is no run folder"):
+        eyas.report(tmp_path)
+    assert main(["report", str(tmp_path)]) == 65
+    assert "is no run folder" in capsys.readouterr().err
+
+
+def test_the_command_names_the_file(run, capsys):
+    assert main(["report", str(run), "--out", str(run / "r.html"), "--language", "zh", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.strip() == str(run / "r.html")
+
+
+def test_unreadable_pictures_that_were_left_out_do_not_shift_the_others(pictures, tmp_path):
+    shutil.copytree(Path(pictures["test"]).parent, tmp_path / "test")
+    (tmp_path / "test" / "red" / "000.png").write_bytes(b"broken")
+    lists = {"train": pictures["train"], "test": str(tmp_path / "test" / "list.txt")}
+    run = trained(lists, tmp_path / "run", epochs=1, lr=0.0001, skip_unreadable=True)
+    at_the_end = (run / "report.html").read_bytes()
+    assert shown(run).counts["img"] > 0
+    assert "1 unreadable images were left out" in shown(run).text
+    assert (run / "report.html").read_bytes() == at_the_end
+    assert torch.equal(
+        torch.from_numpy(read_record(run).scores["test"].targets),
+        read_tensors(run / PREDICTIONS, "predictions")[0]["test/labels"],
+    )
