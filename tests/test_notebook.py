@@ -130,7 +130,9 @@ def test_a_class_name_is_shown_and_not_run():
 
 
 def test_a_classifier_shows_what_it_is_and_how_it_was_measured(pictures, tmp_path):
-    run = eyas.train(pictures["train"], **QUICK, test=pictures["test"], view="none", out=tmp_path / "run")
+    run = eyas.train(
+        pictures["train"], **QUICK, test=pictures["test"], view="none", report="none", out=tmp_path / "run"
+    )
     html, facts = run.best._repr_html_(), run.best.facts
     for words in (
         "compact",
@@ -154,7 +156,15 @@ def test_a_classifier_shows_what_it_is_and_how_it_was_measured(pictures, tmp_pat
 
 @pytest.mark.parametrize("name", ["finetune", "small-images", "standard"])
 def test_each_recipe_trains(pictures, tmp_path, name):
-    quick = {"model": "compact", "size": 24, "epochs": 1, "view": "none", "device": "cpu", "cache_dir": str(tmp_path)}
+    quick = {
+        "model": "compact",
+        "size": 24,
+        "epochs": 1,
+        "view": "none",
+        "report": "none",
+        "device": "cpu",
+        "cache_dir": str(tmp_path),
+    }
     run = eyas.train(
         pictures["train"], config=ROOT / "examples" / f"{name}.toml", val=0.3, **quick, out=tmp_path / name
     )

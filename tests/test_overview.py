@@ -26,7 +26,7 @@ from tests.runs import QUICK, config_of, run_fit
 def folder(pictures, tmp_path_factory) -> Path:
     """Two runs on one test set, one on a validation share, one cut off after its first epoch, and what is no run."""
     place = tmp_path_factory.mktemp("runs")
-    given = {**QUICK, "test": pictures["test"]}
+    given = {**QUICK, "test": pictures["test"], "view": "none", "report": "none"}
     for name, changes in (
         ("good", {"epochs": 3}),
         ("poor", {"lr": 1e-9, "epochs": 1}),
@@ -92,7 +92,12 @@ def test_a_run_that_was_cut_off_or_goes_on_or_stopped_by_itself_says_so(folder, 
     with folder_lock(folder / "cut"):
         assert by_name(folder)["cut"].state == "running"
     assert by_name(folder)["cut"].state == "interrupted"
-    eyas.train(pictures["train"], **{**QUICK, "lr": 1e-9, "patience": 1}, test=pictures["test"], out=tmp_path / "stop")
+    eyas.train(
+        pictures["train"],
+        **{**QUICK, "lr": 1e-9, "patience": 1, "report": "none"},
+        test=pictures["test"],
+        out=tmp_path / "stop",
+    )
     assert runs_in(tmp_path / "stop").runs[0].state == "stopped"
 
 
@@ -172,6 +177,19 @@ def test_the_command_prints_a_table_and_writes_json(folder, tmp_path, capsys):
     written = json.loads((tmp_path / "runs.json").read_text())
     assert [run["name"] for run in written["runs"]] == [row.split()[0] for row in rows]
     assert len(written["others"]) == 1
+
+
+@pytest.mark.parametrize(("width", "heads"), [
+    (200, "run model data epochs state best on accuracy loss size changed"),
+    (100, "run model epochs state on accuracy loss"),
+    (60, "run state on accuracy"),
+])  # fmt: skip
+def test_a_narrow_terminal_shows_what_tells_most(folder, width, heads):
+    from eyas.overview import _cells, _fitting
+
+    cells = [dict(_cells(run, "A", run.changed)) for run in runs_in(folder).runs]
+    shown = _fitting(cells, width)
+    assert " ".join(shown) == heads
 
 
 def test_a_folder_that_is_a_run_is_listed_alone_and_none_is_an_error(folder, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from eyas.errors import DataError, EyasError, SettingsError
 from eyas.files import PREDICTIONS, is_locked, write_text
 from eyas.headers import read_header
 
+GAP = 2  # blanks between two columns
+RIGHT = frozenset({"epochs", "best", "loss", "size", "changed"})  # columns of numbers
+LEFT_OUT = ("size", "best", "changed", "data", "loss", "model", "epochs")  # where a terminal is narrow, in this order
 SAY_LITTLE = frozenset({"train", "training", "list", "labels", "data", "images"})
 STATES = ("state.safetensors", "state-earlier.safetensors")
 
@@ -209,7 +212,7 @@ def print_overview(overview: Overview, folder: str) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 220)
     if overview.runs:
-        console.print(_table(overview.runs))
+        console.print(_table(overview.runs, console.width))
         console.print()
         for letter, key in _letters(overview.runs):
             if key != ("",):
@@ -228,28 +231,40 @@ def _letters(found: tuple[ListedRun, ...]) -> list[tuple[str, tuple[str, ...]]]:
             for place, key in enumerate(keys)]  # fmt: skip
 
 
-def _table(found: tuple[ListedRun, ...]) -> Any:
+def _table(found: tuple[ListedRun, ...], width: int) -> Any:
+    """Return the rows with the columns that fit into a terminal of `width` characters."""
     from rich.table import Table
     from rich.text import Text
 
     from eyas.terminal import clean
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for head in ("run", "model", "data", "epochs", "state", "best", "on", "accuracy", "loss", "size", "changed"):
-        right = head in ("epochs", "best", "loss", "size", "changed")
-        table.add_column(head, overflow="fold", justify="right" if right else "left")
     letters = {key: letter for letter, key in _letters(found)}
-    now, before = time.time(), None
-    for run in found:
-        letter = letters[group_of(run)]
-        if before is not None and before != letter and len(letters) < len(found):
-            table.add_section()
-        before = letter
-        table.add_row(*(Text(clean(cell)) for cell in _cells(run, letter, now)))
+    marks, now = [letters[group_of(run)] for run in found], time.time()
+    cells = [
+        {name: clean(cell) for name, cell in _cells(run, mark, now)} for run, mark in zip(found, marks, strict=True)
+    ]
+    shown = _fitting(cells, width)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for name in shown:
+        table.add_column(name, overflow="fold", justify="right" if name in RIGHT else "left")
+    for row in cells:
+        table.add_row(*(Text(row[name]) for name in shown))
     return table
 
 
-def _cells(run: ListedRun, letter: str, now: float) -> tuple[str, ...]:
+def _fitting(cells: list[dict[str, str]], width: int) -> list[str]:
+    """Return the names of the columns that have room, the least telling ones left out first."""
+    shown = list(cells[0])
+    lengths = {name: max(len(name), *(len(row[name]) for row in cells)) for name in shown}
+    for name in LEFT_OUT:
+        if sum(lengths[one] + GAP for one in shown) - GAP <= width:
+            break
+        shown.remove(name)
+    return shown
+
+
+def _cells(run: ListedRun, letter: str, now: float) -> Iterator[tuple[str, str]]:
+    """Yield the head and the text of each cell of a row."""
     from eyas.sinks.summary import selected
     from eyas.sinks.wording import said_loss, said_percent
 
@@ -258,13 +273,17 @@ def _cells(run: ListedRun, letter: str, now: float) -> tuple[str, ...]:
         low, high = (100 * end for end in run.interval)
         chosen = f" {selected(run.selects_on)}" if run.selects_on == run.split else ""
         accuracy = f"{said_percent(run.accuracy)} [{low:.2f}, {high:.2f}]{chosen}"
-    epochs = f"{run.epochs_done}/{run.epochs_asked}"
-    best = "-" if run.best_epoch is None else str(run.best_epoch)
-    where = f"{letter} {run.split}" if run.split is not None else "-"
-    size = f"{run.bytes / 1e6:,.1f} MB" if run.bytes < 1e9 else f"{run.bytes / 1e9:,.2f} GB"
-    name, data = run.name, run.data
-    return (name, run.model, data, epochs, run.state, best, where, accuracy, said_loss(run.loss), size,
-            _age(now - run.changed))  # fmt: skip
+    yield "run", run.name
+    yield "model", run.model
+    yield "data", run.data
+    yield "epochs", f"{run.epochs_done}/{run.epochs_asked}"
+    yield "state", run.state
+    yield "best", "-" if run.best_epoch is None else str(run.best_epoch)
+    yield "on", f"{letter} {run.split}" if run.split is not None else "-"
+    yield "accuracy", accuracy
+    yield "loss", said_loss(run.loss)
+    yield "size", f"{run.bytes / 1e6:,.1f} MB" if run.bytes < 1e9 else f"{run.bytes / 1e9:,.2f} GB"
+    yield "changed", _age(now - run.changed)
 
 
 def _age(seconds: float) -> str:

@@ -23,7 +23,7 @@ from eyas.tensorfile import read_tensors
 def runs(pictures, tmp_path_factory) -> Path:
     """Two runs that differ in their rate; the first shows all that there is to show."""
     place = tmp_path_factory.mktemp("runs")
-    given = {**QUICK, "test": pictures["test"], "view": "none"}
+    given = {**QUICK, "test": pictures["test"], "view": "none", "report": "none"}
     eyas.train(pictures["train"], **given, histograms=True, graph=True, out=place / "all")
     eyas.train(pictures["train"], **given | {"lr": 1e-9}, out=place / "slow")
     return place
@@ -144,7 +144,7 @@ def test_the_graph_is_that_of_the_network(runs):
 
 
 def test_what_is_shown_changes_no_result(runs, pictures, tmp_path):
-    given = {**QUICK, "test": pictures["test"], "view": "none"}
+    given = {**QUICK, "test": pictures["test"], "view": "none", "report": "none"}
     eyas.train(pictures["train"], **given, out=tmp_path / "plain")
     assert_same_run(tmp_path / "plain", runs / "all")
 

@@ -157,7 +157,7 @@ class Remote:
                     self._mark(sent)
                     self._begun.set()
                 case Numbers() as numbers if numbers.at > sent.get(numbers.source, 0):
-                    # marked before it is sent: after a kill a point may be missing, but none is there twice
+                    # marked before it is sent: after a kill points may be missing, but none is there twice
                     sent[numbers.source] = numbers.at
                     self._mark(sent)
                     known = {tag: value for tag, value in numbers.values.items() if value == value}
