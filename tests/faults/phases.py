@@ -28,6 +28,7 @@ MARKS = {  # phase: (module, function, of its calls which one)
 
 def main_stopped_at(_: str, phase: str, number: str, *command: str) -> int:
     """Run a command that gets a signal when the phase begins."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts jobs in the background without it
     from eyas.cli import main
 
     if phase.startswith("removal"):

@@ -31,7 +31,7 @@ from eyas.training.clock import Clock
 from eyas.training.finite import check_window, diverged
 from eyas.training.preflight import drawn, pictured, preflight
 from eyas.training.rollback import told
-from eyas.training.runtime import Runtime
+from eyas.training.runtime import Runtime, software
 from eyas.training.saving import Saver
 from eyas.training.state import Sums, TrainState
 from eyas.training.step import Batch, train_step
@@ -186,7 +186,12 @@ def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
         steps_per_epoch=plan.order.steps_per_epoch,
         epochs=plan.config.training.epochs,
         classes=plan.classes,
-        facts=(*plan.facts, ("images", plan.train.in_words()), ("device", runtime.in_words())),
+        facts=(
+            *plan.facts,
+            ("images", plan.train.in_words()),
+            ("device", runtime.in_words()),
+            ("software", software()),
+        ),
         shapes=check.shapes,
         first_batch=check.pictures,
         first_labels=check.labels,

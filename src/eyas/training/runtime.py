@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
@@ -249,3 +251,8 @@ def stoppable(runtime: Runtime) -> Iterator[None]:
     finally:
         for number, usual in before.items():
             signal.signal(number, usual)
+
+
+def software() -> str:
+    """Return the versions that a result depends on, in words."""
+    return f"eyas {version('eyas')}, torch {torch.__version__}, Python {platform.python_version()}"
