@@ -70,6 +70,7 @@ CASES = (
     image("20 KB that become 169 million pixels", "bomb.png", hostile.png_bomb()),
     image("a text chunk that becomes 64 MB", "text.png", hostile.png_text_bomb(b"zTXt")),
     image("a JPEG header of 7000 x 7000 over 1 KB of data", "hollow.jpg", hostile.jpeg(7000, 7000)),
+    image("a JPEG of 10,000 scans", "scans.jpg", hostile.jpeg_scans(10_000)),
     image("a JPEG of 65500 x 1", "thread.jpg", hostile.jpeg(65500, 1)),
     image("a GIF of 65535 x 65535", "huge.gif", hostile.gif(65535, 65535)),
     image("a WebP of 16 million x 256", "huge.webp", hostile.webp(1 << 24, 256)),

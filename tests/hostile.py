@@ -72,6 +72,13 @@ def jpeg_cut_and_closed(**options: Any) -> bytes:
     return data[: len(data) // 2] + b"\xff\xd9"
 
 
+def jpeg_scans(count: int, width: int = 3000, height: int = 2000) -> bytes:
+    """Return a progressive JPEG of one grey, whose last scan comes `count` times more: each is a pass over all of it."""
+    data = saved(Image.new("L", (width, height), 128), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + count * last + data[-2:]
+
+
 def gif(width: int, height: int) -> bytes:
     data = bytearray(saved(picture(), "GIF"))
     data[6:10] = struct.pack("<HH", width, height)

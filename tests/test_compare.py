@@ -10,9 +10,10 @@ import pytest
 
 import eyas
 from eyas.cli import main
-from eyas.comparing import Difference, compare, mcnemar, paired_interval, said_difference
+from eyas.comparing import Difference, compare, said_difference
 from eyas.errors import CheckpointError, SettingsError
 from eyas.files import PREDICTIONS
+from eyas.paired import mcnemar, paired_interval
 from eyas.tensorfile import read_tensors, write_tensors
 from tests.pages import Seen
 from tests.runs import QUICK

@@ -40,7 +40,7 @@ def anchor(heading: str) -> str:
 
 def flags() -> set[str]:
     """Return all flags of all commands, from the committed list that test_surface.py holds."""
-    found = set(re.findall(r"--[a-z-]+", text_of("tests/surface.txt")))
+    found = set(re.findall(r"--[a-z0-9-]+", text_of("tests/surface.txt")))
     return found | {f"--no-{flag.removeprefix('--')}" for flag in found} | {"--help", "--version"}
 
 
@@ -82,7 +82,7 @@ BENCHMARKS = [
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in OF_OTHER_TIMES])
 def test_every_flag_that_a_page_names_exists(page):
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b(?!-)", text_of(page)))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]\b(?!-)", text_of(page)))
     of_benchmarks = set(re.findall(r'"(--[a-z-]+)"', "".join(map(text_of, BENCHMARKS))))
     assert named - flags() - OF_OTHERS - of_benchmarks == set()
 
@@ -92,7 +92,7 @@ def test_flags_stand_beside_the_command_that_has_them(page):
     known = set(text_of("tests/surface.txt").splitlines())
     for command, rest in re.findall(r"^(?:torchrun .* -m )?eyas ([a-z]+)\b(.*)$", text_of(page), re.MULTILINE):
         assert f"eyas {command}" in known, f"{page}: eyas {command}"
-        for flag in re.findall(r" (--[a-z-]+)", rest.partition("  #")[0]):
+        for flag in re.findall(r" (--[a-z0-9-]+)", rest.partition("  #")[0]):
             assert f"eyas {command} {flag.replace('--no-', '--')}" in known, f"{page}: eyas {command}{rest}"
 
 

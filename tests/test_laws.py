@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
+from PIL import ExifTags, Image, ImageOps
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.models import alexnet
 
-from eyas import Classifier, ImageTxtDataset, evaluate
+from eyas import Classifier, ImageTxtDataset, evaluate, export
 from eyas.data.order import Order, key, permuted, uniform
 from eyas.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from eyas.events import Progress, Trained
@@ -26,6 +29,7 @@ from eyas.training.loop import fit
 from eyas.training.runtime import open_runtime
 from eyas.training.state import TrainState
 from tests.runs import assert_same_run, config_of, run_fit, timeless
+from tests.scenes import scene
 
 EVERYTHING = {  # all that has a state or draws at random, at once
     "optimizer": "adamw", "lr": 0.003, "weight_decay": 0.01, "schedule": "cosine", "warmup_epochs": 0.5,
@@ -203,6 +207,42 @@ def test_evaluate_predict_and_the_library_give_the_same_answer(pictures, tmp_pat
     assert counted.tolist() == evaluate(directory / "last.safetensors", pictures["test"])[0].confusion.tolist()
     last = [event for event in events if hasattr(event, "scores")][-1]
     assert counted.tolist() == last.scores.confusion.tolist()
+
+
+def differing_pictures(folder: Path) -> list[Path]:
+    """Write a portrait, a landscape, a grey, an EXIF-rotated and a CMYK picture; return their paths."""
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    paths = [folder / f"{name}.jpg" for name in ("portrait", "landscape", "grey", "turned", "cmyk")]
+    scene(1, (40, 70)).save(paths[0])
+    scene(2, (90, 50)).save(paths[1])
+    scene(3, (64, 64)).convert("L").save(paths[2])
+    scene(4, (80, 45)).save(paths[3], exif=turned)
+    scene(5, (50, 60)).convert("CMYK").save(paths[4])
+    return paths
+
+
+def test_evaluate_predict_the_library_and_an_exported_file_give_the_same_probabilities(pictures, tmp_path):
+    run_fit(config_of(pictures, resize="crop", views="flip", epochs=1, momentum=0.9), tmp_path / "run")
+    classifier = replace(Classifier.load(tmp_path / "run" / "last.safetensors"), temperature=1.5)
+    classifier.save(model := tmp_path / "model.safetensors")
+    paths = differing_pictures(tmp_path)
+    (tmp_path / "list.txt").write_text("".join(f"{path.name} red\n" for path in paths))
+
+    exported = onnxruntime.InferenceSession(str(export(model, check=pictures["test"]).path))
+    classes = json.loads(exported.get_modelmeta().custom_metadata_map["classes"])
+    predicted = [answer.prediction.probabilities for answer in predict_files(classifier, map(str, paths))]
+    evaluated = classifier.probabilities(torch.from_numpy(evaluate(model, str(tmp_path / "list.txt"))[0].logits))
+    for path, predictions, row in zip(paths, predicted, evaluated, strict=True):
+        picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")  # as the file's README has it
+        answer = exported.run(None, {"images": np.asarray(picture).transpose(2, 0, 1)[None]})[0][0]
+        wanted = [predictions[name] for name in classes]
+        assert answer.tolist() == pytest.approx(wanted, abs=1e-6)
+        assert row.tolist() == pytest.approx(wanted, abs=1e-6)
+        assert list(classifier.predict(path).probabilities.values()) == pytest.approx(sorted(wanted)[::-1], abs=1e-6)
+
+
+# The server's answers: tests/serve/test_answers.py.
 
 
 # Law 7: the standard recipe is the one of the tutorials.

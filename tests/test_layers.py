@@ -13,12 +13,13 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "eyas"
 FILES = sorted(SOURCE.rglob("*.py"))
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # From the ground up. A module imports from the layers below its own, and within a layer from its own room.
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
     "ground": ("errors", "files", "settings", "device", "progress", "headers", "tensorfile", "profile", "trace", "terminal"),
-    "parts: data": ("data", "metrics", "confidence", "events", "recipes"),
+    "parts: data": ("data", "metrics", "confidence", "events", "recipes", "paired"),
     "parts: network, charts": ("model", "render"),
     "parts: training": (
         "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
@@ -27,14 +28,17 @@ LAYERS = {
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
         "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.preflight",
-        "training.tuning", "training.weighing", "sets", "answers", "record",
+        "training.tuning", "training.weighing", "sets", "answers", "record", "shipping",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "comparing", "overview", "notebook", "auditing", "reporting", "calibrating"),
+    "verbs": ("training.loop", "predict", "measure", "comparing", "overview", "notebook", "auditing", "reporting", "calibrating", "serve", "exporting"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip
-WORKS_WITHOUT_TRAINING = ("predict", "model.classifier", "data.datasets", "data.preprocess", "model.zoo")
+WORKS_WITHOUT_TRAINING = (
+    "predict", "exporting", "shipping.quantise", "shipping.readme", "shipping.onnx_file", "serve.server", "serve.app", "serve.examples",
+    "model.classifier", "data.datasets", "data.preprocess", "model.zoo",
+)  # fmt: skip
 
 
 def name_of(file: Path) -> str:
@@ -102,7 +106,7 @@ def test_what_uses_a_model_never_loads_the_training():
     "arguments",
     [
         ["--help"], ["--version"], ["train", "--help"], ["resume", "--help"], ["evaluate", "--help"],
-        ["predict", "--help"], ["inspect", "--help"], ["inspect", "digits"], ["runs", "--help"], ["runs", "tests"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
+        ["predict", "--help"], ["export", "--help"], ["serve", "--help"], ["inspect", "--help"], ["inspect", "digits"], ["runs", "--help"], ["runs", "tests"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
         ["train", "digits", "--epoch", "3"], ["train", "digits", "--epochs", "0"], ["trian"],
     ],
     ids=" ".join,
@@ -139,6 +143,12 @@ def test_help_and_mistakes_do_not_load_torch(arguments):
         ("predict none a.jpg", 65, "none: does not exist"),
         ("predict empty a.jpg", 65, "empty: holds no model yet"),
         ("predict model.safetensors none.jpg", 65, "none.jpg: does not exist"),
+        ("export none", 65, "none: does not exist"),
+        ("export empty", 65, "empty: holds no model yet"),
+        ("export model.safetensors --format onxx", 2, "invalid choice"),
+        ("export model.safetensors --out model.onnx --format pt2", 2, "--format is pt2"),
+        ("export model.safetensors --int8", 2, "--int8 needs labelled images"),
+        ("export model.safetensors --check none.txt", 65, "none.txt: there is no such list"),
     ],
 )
 def test_mistakes_in_data_do_not_load_torch(tmp_path, monkeypatch, command, code, message):
@@ -214,14 +224,14 @@ def test_importing_a_module_does_no_work(file):
     for node in tree_of(file).body:
         told = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         asked = isinstance(node, ast.If) and any(word in ast.dump(node.test) for word in ("TYPE_CHECKING", "__main__"))
-        named = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+        named = (ast.Import, ast.ImportFrom, *FUNCTIONS, ast.ClassDef, ast.Assign, ast.AnnAssign)
         assert told or asked or isinstance(node, named), f"{file}:{node.lineno}: does something when it is imported"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
 def test_files_and_functions_stay_small(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
-    functions = [node for node in ast.walk(tree_of(file)) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.walk(tree_of(file)) if isinstance(node, FUNCTIONS)]
     long = {f.name: f.end_lineno - f.lineno + 1 for f in functions if f.end_lineno - f.lineno >= 60}
     assert long == {}
 

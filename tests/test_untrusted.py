@@ -29,6 +29,7 @@ IMAGES: dict[str, Callable[[], bytes]] = {
     "png of 2^62 pixels": lambda: hostile.png(2**31 - 1, 2**31 - 1),
     "jpeg 65535 x 65535": lambda: hostile.jpeg(65535, 65535),
     "jpeg 7000 x 7000 without data": lambda: hostile.jpeg(7000, 7000),
+    "jpeg of 40,000 scans, minutes of work": lambda: hostile.jpeg_scans(40_000),
     "jpeg 65500 x 1": lambda: hostile.jpeg(65500, 1),
     "gif": lambda: hostile.gif(65535, 65535),
     "webp": lambda: hostile.webp(1 << 24, 256),

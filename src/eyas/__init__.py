@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from eyas.data.preprocess import Preprocess as Preprocess
     from eyas.data.txt_dataset import ImageTxtDataset as ImageTxtDataset
     from eyas.errors import EyasError as EyasError
+    from eyas.exporting import Exported as Exported
+    from eyas.exporting import export as export
     from eyas.measure import evaluate as evaluate
     from eyas.model.classifier import Classifier as Classifier
     from eyas.model.classifier import Prediction as Prediction
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Audit": "data.findings",
     "Classifier": "model.classifier",
+    "Exported": "exporting",
     "EyasError": "errors",
     "ImageTxtDataset": "data.txt_dataset",
     "Overview": "overview",
@@ -44,6 +47,7 @@ _PLACES = {
     "compact": "model.compact",
     "compare": "comparing",
     "evaluate": "measure",
+    "export": "exporting",
     "fit": "training.loop",
     "inspect": "auditing",
     "live": "notebook",

@@ -14,7 +14,9 @@ from eyas.config import RunConfig, make_config
 from eyas.data.settings import DataConfig
 from eyas.errors import SettingsError
 from eyas.recipes import RECIPES
+from eyas.serve.settings import ServeConfig
 from eyas.settings import Section
+from eyas.shipping.settings import ExportConfig
 from eyas.training.settings import DeviceConfig
 
 T = TypeVar("T")
@@ -92,6 +94,17 @@ class PredictFlags(PredictConfig):
     """File to write: .csv, .jsonl or .parquet. Default: the terminal."""
 
 
+class ServeFlags(ServeConfig):
+    """Answer over HTTP: an API, and a page for the browser."""
+
+    run: Positional[str]
+    """Run folder, or a .safetensors file in it."""
+
+    def serve_config(self) -> ServeConfig:
+        """Return what concerns the server."""
+        return ServeConfig(**self.model_dump(exclude={"run"}))
+
+
 class ReportFlags(Section):
     """Write one HTML page on a run: what its model can do, how sure it is, and where it fails."""
 
@@ -152,6 +165,19 @@ class RunsFlags(Section):
     """By accuracy or loss, those measured on the same images together; by name; or by time, the newest first."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
     """File to write all of it to, as JSON."""
+
+
+class ExportFlags(ExportConfig):
+    """Write a trained model as one file for use without eyas, and check that it answers as the model does."""
+
+    run: Positional[str]
+    """Run folder, or a .safetensors file in it."""
+    out: str | None = None
+    """File to write, .onnx or .pt2. Default: beside the model file."""
+
+    def config(self) -> ExportConfig:
+        """Return what is asked of the file."""
+        return ExportConfig(**self.model_dump(exclude={"run", "out"}))
 
 
 class InspectFlags(Section):

@@ -68,6 +68,17 @@ def predict(arguments: Arguments) -> int:
     return 65 if done.unreadable == done.images else 0
 
 
+def serve(arguments: Arguments) -> int:
+    """Answer over HTTP: an API, and a page for the browser."""
+    from eyas.cli_flags import ServeFlags, parsed
+
+    given = parsed(ServeFlags, "serve", arguments)
+    from eyas.serve.server import serve as answer
+
+    answer(given.run, given.serve_config())
+    return 0
+
+
 def report(arguments: Arguments) -> int:
     """Write a page on a run: its results, how sure it is, its mistakes."""
     from eyas.cli_flags import ReportFlags, parsed
@@ -123,6 +134,17 @@ def runs(arguments: Arguments) -> int:
     print_overview(overview, given.folder)
     if given.json_file is not None:
         write_overview(overview, given.json_file)
+    return 0
+
+
+def export(arguments: Arguments) -> int:
+    """Write a trained model as one file for use without eyas, and check its answers."""
+    from eyas.cli_flags import ExportFlags, parsed
+
+    given = parsed(ExportFlags, "export", arguments)
+    from eyas.exporting import export_as, print_export
+
+    print_export(export_as(given.run, given.out, given.config()))
     return 0
 
 
@@ -184,10 +206,12 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "resume": resume,
     "evaluate": evaluate,
     "predict": predict,
+    "serve": serve,
     "report": report,
     "calibrate": calibrate,
     "compare": compare,
     "runs": runs,
+    "export": export,
     "inspect": inspect,
     "models": models,
     "datasets": datasets,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -14,7 +13,7 @@ import numpy as np
 
 from eyas.errors import SettingsError
 from eyas.files import PREDICTIONS, write_bytes, write_text
-from eyas.metrics import Z_95
+from eyas.paired import mcnemar, paired_interval
 from eyas.record import read_answers, read_header
 from eyas.sinks.table import read_table
 
@@ -87,22 +86,6 @@ def compare(*runs: str | Path) -> Comparison:
     if not differences and not notes:
         notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
     return Comparison(found, tuple(_holm(differences)), _settings(folders), notes, tuple(map(_epochs, folders)))
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided exact p of McNemar (1947): that right answers differ so unevenly by chance."""
-    from scipy.stats import binomtest
-
-    differing = only_first + only_second
-    return float(binomtest(only_first, differing).pvalue) if differing else 1.0
-
-
-def paired_interval(only_first: int, only_second: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two shares of the same samples: Agresti and Min (2005)."""
-    low, high, total = only_first + 0.5, only_second + 0.5, count + 2
-    middle = (high - low) / total
-    half = Z_95 * math.sqrt(low + high - (high - low) ** 2 / total) / total
-    return max(-1.0, middle - half), min(1.0, middle + half)
 
 
 Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samples, right class, answered class)

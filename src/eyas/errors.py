@@ -44,6 +44,12 @@ class OutOfMemoryError(TrainingError):
     """The memory of the device or of the machine ran out while training."""
 
 
+class ExportError(EyasError):
+    """A network that cannot be exported, or an exported file that does not answer as the model does."""
+
+    exit_code = 70
+
+
 class RunInUseError(EyasError):
     """Another process is writing to this run folder, or it holds a run that would be overwritten."""
 

@@ -7,13 +7,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from eyas.data.classes import match_classes
+from eyas.data.classes import match_outputs
 from eyas.data.datasets import open_images
-from eyas.data.imageset import ArrayImages, ImageSet
+from eyas.data.imageset import ImageSet
 from eyas.data.settings import DataConfig
-from eyas.errors import DataError
 from eyas.files import model_file, write_text
 from eyas.metrics import Scores
 from eyas.progress import track
@@ -69,23 +66,7 @@ def evaluate(
 
 def for_classes(classifier: Classifier, images: ImageSet) -> ImageSet:
     """Return the set with labels that index the classifier's outputs, matched by the classes' names."""
-    bare = all(name.isdigit() for name in classifier.classes)
-    nothing = ArrayImages.of("model", np.zeros((0, 1, 1, 3), dtype=np.uint8))
-    outputs = ImageSet(
-        f"the {classifier.model} model",
-        classifier.classes,
-        not bare,
-        np.zeros(0, dtype=np.int64),
-        nothing,
-        ordered=not bare,
-    )
-    named, matched = match_classes(outputs, images)
-    if len(named.classes) != len(classifier.classes):
-        raise DataError(
-            f"{images.source}: has {len(named.classes)} classes, the model has {len(classifier.classes)}: its numbers "
-            "cannot be told to mean these names."
-        )
-    return matched
+    return match_outputs(classifier.classes, classifier.model, images)
 
 
 def print_scores(scores: Scores, images: ImageSet) -> None:

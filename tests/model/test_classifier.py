@@ -52,6 +52,14 @@ def test_what_is_saved_comes_back_whole(classifier, photos, tmp_path):
     assert not again.network.training
 
 
+def test_a_network_that_asks_for_the_version_of_its_weights_comes_back(tmp_path):
+    saved = Classifier(build("mnasnet0_5", 3).eval(), "mnasnet0_5", ("a", "b", "c"), Preprocess(size=32))
+    saved.save(tmp_path / "model.safetensors")
+    loaded = Classifier.load(tmp_path / "model.safetensors")
+    weights = saved.network.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in loaded.network.state_dict().items())
+
+
 def test_the_same_classifier_gives_the_same_file(classifier, tmp_path):
     for name in ("one", "two"):
         classifier.save(tmp_path / name)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from eyas.data.imageset import ImageSet
+from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.errors import DataError, suggest
 
 SHOWN = 10
@@ -24,6 +24,22 @@ def match_classes(train: ImageSet, other: ImageSet) -> tuple[ImageSet, ImageSet]
     elif train.named and not other.named and not _same_texts(other, train):
         other = _name_numbers(other, train)
     return train, _in_order_of(train, other)
+
+
+def match_outputs(classes: tuple[str, ...], model: str, images: ImageSet) -> ImageSet:
+    """Return the set with labels that index a model's outputs, matched by the classes' names. Raises `DataError`."""
+    bare = all(name.isdigit() for name in classes)
+    nothing = ArrayImages.of("model", np.zeros((0, 1, 1, 3), dtype=np.uint8))
+    outputs = ImageSet(
+        f"the {model} model", classes, not bare, np.zeros(0, dtype=np.int64), nothing, ordered=not bare
+    )  # fmt: skip
+    named, matched = match_classes(outputs, images)
+    if len(named.classes) != len(classes):
+        raise DataError(
+            f"{images.source}: has {len(named.classes)} classes, the model has {len(classes)}: its numbers "
+            "cannot be told to mean these names."
+        )
+    return matched
 
 
 def _same_texts(bare: ImageSet, named: ImageSet) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from eyas.data.reading import read_file
-from eyas.data.whole import refuse_cut, refuse_hollow
+from eyas.data.whole import refuse_cut, refuse_hollow, refuse_scans
 from eyas.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def decode_with_kind(data: bytes, name: str = "") -> tuple[Image.Image, str]:
         with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _refuse_size(image.size)
             refuse_hollow(image, data)
+            refuse_scans(image, data)
             image.load()
             refuse_cut(image, data)
             turn = _TURNS.get(_orientation(image))
@@ -74,6 +75,26 @@ def decode_with_kind(data: bytes, name: str = "") -> tuple[Image.Image, str]:
             return upright if turn is None else upright.transpose(turn), f"{image.format} {image.mode}"
     except Exception as error:  # Pillow's readers raise nearly everything on damaged files
         raise DataError(f"{name or 'image'}: cannot be decoded: {_reason(error, data)}") from None
+
+
+def header_pixels(data: bytes) -> int:
+    """Return how many pixels an image file says that it has, 0 where it says nothing that is understood.
+
+    Nothing is decoded for it, so a server knows beforehand how much memory `decode` will take.
+    """
+    try:
+        with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return image.width * image.height
+    except Exception:  # as in `decode`, which says what is wrong
+        return 0
+
+
+def is_of_known_kind(data: bytes) -> bool:
+    """Return whether a file begins as one of the kinds of images that are read, whatever follows."""
+    Image.init()  # Pillow loads its readers when they are first needed
+    begin = data[:32].ljust(32, b"\0")
+    said = [accept(begin) for _, accept in (Image.OPEN.get(kind, (None, None)) for kind in FORMATS) if accept]
+    return any(answer is True for answer in said)  # a text says why a kind cannot be read here
 
 
 def read_image(path: str | Path) -> Tensor:

@@ -84,12 +84,17 @@ class Preprocess:
     def answer(
         self, network: Callable[[Tensor], Tensor], fitted: Tensor, order: torch.memory_format = torch.contiguous_format
     ) -> Tensor:
-        """Return the logits float32 `[B, C]` of a network for what `fit` gave: the mean over the test-time views.
+        """Return the logits float32 `[B, C]` of a network for what `fit` gave: the mean over the test-time views."""
+        return self.over_views(network, self.normalize(fitted, order), order)
+
+    def over_views(
+        self, network: Callable[[Tensor], Tensor], images: Tensor, order: torch.memory_format = torch.contiguous_format
+    ) -> Tensor:
+        """Return the logits float32 `[B, C]` of a network for normalised images: the mean over the test-time views.
 
         `flip` adds the mirrored image; `shift` has both also moved by a pixel up and left, and down and right, each
         half as heavy (as airbench94 evaluates).
         """
-        images = self.normalize(fitted, order)
         if self.views == "one":
             return network(images).float()
         shown = [(images, 1.0)]

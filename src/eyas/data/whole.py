@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 ROOM = 1024  # pixels that a byte can hold: a block of 8x8 takes at least one bit, which is half as much
+SCANS = 100
 _GREY = frozenset((127, 128))  # what blocks without data become; CMYK is turned over
 _MARK = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")  # in a scan's data FF 00 and restart marks are no ends
 _END, _SCAN, _PROGRESSIVE = 0xD9, 0xDA, 0xC2
@@ -19,6 +20,18 @@ def refuse_hollow(image: Image.Image, data: bytes) -> None:
     """Raise `ValueError` where a JPEG, opened and not yet decoded, has fewer bytes than its size can be made of."""
     if image.format in ("JPEG", "MPO") and image.width * image.height > ROOM * len(data):
         raise ValueError(f"its {len(data):,} bytes cannot hold the {image.width} x {image.height} pixels of its header")
+
+
+def refuse_scans(image: Image.Image, data: bytes) -> None:
+    """Raise `ValueError` where a JPEG, opened and not yet decoded, has more scans than encoders write (about 10).
+
+    Each one is a pass over the whole picture and may take 26 bytes: a megabyte could ask for ten minutes.
+    """
+    if image.format not in ("JPEG", "MPO") or data.count(b"\xff\xda") <= SCANS:  # that counts metadata in, and is quick
+        return
+    scans = sum(mark == _SCAN for mark, _ in _marks(data))
+    if scans > SCANS:
+        raise ValueError(f"it is a JPEG of {scans:,} scans; no more than {SCANS} are read")
 
 
 def refuse_cut(image: Image.Image, data: bytes) -> None:

@@ -162,7 +162,9 @@ def filled(model: str, classes: int, tensors: dict[str, Tensor]) -> nn.Module:
         name = differing[0]
         raise RuntimeError(f"{name}: {_shape(given.get(name))} for {_shape(wanted.get(name))}")
     network = build(model, classes)
-    network.load_state_dict(tensors)
+    whole = network.state_dict()  # has the layers' versions too, which MNASNet asks for and a file does not hold
+    whole.update(tensors)
+    network.load_state_dict(whole)
     return network
 
 

@@ -1,0 +1,113 @@
+"""Pictures that the page offers to try: of a folder, or of the set that a run was measured on."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from eyas.data.datasets import default_test, default_val, open_images
+from eyas.data.decode import decode
+from eyas.data.imageset import ImageSet, split_off
+from eyas.data.named import names
+from eyas.data.reading import read_file
+from eyas.data.settings import DataConfig
+from eyas.data.shape import IMAGE_SUFFIXES
+from eyas.errors import DataError, EyasError, SettingsError
+
+COUNT = 6
+SIDE = 640  # pixels of the longer side
+Labelled = tuple[Image.Image, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A picture as a JPEG that says nothing of its file, and what its set says that it is."""
+
+    jpeg: bytes
+    label: str | None
+
+
+def is_local(host: str) -> bool:
+    """Return whether a server at this address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def find_examples(asked: str, model: Path, host: str) -> list[Example]:
+    """Return up to `COUNT` examples. "auto" is the run's test or validation set, where only this machine is served:
+    a run's pictures are not shown to others unasked. Nothing is downloaded; where there are none the list is empty.
+
+    Raises `SettingsError` where a folder was asked for that has no pictures.
+    """
+    if asked == "none" or (asked == "auto" and not is_local(host)):
+        return []
+    if asked != "auto":
+        found = [Example(_jpeg(picture), label) for picture, label in _of_folder(Path(asked))]
+        if not found:
+            raise SettingsError(f"--examples {asked}: is no folder with pictures that can be read.")
+        return found
+    try:
+        return [Example(_jpeg(picture), label) for picture, label in _of_run(model.parent)]
+    except (EyasError, OSError, ValueError):  # they are only examples: the files of a set may be long gone
+        return []
+
+
+def _of_folder(folder: Path) -> Iterator[Labelled]:
+    files = sorted(file for file in folder.rglob("*") if file.name.lower().endswith(IMAGE_SUFFIXES) and file.is_file())
+    found = 0
+    for file in files:
+        try:
+            yield decode(read_file(file)), None
+        except DataError:
+            continue
+        found += 1
+        if found == COUNT:
+            return
+
+
+def _of_run(run: Path) -> Iterator[Labelled]:
+    """Yield pictures of different classes of the set that a run was measured on."""
+    content = tomllib.loads(read_file(run / "config.toml", 1 << 20).decode())
+    images = _measured_on(DataConfig(**content["data"]), content)
+    if images is None:
+        return
+    kinds, firsts = np.unique(images.labels, return_index=True)
+    chosen = np.unique(np.linspace(0, len(kinds) - 1, min(COUNT, len(kinds))).round().astype(int))
+    for kind in chosen:
+        index = int(firsts[kind])
+        yield images.images.picture(index), images.classes[int(images.labels[index])]
+
+
+def _measured_on(data: DataConfig, content: dict[str, Any]) -> ImageSet | None:
+    """Return a run's test set, else its validation set; None for named sets, which might be downloaded."""
+    if data.train is None or any(
+        spec and spec.partition(":")[0] in names() for spec in (data.train, data.test, data.val)
+    ):
+        return None
+    if test := data.test or default_test(data.train, data):
+        return open_images(test, data, split="test")
+    val = data.val or default_val(data.train, data)
+    if val is None:
+        return None
+    if val.replace(".", "", 1).isdigit():
+        whole = open_images(data.train, data, split="train")
+        return split_off(whole, float(val), content["training"]["seed"])[1]
+    return open_images(val, data, split="val")
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    """Return a picture as a JPEG of at most `SIDE` pixels a side; small ones stay as they are."""
+    picture.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    Image.frombytes("RGB", picture.size, picture.tobytes()).save(file, "JPEG", quality=90, subsampling=0)
+    return file.getvalue()

@@ -1,0 +1,140 @@
+"""A picture's bytes -> what the network takes, in threads and in bounded memory; a heat map -> a PNG."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as v2
+
+from eyas.data.decode import decode, header_pixels, is_of_known_kind, to_tensor
+from eyas.data.preprocess import Preprocess
+from eyas.errors import DataError
+from eyas.render.overlay import overlay
+from eyas.serve.refusal import RefusalError
+from eyas.terminal import clean
+
+T = TypeVar("T")
+LARGE = 12_000_000  # pixels: of larger pictures one at a time is decoded, for each takes up to 600 MB while it is
+FETCHING = 4  # addresses that are fetched at once
+MAP_SIDE = 384  # pixels of a map's longer side
+_ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a client sent: its bytes, and what it calls it."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A picture as `Preprocess.fit` gives it, uint8 [3, S, S]; `shown` uint8 [3, h, w]: the same part, to look at."""
+
+    image: Tensor
+    shown: Tensor | None
+
+
+class Decoder:
+    """Threads that decode, as many as there are cores, and one for large pictures."""
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        self.preprocess = preprocess
+        self._small = _Threads("eyas-decoding", min(8, os.cpu_count() or 1))
+        self._large = _Threads("eyas-decoding-large", 1)
+        self._fetching = _Threads("eyas-fetching", FETCHING)
+
+    async def fitted(self, upload: Upload, *, shown: bool) -> Fitted:
+        """Return a picture that the network can take. Raises `RefusalError` 415 or 422, saying which file and why."""
+
+        def small() -> Fitted | None:
+            return None if header_pixels(upload.data) > LARGE else fit(upload, self.preprocess, shown)
+
+        fitted = await self.run(small)
+        if fitted is None:
+            fitted = await asyncio.wrap_future(self._large.ask(lambda: fit(upload, self.preprocess, shown)))
+        return fitted
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return what `work` gives, computed in one of the threads."""
+        return await asyncio.wrap_future(self._small.ask(work))
+
+    async def fetched(self, work: Callable[[], T]) -> T:
+        """Return what `work` gives, which waits for others: in threads that no decoding waits for."""
+        return await asyncio.wrap_future(self._fetching.ask(work))
+
+    def close(self) -> None:
+        """Let the threads end."""
+        for threads in (self._small, self._large, self._fetching):
+            threads.dismiss()
+
+
+class _Threads:
+    """A few threads that do what they are asked; one that hangs does not keep the process from ending."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self._asked: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
+        self._count = count
+        for number in range(count):
+            Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
+
+    def ask(self, work: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        self._asked.put((work, future))
+        return future
+
+    def dismiss(self) -> None:
+        for _ in range(self._count):
+            self._asked.put(None)
+
+    def _work(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            work, future = asked
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except BaseException as error:
+                    future.set_exception(error)
+            del asked, work, future  # what was read belongs to whoever asked
+
+
+def fit(upload: Upload, preprocess: Preprocess, shown: bool) -> Fitted:
+    """Return a file's picture prepared as `eyas predict` does it; raises `RefusalError` 415 or 422."""
+    try:
+        pixels = to_tensor(decode(upload.data, upload.name))
+        return Fitted(preprocess.fit(pixels), view(pixels, preprocess) if shown else None)
+    except DataError as error:
+        message = clean(_ADDRESS.sub("the file", str(error)))
+        if upload.data and not is_of_known_kind(upload.data):
+            raise RefusalError(415, "unknown_kind", message) from None
+        raise RefusalError(422, "unreadable", message) from None
+
+
+def view(pixels: Tensor, preprocess: Preprocess) -> Tensor:
+    """Return the part of a picture uint8 [3, H, W] that the network sees, in its own shape, for people to look at."""
+    height, width = pixels.shape[-2:]
+    if preprocess.resize == "stretch":
+        scale = min(1.0, MAP_SIDE / max(height, width))
+        size = [max(1, round(height * scale)), max(1, round(width * scale))]
+        return torch.as_tensor(v2.resize(pixels, size, antialias=True))
+    return replace(preprocess, size=max(preprocess.size, MAP_SIDE), interpolation="bilinear").fit(pixels)
+
+
+def map_address(shown: Tensor, heat: Tensor) -> str:
+    """Return a heat map float32 [h, w] laid over a picture uint8 [3, H, W], as the data URL of a PNG."""
+    file = io.BytesIO()
+    overlay(shown, heat).save(file, "PNG", compress_level=3)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

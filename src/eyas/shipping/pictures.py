@@ -1,0 +1,150 @@
+"""Which real images an exported file is run on: the run's own, those that were named, or embedded ones."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from eyas.data.datasets import default_test, default_val, open_images
+from eyas.data.imageset import ImageSet, shuffled, split_off
+from eyas.data.settings import DataConfig
+from eyas.errors import DataError, EyasError, SettingsError
+from eyas.shipping.settings import ExportConfig
+
+Pixels = NDArray[np.uint8]  # [N, 3, H, W]
+DRAWN = 24  # images that a file is checked on as they are; some of them again in other shapes
+VARIED = 6  # images that are also cut to a portrait and a landscape, enlarged and made smaller
+CALIBRATION = 256  # images that show the quantiser how large the numbers in the network become
+TOGETHER = 8  # images in the larger batches of the check
+LARGEST_SIDE = 2048  # to which an image is enlarged
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Where images come from: to `check` answers on, and for `calibration` of int8. None: there are none."""
+
+    check: ImageSet
+    calibration: ImageSet | None
+    notes: tuple[str, ...]
+
+
+def open_sources(model: Path, settings: ExportConfig) -> Sources:
+    """Return the images that --check names, else those of the run that the model file lies in, else digits.
+
+    Decodes nothing. int8 is calibrated on the run's training set, else on a part of the images that is then not
+    measured. Raises `DataError` and
+    `SettingsError` where --check names none, and where int8 has no labelled images of the model's own.
+    """
+    notes: tuple[str, ...] = ()
+    try:
+        train, check = _own_sets(model)
+    except EyasError as error:
+        train, check, notes = None, None, (f"The run's own images cannot be used: {error}",)
+    if settings.check is not None:
+        check, notes = open_images(settings.check, settings.data_config(), split="test"), ()
+    if check is None:
+        if settings.int8:
+            raise SettingsError(f"--int8 needs labelled images of the model's classes: --check SPEC. {' '.join(notes)}")
+        check = open_images("digits", DataConfig(), split="test")
+        notes = (*notes, "Checked on the embedded digits, enlarged; --check SPEC names images of your own.")
+    if settings.int8 and (train is None or train is check):
+        train, check = _in_two(check)
+        notes = (*notes, f"Calibrated on a part of {check.source}, measured on the rest of it.")
+    return Sources(check, train, notes)
+
+
+def _own_sets(model: Path) -> tuple[ImageSet | None, ImageSet | None]:
+    """Return the training set and the set to measure on (test, else val, else training) of the run of a model file."""
+    content = _settings_of(model)
+    if content is None:
+        return None, None
+    data = DataConfig(**content["data"])
+    train = open_images(data.train, data, split="train")
+    test, val = data.test or default_test(data.train, data), data.val or default_val(data.train, data)
+    if test is not None:
+        return train, open_images(test, data, split="test")
+    if val is None:
+        return train, train
+    if not val.replace(".", "", 1).isdigit():
+        return train, open_images(val, data, split="val")
+    return split_off(train, float(val), int(content["training"]["seed"]))
+
+
+def _settings_of(model: Path) -> dict[str, Any] | None:
+    """Return the sections of the run's config.toml, None where the file lies in no run folder."""
+    places = (model.parent, model.parent.parent) if model.parent.name == "epochs" else (model.parent,)
+    file = next((path for place in places if (path := place / "config.toml").is_file()), None)
+    if file is None:
+        return None
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        if content["data"]["train"] and isinstance(content["training"]["seed"], int):
+            return content
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise DataError(f"{file}: is damaged.")
+
+
+def _in_two(images: ImageSet) -> tuple[ImageSet, ImageSet]:
+    """Return images to calibrate with, and the others."""
+    order = shuffled(len(images), 0)
+    count = min(CALIBRATION, len(images) // 2)
+    return images.select(np.sort(order[:count])), images.select(np.sort(order[count:]))
+
+
+def drawn(images: ImageSet, count: int) -> Iterator[Image.Image]:
+    """Yield up to `count` images of a set, chosen alike every time; those that cannot be decoded are passed over."""
+    for index in np.sort(shuffled(len(images), 0)[:count]):
+        try:
+            yield images.images.picture(int(index))
+        except DataError:
+            continue
+
+
+def in_many_shapes(images: ImageSet) -> list[Image.Image]:
+    """Return images of a set in their own sizes, and some in others: portraits, landscapes, larger and smaller ones.
+
+    Raises `DataError` where none of them can be decoded.
+    """
+    found = list(drawn(images, DRAWN))
+    if not found:
+        raise DataError(f"{images.source}: none of its images can be decoded, so the file cannot be checked on them.")
+    varied: list[Image.Image] = []
+    for number, image in enumerate(found[:VARIED]):
+        width, height = image.size
+        varied.append(image.crop((0, 0, max(1, width * 5 // 8), height)))
+        varied.append(image.crop((0, 0, width, max(1, height * 5 // 8))))
+        wider, higher = 3 * width + 7 * number + 40, 2 * height + 5 * number + 30
+        varied.append(image.resize((min(wider, LARGEST_SIDE), min(higher, LARGEST_SIDE))))
+        varied.append(image.resize((max(1, width // 2), max(1, height // 3))))
+    return found + varied
+
+
+def batches_of(pictures: Sequence[Image.Image], batch: int | str) -> Iterator[Pixels]:
+    """Yield what a file is run on: every picture alone and some together, or always `batch` of them."""
+    if batch == "dynamic":
+        yield from (stacked([picture], picture.size) for picture in pictures)
+        yield from (stacked(_from(pictures, place, TOGETHER), pictures[place].size) for place in (0, -1, -2, -3, -4))
+    else:
+        step = max(1, len(pictures) * int(batch) // 200)  # large batches: fewer of them
+        yield from (
+            stacked(_from(pictures, place, int(batch)), pictures[place].size)
+            for place in range(-1, -len(pictures) - 1, -step)
+        )
+
+
+def _from(pictures: Sequence[Image.Image], start: int, count: int) -> list[Image.Image]:
+    return [pictures[(start + number) % len(pictures)] for number in range(count)]
+
+
+def stacked(pictures: Sequence[Image.Image], size: tuple[int, int]) -> Pixels:
+    """Return pictures as one array, resized to one size (width, height) where they have others."""
+    alike = [picture if picture.size == size else picture.resize(size) for picture in pictures]
+    return np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in alike])
