@@ -18,7 +18,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # From the ground up. A module imports from the layers below its own, and within a layer from its own room.
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
-    "ground": ("errors", "files", "settings", "device", "progress", "tensorfile", "profile", "trace", "terminal"),
+    "ground": ("errors", "files", "settings", "device", "progress", "headers", "tensorfile", "profile", "trace", "terminal"),
     "parts: data": ("data", "metrics", "confidence", "events", "recipes", "paired"),
     "parts: network, charts": ("model", "render"),
     "parts: training": (
@@ -28,10 +28,10 @@ LAYERS = {
     "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
         "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.preflight",
-        "training.tuning", "sets", "record", "shipping",
+        "training.tuning", "training.weighing", "sets", "answers", "record", "shipping",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "comparing", "auditing", "reporting", "calibrating", "serve", "exporting"),
+    "verbs": ("training.loop", "predict", "measure", "comparing", "overview", "notebook", "auditing", "reporting", "calibrating", "serve", "exporting"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip
@@ -106,14 +106,14 @@ def test_what_uses_a_model_never_loads_the_training():
     "arguments",
     [
         ["--help"], ["--version"], ["train", "--help"], ["resume", "--help"], ["evaluate", "--help"],
-        ["predict", "--help"], ["export", "--help"], ["serve", "--help"], ["inspect", "--help"], ["inspect", "digits"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
+        ["predict", "--help"], ["export", "--help"], ["serve", "--help"], ["inspect", "--help"], ["inspect", "digits"], ["runs", "--help"], ["runs", "tests"], ["models", "--help"], ["datasets", "--help"], ["datasets"],
         ["train", "digits", "--epoch", "3"], ["train", "digits", "--epochs", "0"], ["trian"],
     ],
     ids=" ".join,
 )  # fmt: skip
 def test_help_and_mistakes_do_not_load_torch(arguments):
     code, heavy, _ = ended(arguments)
-    helping = "--help" in arguments or arguments in (["--version"], ["datasets"], ["inspect", "digits"])
+    helping = "--help" in arguments or arguments in (["--version"], ["datasets"], ["inspect", "digits"], ["runs", "tests"])
     assert (code, heavy) == (0 if helping else 2, [])
 
 
@@ -139,6 +139,7 @@ def test_help_and_mistakes_do_not_load_torch(arguments):
         ("inspect none.txt", 65, "none.txt: there is no such list"),
         ("inspect digitz", 2, "Did you mean 'digits'"),
         ("inspect empty.txt", 65, "empty.txt: the list is empty"),
+        ("runs none", 65, "none: there is no such folder"),
         ("predict none a.jpg", 65, "none: does not exist"),
         ("predict empty a.jpg", 65, "empty: holds no model yet"),
         ("predict model.safetensors none.jpg", 65, "none.jpg: does not exist"),

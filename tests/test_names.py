@@ -19,8 +19,8 @@ from eyas.data.listing import read_listing
 from eyas.data.packed import Coded
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError
-from eyas.predict import FORMULA
-from eyas.sinks.tensorboard import class_tags
+from eyas.sinks.scalars import class_tags
+from eyas.sinks.wording import FORMULA
 from eyas.terminal import clean, clean_lines
 from tests.hostile import picture
 

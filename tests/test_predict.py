@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from eyas import Classifier, evaluate
+from eyas.answers import inputs
+from eyas.answers.answer import unknown_name
+from eyas.answers.settings import PredictConfig
+from eyas.answers.sorting import Sorter, folder_names
 from eyas.data.datasets import open_images
+from eyas.data.decode import read_image
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
 from eyas.errors import CheckpointError, DataError, FileError, SettingsError
 from eyas.model.zoo import build
-from eyas.predict import files_in, predict_files, predict_to
+from eyas.predict import predict_files, predict_to
 from tests.conftest import write_pictures
 
 NAMES = ("=1+1", "green", "猫")
@@ -36,6 +44,15 @@ def photos(tmp_path: Path) -> Path:
     """A folder of five pictures, their list.txt, and a text file."""
     write_pictures(tmp_path / "photos", {"red": 3, "blue": 2})
     return tmp_path / "photos"
+
+
+def files_in(paths: Sequence[str | Path], **given: Any) -> list[str]:
+    return list(inputs.files_in(paths, **given))
+
+
+def predict(out: Path | None, model: Path, paths: Sequence[str | Path], **asked: Any) -> tuple[int, int]:
+    done = predict_to(out, model, paths, PredictConfig(device="cpu", **asked))
+    return done.images, done.unreadable
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
@@ -139,7 +156,7 @@ def test_a_batch_of_unreadable_files_only_has_no_answers(model, photos):
 
 def test_a_csv_file_has_a_row_a_file_with_the_likeliest_classes(model, photos, tmp_path):
     (photos / "red" / "000.png").write_bytes(b"x")
-    assert predict_to(tmp_path / "out.csv", model, [photos], form="csv", top=2, device="cpu") == (5, 1)
+    assert predict(tmp_path / "out.csv", model, [photos], top=2) == (5, 1)
     rows = csv_rows(tmp_path / "out.csv")
     assert list(rows[0]) == ["path", "label", "probability", "label_2", "probability_2", "error"]
     assert [row["path"] for row in rows] == files_in([photos])
@@ -152,7 +169,7 @@ def test_a_csv_file_has_a_row_a_file_with_the_likeliest_classes(model, photos, t
 
 def test_a_json_file_has_an_object_a_line(model, photos, tmp_path):
     (photos / "red" / "000.png").write_bytes(b"x")
-    predict_to(tmp_path / "out.jsonl", model, [photos], form="jsonl", top=3, device="cpu")
+    predict(tmp_path / "out.jsonl", model, [photos], top=3)
     text = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in text.splitlines()]
     answer = Classifier.load(model).predict(rows[0]["path"])
@@ -164,13 +181,13 @@ def test_a_json_file_has_an_object_a_line(model, photos, tmp_path):
 
 
 def test_more_classes_than_there_are_cannot_be_shown(model, photos, tmp_path):
-    predict_to(tmp_path / "out.csv", model, [photos], form="csv", top=99, device="cpu")
+    predict(tmp_path / "out.csv", model, [photos], top=99)
     assert list(csv_rows(tmp_path / "out.csv")[0])[-2:] == ["probability_3", "error"]
 
 
 def test_a_class_name_is_no_formula_in_a_spreadsheet_and_itself_in_json(model, photos, tmp_path):
     for form in ("csv", "jsonl"):
-        predict_to(tmp_path / f"out.{form}", model, [photos], form=form, top=3, device="cpu")
+        predict(tmp_path / f"out.{form}", model, [photos], top=3)
     row = csv_rows(tmp_path / "out.csv")[0]
     assert {row["label"], row["label_2"], row["label_3"]} == {"'=1+1", "green", "猫"}
     top = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()[0])["top"]
@@ -183,30 +200,30 @@ def test_a_path_is_no_formula_in_a_spreadsheet_and_still_names_its_file(model, p
     (folder / name).parent.mkdir(parents=True)
     shutil.copy(photos / "red" / "000.png", folder / name)
     monkeypatch.chdir(folder)
-    predict_to(tmp_path / "out.csv", model, [name], form="csv", device="cpu")
+    predict(tmp_path / "out.csv", model, [name])
     row = csv_rows(tmp_path / "out.csv")[0]
     assert row["path"] == f"./{name}"  # the same file
     (folder / name).write_bytes(b"x")
-    predict_to(tmp_path / "out.csv", model, [name], form="csv", device="cpu")
+    predict(tmp_path / "out.csv", model, [name])
     assert csv_rows(tmp_path / "out.csv")[0]["error"].startswith(f"'{name}: cannot be decoded")
 
 
 def test_without_a_file_the_rows_are_printed(model, photos, capsys):
-    predict_to(None, model, [photos / "red"], form="csv", device="cpu")
+    predict(None, model, [photos / "red"], form="csv")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "path,label,probability,error"
     assert len(lines) == 4
 
 
 def test_an_unknown_form_is_answered_with_those_there_are(model, photos, tmp_path):
-    with pytest.raises(SettingsError, match=r"xlsx: unknown form of predictions; there are csv, jsonl"):
-        predict_to(tmp_path / "out.xlsx", model, [photos], form="xlsx")
+    with pytest.raises(SettingsError, match=r"xlsx: unknown form of predictions; there are csv, jsonl, parquet"):
+        predict(tmp_path / "out.xlsx", model, [photos])
     assert not (tmp_path / "out.xlsx").exists()
 
 
 def test_no_paths_are_an_error(model):
     with pytest.raises(SettingsError, match="Which images"):
-        predict_to(None, model, [], form="csv")
+        predict(None, model, [])
 
 
 def test_a_file_is_written_whole_or_not_at_all(model, photos, tmp_path):
@@ -214,12 +231,169 @@ def test_a_file_is_written_whole_or_not_at_all(model, photos, tmp_path):
     out.write_text("of yesterday")
     (photos / "bad.txt").write_text("red/000.png red\nred/999.png red\n")
     with pytest.raises(DataError):
-        predict_to(out, model, [photos / "bad.txt"], form="csv", device="cpu")
+        predict(out, model, [photos / "bad.txt"])
     with pytest.raises(CheckpointError):
-        predict_to(out, photos / "red" / "000.png", [photos], form="csv", device="cpu")
+        predict(out, photos / "red" / "000.png", [photos])
     with pytest.raises(FileError, match=r"none/out\.csv: cannot be written"):
-        predict_to(tmp_path / "none" / "out.csv", model, [photos], form="csv", device="cpu")
+        predict(tmp_path / "none" / "out.csv", model, [photos])
     assert out.read_text() == "of yesterday"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "photos"]
-    predict_to(out, model, [photos], form="csv", device="cpu")
+    predict(out, model, [photos])
     assert len(csv_rows(out)) == 5
+
+
+# What else can be asked for.
+
+
+def test_a_parquet_file_has_the_columns_of_csv_with_types(model, photos, tmp_path):
+    import pyarrow.parquet
+
+    (photos / "red" / "000.png").write_bytes(b"x")
+    predict(tmp_path / "out.parquet", model, [photos], top=2)
+    predict(tmp_path / "out.csv", model, [photos], top=2)
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    rows, texts = table.to_pylist(), csv_rows(tmp_path / "out.csv")
+    assert list(rows[0]) == list(texts[0])
+    assert {str(field.type) for field in table.schema if field.name.startswith("probability")} == {"double"}
+    for row, text in zip(rows, texts, strict=True):
+        assert row["path"] == text["path"]
+        assert (row["label"] or "") == text["label"].removeprefix("'")
+        assert f"{row['probability']:.6f}" == text["probability"] if row["probability"] else not text["probability"]
+    assert [bool(row["error"]) for row in rows] == [False, False, True, False, False]
+    assert rows[2]["label"] is None and rows[0]["error"] is None
+
+
+def test_a_long_parquet_file_is_written_in_parts(model, photos, tmp_path, monkeypatch):
+    import pyarrow.parquet
+
+    monkeypatch.setattr("eyas.answers.rows.GROUP", 2)
+    predict(tmp_path / "out.parquet", model, [photos])
+    file = pyarrow.parquet.ParquetFile(tmp_path / "out.parquet")
+    assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [2, 2, 1]
+    assert file.read().column("path").to_pylist() == files_in([photos])
+
+
+def test_a_parquet_file_that_broke_off_leaves_the_one_before(model, photos, tmp_path):
+    (tmp_path / "out.parquet").write_text("of yesterday")
+    with pytest.raises(CheckpointError):
+        predict(tmp_path / "out.parquet", photos / "red" / "000.png", [photos])
+    assert (tmp_path / "out.parquet").read_text() == "of yesterday"
+
+
+def test_an_image_that_no_class_fits_is_called_unknown_and_keeps_its_probability(model, photos, tmp_path):
+    predict(tmp_path / "sure.jsonl", model, [photos], top=3)
+    sure = [json.loads(line) for line in (tmp_path / "sure.jsonl").read_text(encoding="utf-8").splitlines()]
+    bound = sorted(row["probability"] for row in sure)[2]
+    done = predict_to(tmp_path / "out.jsonl", model, [photos], PredictConfig(device="cpu", top=3, unknown_below=bound))
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert done.unknown == sum(row["label"] == "unknown" for row in rows) == 2
+    for row, before in zip(rows, sure, strict=True):
+        assert row["label"] == ("unknown" if before["probability"] < bound else before["label"])
+        assert (row["probability"], row["top"]) == (before["probability"], before["top"])
+
+
+def test_unknown_is_no_class_of_the_model():
+    assert unknown_name(("cat", "dog")) == "unknown"
+    assert unknown_name(("Unknown", "dog")) == "_unknown"
+    assert unknown_name(("unknown", "_unknown")) == "__unknown"
+
+
+def test_other_views_give_the_mean_of_their_answers_and_are_told(model, photos, tmp_path, capsys):
+    predict(tmp_path / "out.jsonl", model, [photos], views="flip", top=3)
+    assert "mean over 2 view(s) (--views flip); the model was measured with 1 (one)" in capsys.readouterr().err
+    classifier = Classifier.load(model)
+    for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        image = read_image(Path(row["path"]))
+        logits = (classifier.logits(image[None]) + classifier.logits(image.flip(-1)[None])) / 2
+        assert dict(row["top"]) == pytest.approx(classifier.predictions(logits)[0].probabilities, abs=1e-6)
+    predict(tmp_path / "out.csv", model, [photos], views="one")
+    assert capsys.readouterr().err == ""
+
+
+# Sorted into folders.
+
+
+def sorted_into(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_images_are_copied_to_the_folder_of_their_class_and_unreadable_ones_are_not(model, photos, tmp_path):
+    (photos / "red" / "000.png").write_bytes(b"x")
+    before = sorted_into(photos)
+    done = predict_to(
+        tmp_path / "out.csv", model, [photos], PredictConfig(device="cpu", copy_to=str(tmp_path / "sorted"))
+    )
+    copies = sorted_into(tmp_path / "sorted")
+    rows = [row for row in csv_rows(tmp_path / "out.csv") if row["label"]]
+    assert (done.copied, done.there, len(copies), len(rows)) == (4, 0, 4, 4)
+    for row in rows:
+        folder = tmp_path / "sorted" / folder_names([row["label"].removeprefix("'")])[0]
+        assert Path(row["path"]).read_bytes() in [path.read_bytes() for path in folder.iterdir()]
+    assert sorted_into(photos) == before
+
+
+def test_sorting_again_doubles_nothing_and_overwrites_nothing(model, photos, tmp_path):
+    asked = PredictConfig(device="cpu", copy_to=str(tmp_path / "sorted"))
+    predict_to(tmp_path / "out.csv", model, [photos], asked)
+    copies = sorted_into(tmp_path / "sorted")
+    assert predict_to(tmp_path / "out.csv", model, [photos], asked).there == 5
+    assert sorted_into(tmp_path / "sorted") == copies
+    mine = next((tmp_path / "sorted").rglob("000.png"))
+    mine.write_bytes(b"a file of the user's")
+    predict_to(tmp_path / "out.csv", model, [photos], asked)
+    after = sorted_into(tmp_path / "sorted")
+    assert after.pop(str(mine.relative_to(tmp_path / "sorted"))) == b"a file of the user's"
+    assert sorted(after.values()) == sorted(copies.values())
+
+
+def test_pictures_of_one_name_get_numbers(tmp_path):
+    for number in range(4):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "x.png").write_bytes(b"%d" % (number % 3))
+    for _ in range(2):
+        sorter = Sorter(tmp_path / "sorted", ("cat",))
+        for number in (2, 0, 1, 3):
+            sorter.add(str(tmp_path / str(number) / "x.png"), "cat")
+    assert sorted_into(tmp_path / "sorted") == {"cat/x.png": b"2", "cat/x-2.png": b"0", "cat/x-3.png": b"1"}
+    assert (sorter.copied, sorter.there) == (0, 4)
+
+
+@pytest.mark.parametrize(("labels", "folders"), [
+    (["cat", "猫", "a b"], ["cat", "猫", "a b"]),
+    (["a/b", "a_b", "a:b"], ["a_b-2", "a_b", "a_b-3"]),
+    (["..", ".", "", ".hidden", "x.", "con"], ["_", "_-2", "_-3", "_.hidden", "x", "_con"]),
+    (["Cat", "cat"], ["Cat", "cat-2"]),
+    (["é", "e\u0301"], ["é", "e\u0301-2"]),
+    (["\x1b[2J", "a\u202eb"], ["_[2J", "a_b"]),
+])  # fmt: skip
+def test_class_names_become_different_folders_on_any_system(labels, folders):
+    assert folder_names(labels) == folders
+
+
+def test_a_class_name_of_any_length_becomes_a_folder(tmp_path):
+    found = folder_names(["猫" * 200, "猫" * 201])
+    assert len(set(found)) == 2
+    for name in found:
+        (tmp_path / name).mkdir()
+
+
+def test_copies_may_not_lie_where_images_are_read(model, photos, tmp_path):
+    with pytest.raises(SettingsError, match=r"lies in .*, whose images are read"):
+        predict(None, model, [photos], copy_to=str(photos / "sorted"))
+    with pytest.raises(SettingsError, match="is a file"):
+        predict(None, model, [photos], copy_to=str(model))
+
+
+# Memory.
+
+
+def test_the_names_of_many_files_take_little_more_than_their_letters(tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    (folder / "0000.png").write_bytes(b"")
+    for number in range(1, 3000):
+        os.link(folder / "0000.png", folder / f"{number:04}.png")
+    found = inputs.files_in([folder])
+    assert list(found) == sorted(str(path) for path in folder.iterdir())
+    assert len(found.blob) + found.offsets.nbytes < 3000 * (len(str(folder)) + 20)

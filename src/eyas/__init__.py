@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from eyas.model.classifier import Prediction as Prediction
     from eyas.model.compact import compact as compact
     from eyas.model.zoo import alex as alex
+    from eyas.notebook import live as live
+    from eyas.overview import Overview as Overview
+    from eyas.overview import runs as runs
     from eyas.plan import make_plan as make_plan
     from eyas.reporting import report as report
     from eyas.run import Run as Run
@@ -34,6 +37,7 @@ _PLACES = {
     "Exported": "exporting",
     "EyasError": "errors",
     "ImageTxtDataset": "data.txt_dataset",
+    "Overview": "overview",
     "Prediction": "model.classifier",
     "Preprocess": "data.preprocess",
     "Run": "run",
@@ -46,11 +50,13 @@ _PLACES = {
     "export": "exporting",
     "fit": "training.loop",
     "inspect": "auditing",
+    "live": "notebook",
     "make_config": "config",
     "make_plan": "plan",
     "open_runtime": "training.runtime",
     "report": "reporting",
     "resume": "run",
+    "runs": "overview",
     "train": "run",
 }
 

@@ -9,6 +9,7 @@ import tyro
 from pydantic import Field
 from tyro.conf import Positional
 
+from eyas.answers.settings import PredictConfig
 from eyas.config import RunConfig, make_config
 from eyas.data.settings import DataConfig
 from eyas.errors import SettingsError
@@ -82,27 +83,15 @@ class EvaluateFlags(Section):
         return DeviceConfig(device=self.device, precision=self.precision)
 
 
-class PredictFlags(Section):
-    """Classify files, folders and lists; CSV or JSON lines."""
+class PredictFlags(PredictConfig):
+    """Classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders."""
 
     run: Positional[str]
     """Run folder, or a .safetensors file in it."""
     paths: Positional[tuple[str, ...]]
     """Images, folders, list files."""
     out: str | None = None
-    """File to write, .csv or .jsonl. Default: the terminal."""
-    form: Literal["csv", "jsonl"] = "csv"
-    """Form of the rows on the terminal."""
-    top: Annotated[int, Field(ge=1)] = 1
-    """Number of most likely classes per image."""
-    root: str | None = None
-    """Folder that paths in lists are relative to. Default: the folder of the list."""
-    outside_root: bool = False
-    """Read also files that a list names outside that folder."""
-    device: str = "auto"
-    """cpu, cuda, mps or auto."""
-    batch_size: Annotated[int, Field(ge=1)] | None = None
-    """Images per batch. Default: as many as are fast."""
+    """File to write: .csv, .jsonl or .parquet. Default: the terminal."""
 
 
 class ServeFlags(ServeConfig):
@@ -163,6 +152,17 @@ class CompareFlags(Section):
     """File to write a page to, with the curves of the runs over each other."""
     language: Literal["en", "zh"] = "en"
     """Language of the page."""
+    json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
+    """File to write all of it to, as JSON."""
+
+
+class RunsFlags(Section):
+    """List the runs of a folder, best first."""
+
+    folder: Positional[str] = "runs"
+    """Folder with a folder per run."""
+    sort: Literal["accuracy", "loss", "name", "time"] = "accuracy"
+    """By accuracy or loss, those measured on the same images together; by name; or by time, the newest first."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
     """File to write all of it to, as JSON."""
 

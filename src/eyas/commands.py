@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from eyas.errors import INTERRUPTED, DataError, SettingsError, suggest
@@ -57,20 +56,16 @@ def evaluate(arguments: Arguments) -> int:
 
 
 def predict(arguments: Arguments) -> int:
-    """Classify files, folders and lists; CSV or JSON lines."""
+    """Classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders."""
     from eyas.cli_flags import PredictFlags, parsed
 
     given = parsed(PredictFlags, "predict", arguments)
     from eyas.predict import predict_to
 
-    form = Path(given.out).suffix.removeprefix(".").lower() if given.out else given.form
-    count, unreadable = predict_to(
-        given.out, given.run, given.paths, form=form, top=given.top, root=given.root,
-        outside_root=given.outside_root, device=given.device, batch_size=given.batch_size,
-    )  # fmt: skip
-    if unreadable:
-        print(f"{unreadable} of {count} files could not be read; their rows carry the reason.", file=sys.stderr)
-    return 65 if unreadable == count else 0
+    done = predict_to(given.out, given.run, given.paths, given)
+    for said in done.in_words(given):
+        print(clean(said), file=sys.stderr)
+    return 65 if done.unreadable == done.images else 0
 
 
 def serve(arguments: Arguments) -> int:
@@ -124,6 +119,21 @@ def compare(arguments: Arguments) -> int:
         write_comparison(comparison, given.json_file)
     if given.html is not None:
         write_page(comparison, given.html, given.language)
+    return 0
+
+
+def runs(arguments: Arguments) -> int:
+    """List the runs of a folder, best first."""
+    from eyas.cli_flags import RunsFlags, parsed
+
+    given = parsed(RunsFlags, "runs", arguments)
+    from eyas.overview import print_overview, write_overview
+    from eyas.overview import runs as runs_in
+
+    overview = runs_in(given.folder, sort=given.sort)
+    print_overview(overview, given.folder)
+    if given.json_file is not None:
+        write_overview(overview, given.json_file)
     return 0
 
 
@@ -200,6 +210,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "report": report,
     "calibrate": calibrate,
     "compare": compare,
+    "runs": runs,
     "export": export,
     "inspect": inspect,
     "models": models,

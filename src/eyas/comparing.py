@@ -21,6 +21,7 @@ RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
 _SIGNIFICANT = 0.05
 _NOT_COMPARED = {
     *("out", "view", "report", "profile", "log_every", "keep", "save_minutes"),
+    *("histograms", "graph", "wandb", "mlflow", "log_model"),
     *("data_dir", "cache", "cache_dir", "cache_gb", "workers", "worker_timeout"),
 }  # they change no result
 

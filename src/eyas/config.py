@@ -106,6 +106,17 @@ def to_toml(config: RunConfig) -> str:
     return tomli_w.dumps(config.model_dump(exclude_none=True))
 
 
+def plain_settings(
+    config: RunConfig, found: Mapping[str, Any] | None = None
+) -> tuple[tuple[str, bool | int | float | str | None], ...]:
+    """Return every setting by its name, as plain data: several numbers as one text. `found` says what stood open."""
+    flat = (entry for section in config.model_dump(mode="json").values() for entry in section.items())
+    known = {**dict(flat), **(found or {})}
+    return tuple(
+        (name, " ".join(map(str, value)) if isinstance(value, list | tuple) else value) for name, value in known.items()
+    )
+
+
 def with_absolute_paths(config: RunConfig) -> RunConfig:
     """Return the settings with files and folders by their full path, so that a resume finds them from anywhere."""
     data = {name: _absolute(getattr(config.data, name)) for name in ("root", "classes")}

@@ -14,6 +14,32 @@ if TYPE_CHECKING:
     from eyas.metrics import Scores
 
 
+Setting = bool | int | float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """Some images of a split, the same ones in every event of a run: evenly spread over the set."""
+
+    split: str
+    samples: np.ndarray  # int64 [n], n <= 32: their numbers in the set, from 0
+    pictures: np.ndarray  # uint8 [n, H, W, 3]: as the network sees them, at most 128 pixels wide
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """The numbers of one tensor, counted in 64 equal parts of their range."""
+
+    name: str  # the parameter's
+    kind: str  # "weights" or "gradients"
+    low: float
+    high: float
+    count: int
+    total: float
+    squares: float  # sum of the squares
+    counts: np.ndarray  # int64 [64]
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """The run is about to take its first step, or to go on at `step`."""
@@ -29,6 +55,9 @@ class Started:
     first_labels: tuple[str, ...]  # their class names
     selects_on: str | None  # the split that chooses the best epoch: "val", "test", None without either
     waits_for: str = ""  # what waiting for data is spent on and what shortens it, in words
+    settings: tuple[tuple[str, Setting], ...] = ()  # every setting of the run by its name, as plain data
+    pictured: tuple[Pictured, ...] = ()  # some images of each split that is evaluated
+    graph: bytes = b""  # with `--graph`: the network as a TensorBoard GraphDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +97,15 @@ class EpochTrained:
     seconds: float  # wall time of the training steps, over interruptions
     images_per_second: float
     waiting: float  # share of the seconds spent waiting for data
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """With `--histograms`: every parameter at an epoch's end, and its gradient in the epoch's last step."""
+
+    step: int
+    epoch: int
+    histograms: tuple[Histogram, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +176,6 @@ class Finished:
     seconds: float  # of this process
 
 
-Event = Started | Progress | Trained | EpochTrained | Evaluated | Saved | EpochOver | Profiled | Noted | Finished
+Event = (
+    Started | Progress | Trained | EpochTrained | Weighed | Evaluated | Saved | EpochOver | Profiled | Noted | Finished
+)

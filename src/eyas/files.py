@@ -19,21 +19,25 @@ PREDICTIONS = "predictions.safetensors"  # in a run folder: what its best model 
 TEMPORARY = ".tmp-"  # files of this prefix are rubbish of a run that was cut off; only the lock's holder removes them
 _RUBBISH = re.compile(r"\.tmp-(\d+)-.+|\.tmp-preflight\..+|\.tmp[A-Za-z0-9]{6}")  # the last: of the safetensors library
 _DYING = 10.0  # seconds that the loader processes of a killed training may outlive it: they inherited its lock
+_GLANCE = 0.1  # seconds that `is_locked` of another process may hold it
 _LITTLE = 100e6  # bytes free on a disk, below which a failure to write says how many there are
 
 
 @contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `target`; what is written there becomes `target` whole, or not at all.
 
+    Without `lasting` the disk is not waited for: enough for what can be made again after a power loss.
     Raises `FileError` with the path where the disk is full or not writable; nothing temporary stays behind.
     """
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
     try:
         yield temporary
-        _flush(temporary)
+        if lasting:
+            _flush(temporary)
         temporary.replace(target)
-        _flush(target.parent)
+        if lasting:
+            _flush(target.parent)
     except OSError as error:
         raise FileError(f"{target}: cannot be written: {error.strerror or error}{_room(target.parent)}") from error
     finally:
@@ -104,9 +108,22 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a process holds `folder`'s lock. Looking takes it for an instant, which `_lock` waits out."""
+    try:
+        with (folder / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is none, or it is not ours to look at
+        return False
+    return False
+
+
 def _lock(file: TextIO) -> None:
-    """Lock an open file. Raises `BlockingIOError` if another has it, at once unless that one is just dying."""
-    end = time.monotonic() + _DYING
+    """Lock an open file. Raises `BlockingIOError` if another has it, soon unless that one is just dying."""
+    begun = time.monotonic()
+    end = begun + _DYING
     while True:
         try:
             return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,7 +131,8 @@ def _lock(file: TextIO) -> None:
             file.seek(0)
             holder = re.match(r"process (\d+) on (.*) since", file.read())
             here = holder is not None and holder[2] == socket.gethostname()
-            if holder is None or not here or _runs(int(holder[1])) or time.monotonic() > end:
+            held = holder is None or not here or _runs(int(holder[1]))
+            if (held and time.monotonic() > begun + _GLANCE) or time.monotonic() > end:
                 raise
             time.sleep(0.02)
 

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 ERRORS_SHOWN = 12  # each with a map of where the network looked
 DOUBTS_SHOWN = 12
-_UNSAID = {"out", "view", "report", "profile", "data_dir", "cache_dir"}  # settings that change no result
+_UNSAID = {  # settings that change no result
+    *("out", "view", "report", "profile", "data_dir", "cache_dir"),
+    *("histograms", "graph", "wandb", "mlflow", "log_model"),
+}
 
 
 def report(

@@ -16,6 +16,7 @@ from eyas.events import Event, Finished
 from eyas.files import folder_lock, make_folder, write_text
 from eyas.sets import open_sets
 from eyas.sinks import Sinks, open_sinks
+from eyas.sinks.remote import check_loggers
 from eyas.trace import TRACE
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ class Run:
         with (self.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
+    def _repr_html_(self) -> str:
+        """Show the run's result and curves in a notebook."""
+        from eyas.render.cards import run_card
+        from eyas.sinks.summary import result
+
+        return run_card([("run", str(self.directory)), *result(self.finished)], self.directory / "charts/curves.svg")
+
 
 def train(
     train: str | Path | None = None, *, recipe: str = "standard", config: str | Path | None = None, **settings: Any
@@ -72,6 +80,7 @@ def train(
 def train_config(config: RunConfig) -> Run:
     """Train as `config` says, in a new run folder. Raises `RunInUseError` if its folder holds a run already."""
     directory = new_directory(config)
+    check_loggers(config.output)
     sets = open_sets(config)
     from eyas.plan import make_plan
     from eyas.training.runtime import open_runtime
@@ -125,6 +134,7 @@ def resume(
         raise SettingsError(f"{directory}: holds no run ({CONFIG} is missing). Begin one with `eyas train`.")
     config = make_config(file=directory / CONFIG)
     check_whole(directory / CONFIG)
+    check_loggers(config.output)
     asked = {"epochs": epochs, "patience": patience, "on_nan": on_nan}
     given = {name: value for name, value in asked.items() if value is not None}
     longer = config.model_copy(update={"training": config.training.model_copy(update=given)})

@@ -15,11 +15,9 @@ from torch import Tensor
 
 from eyas.errors import CheckpointError, FileError
 from eyas.files import atomic_path
+from eyas.headers import FORMAT, KEY, LARGEST_HEADER
 
-FORMAT = 1  # raised when a file of this version of eyas cannot be read by the one before
-LARGEST_HEADER = 1 << 24  # bytes: names and shapes of 100,000 tensors; a larger one takes its hundredfold to be read
 MOST_SIDES = 64  # of a tensor, as torch has it
-_KEY = "eyas"
 
 
 def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
@@ -31,8 +29,8 @@ def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], header: dic
     whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     text = json.dumps({"format": FORMAT, "kind": kind, **header}, ensure_ascii=False, sort_keys=True)
     # one entry only: safetensors writes several in a random order, and equal runs shall give equal files
-    metadata = {_KEY: json.dumps({"header": text, "sha256": _digest(whole, text)}, ensure_ascii=False)}
-    if len(metadata[_KEY]) > LARGEST_HEADER // 2:
+    metadata = {KEY: json.dumps({"header": text, "sha256": _digest(whole, text)}, ensure_ascii=False)}
+    if len(metadata[KEY]) > LARGEST_HEADER // 2:
         raise CheckpointError(f"{path}: its classes' names take {len(text):,} bytes, more than a file can carry.")
     with atomic_path(path) as temporary:
         temporary.touch()
@@ -50,10 +48,10 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     Raises `CheckpointError` if the file is damaged, of another kind or version, or was not written by eyas.
     """
     tensors, metadata = read_safetensors(path)
-    if _KEY not in metadata:
+    if KEY not in metadata:
         raise CheckpointError(f"{path}: was not written by eyas. Foreign weights are given with --weights.")
     try:
-        sealed = json.loads(metadata[_KEY])
+        sealed = json.loads(metadata[KEY])
         text, digest = sealed["header"], sealed["sha256"]
         whole = digest == _digest(tensors, text)
         header = json.loads(text)
@@ -106,7 +104,7 @@ def written_by_eyas(path: Path) -> bool:
     try:
         _refuse_absurd(path)
         with safetensors.safe_open(path, framework="pt") as file:
-            return _KEY in (file.metadata() or {})
+            return KEY in (file.metadata() or {})
     except (OSError, safetensors.SafetensorError, CheckpointError):
         return False
 

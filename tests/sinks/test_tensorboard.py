@@ -11,7 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from eyas.events import EpochOver, Evaluated, Event
 from eyas.metrics import Scores
-from eyas.sinks.tensorboard import TensorBoard, class_tags
+from eyas.sinks.scalars import class_tags
+from eyas.sinks.tensorboard import TensorBoard
 
 
 @pytest.fixture

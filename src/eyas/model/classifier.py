@@ -37,6 +37,12 @@ class Prediction:
         """Return the `count` most likely classes with their probabilities, largest first."""
         return list(self.probabilities.items())[:count]
 
+    def _repr_html_(self) -> str:
+        """Show the likeliest classes as bars in a notebook."""
+        from eyas.render.cards import prediction_card
+
+        return prediction_card(list(self.probabilities.items()))
+
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
@@ -131,6 +137,19 @@ class Classifier:
             raise SettingsError(f"{label}: the model has no such class.{suggest(label, self.classes)}")
         target = int(self.logits_of_fitted(fitted).argmax()) if label is None else self.classes.index(label)
         return heatmap(self.network, self.preprocess.normalize(fitted), target)
+
+    def _repr_html_(self) -> str:
+        """Show the network, classes, preprocessing and scores in a notebook."""
+        from eyas.render.cards import classifier_card
+
+        weights = sum(parameter.numel() for parameter in self.network.parameters())
+        about = [("weights", f"{weights:,} on {self.device}"), ("images", self.preprocess.in_words())]
+        if self.temperature != 1:
+            about.append(("temperature", f"{self.temperature:.3f}"))
+        if "epoch" in self.facts:
+            how = f", {split} chose it" if (split := self.facts.get("selects_on")) else ""
+            about.append(("trained", f"epoch {self.facts['epoch']}{how}"))
+        return classifier_card(self.model, self.classes, about, self.facts.get("scores", {}))
 
 
 def filled(model: str, classes: int, tensors: dict[str, Tensor]) -> nn.Module:

@@ -18,8 +18,9 @@ import torch
 from torch import nn
 
 from eyas.errors import CheckpointError, FileError
+from eyas.headers import LARGEST_HEADER
 from eyas.model.zoo import head_of, in_head
-from eyas.tensorfile import LARGEST_HEADER, read_safetensors
+from eyas.tensorfile import read_safetensors
 
 PICKLED = (".pth", ".pt", ".bin")
 WRAPPERS = ("state_dict", "model", "model_state")

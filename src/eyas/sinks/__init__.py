@@ -1,4 +1,4 @@
-"""Where the events of a run go: the terminal, TensorBoard, JSON lines, a CSV table."""
+"""Where the events of a run go: the terminal, TensorBoard, JSON lines, a CSV table, loggers."""
 
 from __future__ import annotations
 
@@ -73,6 +73,7 @@ def open_sinks(
     from eyas.sinks.charts import ChartFiles
     from eyas.sinks.console import open_console
     from eyas.sinks.jsonl import JsonLines
+    from eyas.sinks.remote import open_remotes
     from eyas.sinks.table import MetricsTable
     from eyas.sinks.tensorboard import TensorBoard
 
@@ -83,6 +84,7 @@ def open_sinks(
             table,
             TensorBoard(directory / "tensorboard", resumed_step=resumed_step),
             ChartFiles(directory),
+            *open_remotes(directory, output),
             *(() if before_the_end is None else (before_the_end,)),
             open_console(output.view),  # last: what it says is written, is written
         ),

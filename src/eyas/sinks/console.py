@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eyas.events import Evaluated, Event, Finished, Noted, Profiled, Progress, Started, Trained
+from eyas.sinks.notebook import NotebookView, in_notebook
 from eyas.sinks.rows import RowLayout, log_line
 from eyas.sinks.story import EpochRow, Story
 from eyas.sinks.summary import closing, estimate, opening
@@ -34,9 +35,11 @@ PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
 
 
 def open_console(view: str) -> Sink:
-    """Return the sink for `--view`: live, plain, none; auto is live where stdout is a terminal."""
+    """Return the sink for `--view`; auto is live where stdout is a terminal, and notebook in a notebook's kernel."""
     if view == "none":
         return Quiet()
+    if view == "notebook" or (view == "auto" and in_notebook()):
+        return NotebookView()
     file = cast(TextIO, Unbreakable(sys.stdout))
     console = Console(file=file, highlight=False)
     live = console.is_terminal and not console.is_dumb_terminal

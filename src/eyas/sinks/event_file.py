@@ -30,19 +30,25 @@ class EventFile:
         """Add a point of a curve."""
         from torch.utils.tensorboard.summary import scalar
 
-        self._summary(scalar(tag, value), step)  # type: ignore[no-untyped-call]
+        self.add_summary(scalar(tag, value), step)  # type: ignore[no-untyped-call]
 
     def add_text(self, tag: str, text: str, step: int) -> None:
         """Add a text in Markdown."""
         from torch.utils.tensorboard.summary import text as text_summary
 
-        self._summary(text_summary(tag, text), step)  # type: ignore[no-untyped-call]
+        self.add_summary(text_summary(tag, text), step)  # type: ignore[no-untyped-call]
 
     def add_image(self, tag: str, pixels: np.ndarray, step: int) -> None:
         """Add a picture, uint8 [H, W, 3]."""
         from torch.utils.tensorboard.summary import image
 
-        self._summary(image(tag, pixels, dataformats="HWC"), step)  # type: ignore[no-untyped-call]
+        self.add_summary(image(tag, pixels, dataformats="HWC"), step)  # type: ignore[no-untyped-call]
+
+    def add_graph(self, graph: bytes) -> None:
+        """Add a serialised `GraphDef`."""
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._record(Event(wall_time=time.time(), graph_def=graph))
 
     def flush(self) -> None:
         """Hand everything to the system: it outlives this process."""
@@ -52,7 +58,8 @@ class EventFile:
         """Close the file."""
         self._file.close()
 
-    def _summary(self, summary: Any, step: int) -> None:
+    def add_summary(self, summary: Any, step: int) -> None:
+        """Add a `Summary` of tensorboard's."""
         from tensorboard.compat.proto.event_pb2 import Event
 
         self._record(Event(wall_time=time.time(), step=step, summary=summary))

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from eyas.errors import DataError, FileError
-from eyas.events import Evaluated, Event, Progress
+from eyas.events import Evaluated, Event, Progress, Weighed
 from eyas.files import write_bytes
 from eyas.metrics import Scores
 
 CONFUSION_CLASSES = 200  # above this a confusion matrix has more than 40,000 cells: too much for a line of text
-PICTURES = {"first_batch", "first_labels"}  # pictures are for TensorBoard; labels mean nothing without them
+PICTURES = {"first_batch", "first_labels", "pictured", "graph"}  # for TensorBoard; labels mean nothing without them
 
 
 class JsonLines:
-    """Appends each event but `Progress` to a file, which is on its way to the disk when `write` returns."""
+    """Appends each event but `Progress` and `Weighed` to a file: on its way to the disk when `write` returns."""
 
     def __init__(self, path: Path, *, resumed_step: int | None = None) -> None:
         """Open `path` for appending, without what lies past `resumed_step` (None: without anything).
@@ -41,7 +41,7 @@ class JsonLines:
 
     def write(self, event: Event) -> None:
         """Append `event`; raises `FileError` where the disk refuses it."""
-        if isinstance(event, Progress):
+        if isinstance(event, Progress | Weighed):  # not a record; histograms are for TensorBoard
             return
         if isinstance(event, Evaluated) and (event.step, event.split) in self._evaluated:
             return

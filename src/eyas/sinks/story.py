@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Noted, Progress, Saved, Started
+from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Noted, Progress, Saved, Started, Weighed
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Story:
                 self._row = self._row or EpochRow(event.epoch)
                 self._row.evaluated[event.split] = event
                 return ready
-            case Saved() if self._row:
+            case Saved() | Weighed() if self._row:
                 return []
             case EpochOver() if self._row:
                 self._row.over = event

@@ -89,6 +89,17 @@ def selected(split: str | None) -> str:
     return f"selected on {split}" if split else ""
 
 
+def result(finished: Finished) -> Iterator[tuple[str, str]]:
+    """Yield how a run ended and its best epoch, as pairs of what and its value."""
+    yield "ended", f"{finished.reason} after {finished.epoch} epochs, {said_duration(finished.seconds)}"
+    if finished.best_epoch is not None and finished.best_value is not None:
+        measure = finished.select.replace("_", " ")
+        value = finished.best_value
+        said = said_loss(value) if finished.select == "loss" else said_percent(value)
+        yield "best epoch", f"{finished.best_epoch}, {selected(finished.selects_on)} by {measure}"
+        yield f"{finished.selects_on} {measure}", said
+
+
 def _outcome(finished: Finished, epochs: int) -> str:
     match finished.reason:
         case "complete":

@@ -44,9 +44,9 @@ class MetricsTable:
     def write(self, event: Event) -> None:
         """Add an `EpochTrained` or an `Evaluated` to its epoch's row; other events are not for the table."""
         if isinstance(event, EpochTrained):
-            self._add(event.epoch, _trained_cells(event))
+            self._add(event.epoch, trained_cells(event))
         elif isinstance(event, Evaluated):
-            self._add(event.epoch, _evaluated_cells(event))
+            self._add(event.epoch, evaluated_cells(event))
 
     def close(self) -> None:
         """Nothing to do: the file is always whole."""
@@ -97,7 +97,8 @@ def _is_cell(name: str, text: str | None) -> bool:
     return True
 
 
-def _trained_cells(event: EpochTrained) -> Row:
+def trained_cells(event: EpochTrained) -> Row:
+    """Return an epoch's training as cells."""
     numbers = {
         "epoch": event.epoch,
         "step": event.step,
@@ -112,7 +113,8 @@ def _trained_cells(event: EpochTrained) -> Row:
     return _cells(numbers)
 
 
-def _evaluated_cells(event: Evaluated) -> Row:
+def evaluated_cells(event: Evaluated) -> Row:
+    """Return an evaluation as cells."""
     scores, split = event.scores, event.split
     low, high = scores.interval
     numbers = {

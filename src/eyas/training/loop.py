@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+from eyas.config import plain_settings
 from eyas.data.batches import loaded
 from eyas.evaluation import evaluate
 from eyas.events import (
@@ -28,12 +29,13 @@ from eyas.trace import TRACE
 from eyas.training.checkpoint import EpochDone, restore
 from eyas.training.clock import Clock
 from eyas.training.finite import check_window, diverged
-from eyas.training.preflight import preflight
+from eyas.training.preflight import drawn, pictured, preflight
 from eyas.training.rollback import told
 from eyas.training.runtime import Runtime, software
 from eyas.training.saving import Saver
 from eyas.training.state import Sums, TrainState
 from eyas.training.step import Batch, train_step
+from eyas.training.weighing import weighed
 
 if TYPE_CHECKING:
     from eyas.plan import Plan
@@ -69,7 +71,7 @@ def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
     batches = runtime.profile.each("waiting for data", train_batches(plan, runtime, start=start))
     for batch in clock.timed(batches):
         with runtime.profile.span("step", step=state.step + 1, epoch=plan.order.epoch(state.step) + 1):
-            train_step(state, network, batch, plan, runtime)
+            gradients = train_step(state, network, batch, plan, runtime)
         clock.step_done(batch.size)
         state.seconds, state.waited = clock.seconds, clock.waited
         yield from saver.step_done(state)
@@ -81,6 +83,7 @@ def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
             yield Progress(state.step, state.window.means()[0], clock.rate, clock.waiting)
         if due.epoch_end:
             yield record_epoch(state, plan, runtime, clock)
+            yield from weighed(state, gradients, plan, runtime)
             done = yield from end_epoch(state, plan, runtime)
         stop = bool(state.stopped) or runtime.interrupted(state.step)
         if stop or due.epoch_end or runtime.save_due(state.step, plan.config.output.save_minutes):
@@ -194,6 +197,9 @@ def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
         first_labels=check.labels,
         selects_on=plan.selects_on,
         waits_for=plan.waits_for,
+        settings=plain_settings(plan.config, plan.preprocess.to_dict()),
+        pictured=pictured(plan) if runtime.is_main else (),
+        graph=drawn(state, plan) if runtime.is_main else b"",
     )
 
 

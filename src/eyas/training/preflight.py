@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from eyas.errors import CheckpointError, FileError, SettingsError
+from eyas.events import Pictured
 from eyas.files import TEMPORARY
 from eyas.model.classifier import Classifier
+from eyas.model.graph import graph_of
 from eyas.model.shapes import check_logits, check_size, explain_failure, shape_table
 from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.runtime import Runtime
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from eyas.plan import Plan
 
 PICTURES = 32
+SHOWN_SIZE = 128  # pixels of the images that are shown with their answers: as large as a chart draws them
 LARGE = 32 * 2**20  # bytes of a model that is not written whole to try it: that would take longer than a step
 _IMAGES = 2  # the least that batch normalisation takes; the time of a whole batch would be lost on a CPU
 
@@ -78,6 +81,24 @@ def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
         rows.append(_file_row(state.model, plan, images[:1]))
     words = tuple(plan.classes[label] for label in plan.train.labels(samples).tolist())
     return Preflight(tuple(rows), images.permute(0, 2, 3, 1).cpu().numpy(), words)
+
+
+def pictured(plan: Plan) -> tuple[Pictured, ...]:
+    """Return some images of each split that is evaluated, evenly spread over it: a set is often sorted by class."""
+    found = []
+    for split, prepared in plan.evaluations.items():
+        samples = np.unique(np.linspace(0, len(prepared) - 1, PICTURES).round().astype(np.int64))
+        fitted = prepared.fit(prepared.read(samples), min(prepared.fitting.size, SHOWN_SIZE))
+        found.append(Pictured(split, samples, fitted.permute(0, 2, 3, 1).cpu().numpy()))
+    return tuple(found)
+
+
+def drawn(state: TrainState, plan: Plan) -> bytes:
+    """Return the network as a TensorBoard graph where that is asked for; nothing where it cannot be traced."""
+    if not plan.config.output.graph:
+        return b""
+    size = plan.preprocess.size
+    return graph_of(state.model, (1, 3, size, size))
 
 
 def _loss_row(model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, runtime: Runtime) -> tuple[str, str, str]:

@@ -129,8 +129,18 @@ class OutputConfig(Section):
     """Keep the newest N epoch files (0: all); best.safetensors and last.safetensors always stay."""
     save_minutes: Annotated[float, Field(ge=0)] = 10.0
     """Save the exact state within an epoch too, at most this many minutes apart (0: only after each epoch)."""
-    view: Literal["auto", "live", "plain", "none"] = "auto"
-    """Terminal output: auto shows a live view on a terminal and plain lines elsewhere."""
+    view: Literal["auto", "live", "plain", "notebook", "none"] = "auto"
+    """Output: auto shows a live view on a terminal, curves in a notebook, and plain lines elsewhere."""
+    histograms: bool = False
+    """Show every parameter and its gradient as histograms in TensorBoard, at each epoch's end."""
+    graph: bool = False
+    """Show the network's graph in TensorBoard."""
+    wandb: str | None = None
+    """Also log to this project of Weights & Biases (entity/project, or project)."""
+    mlflow: str | None = None
+    """Also log to this experiment of MLflow, at the tracking server that MLflow is set to."""
+    log_model: bool = False
+    """Hand the best model to those loggers too, when the run ends."""
     report: Literal["en", "zh", "none"] = "en"
     """Language of report.html, which is written when the run ends; none leaves it out."""
     profile: bool = False

@@ -12,10 +12,12 @@ from torch.nn import functional as nnf
 from torch.nn.utils import clip_grad_norm_
 
 from eyas.data.order import Indices
+from eyas.events import Histogram
 from eyas.training.finite import check_step
 from eyas.training.optim import set_learning_rate
 from eyas.training.runtime import Runtime
 from eyas.training.state import Sums, TrainState
+from eyas.training.weighing import gradients_of
 
 if TYPE_CHECKING:
     from eyas.plan import Plan
@@ -46,9 +48,10 @@ class Loss:
         )
 
 
-def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtime: Runtime) -> None:
+def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtime: Runtime) -> tuple[Histogram, ...]:
     """Take one optimiser step on one batch, in `accumulate` parts. Changes `state` and nothing else; no host sync.
 
+    Returns the gradients as histograms where they are asked for and the epoch ends (which waits for the device).
     Raises `DivergedError` before a loss that is not finite is learnt from, where that is known without waiting.
     """
     runtime.seed(plan.seed, state.step)  # dropout and mixing are functions of the step
@@ -74,6 +77,7 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
         state.scaler.unscale_(state.optimizer)  # a disabled scaler makes these lines plain SGD
         if plan.config.training.clip_norm:
             clip_grad_norm_(state.model.parameters(), plan.config.training.clip_norm)
+        gradients = gradients_of(state, plan, runtime)
         state.scaler.step(state.optimizer)
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
@@ -81,6 +85,7 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
     state.window.merge(sums)
     state.epoch.merge(sums)
     state.step += 1
+    return gradients
 
 
 def _parts(

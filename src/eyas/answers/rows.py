@@ -1,0 +1,165 @@
+"""Answers as rows of CSV, as JSON lines, as a Parquet table: each written as it comes, each file whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from eyas.answers.answer import Answer
+from eyas.errors import SettingsError
+from eyas.files import atomic_path
+from eyas.sinks.wording import FORMULA, no_formula
+from eyas.terminal import STEERING, clean
+
+GROUP = 10_000  # rows of a Parquet file that are held in memory and written together
+
+
+class Rows(Protocol):
+    """Writes answers somewhere."""
+
+    def write(self, answer: Answer) -> None: ...
+
+
+def check_form(out: str | Path | None, form: str) -> str:
+    """Return the form of the rows: that of the file's ending, or `form` on the terminal.
+
+    Raises `SettingsError` for an ending that is not known, and where a library for it is missing.
+    """
+    form = Path(out).suffix.removeprefix(".").lower() if out else form
+    if form not in FORMS:
+        raise SettingsError(f"{form or out}: unknown form of predictions; there are {', '.join(FORMS)}.")
+    if form == "parquet":
+        _arrow()
+    return form
+
+
+@contextlib.contextmanager
+def open_rows(out: str | Path | None, form: str, top: int) -> Iterator[Rows]:
+    """Open a file, or for None stdout, for answers with their `top` likeliest classes."""
+    if out is None:
+        yield WRITERS[form](sys.stdout, top)
+        return
+    with atomic_path(Path(out)) as target:
+        if form == "parquet":
+            with contextlib.closing(ParquetRows(target, top)) as table:
+                yield table
+        else:
+            with target.open("w", encoding="utf-8", newline="") as stream:
+                yield WRITERS[form](stream, top)
+
+
+class CsvRows:
+    """A header, then a row a file: path, label, probability, label_2, probability_2, ..., error.
+
+    A text that a spreadsheet would run gets an apostrophe in front: taken off again, it is the same text.
+    """
+
+    def __init__(self, stream: TextIO, top: int) -> None:
+        self.rows, self.top = csv.writer(stream), top
+        self.said = clean if stream.isatty() else _as_utf8
+        self.rows.writerow(columns(top))
+
+    def write(self, answer: Answer) -> None:
+        """Write a row; cells of an unreadable file are empty but for its error."""
+        best = _best(answer, self.top)
+        cells = [cell for label, share in best for cell in (self.said(no_formula(label)), f"{share:.6f}")]
+        cells += [""] * (2 * self.top - len(cells))
+        # a path stays a path: "./" in front of it names the same file
+        path = f"./{answer.path}" if answer.path.startswith(FORMULA) else answer.path
+        self.rows.writerow([self.said(path), *cells, self.said(no_formula(answer.error))])
+
+
+class JsonRows:
+    """One JSON object a line; what could steer a terminal is written as an escape, which says the same."""
+
+    def __init__(self, stream: TextIO, top: int) -> None:
+        self.stream, self.top = stream, top
+
+    def write(self, answer: Answer) -> None:
+        """Write a line: path, label, probability, top; or path, error."""
+        row: dict[str, Any] = {"path": answer.path, "error": answer.error}
+        if answer.prediction is not None:
+            said = answer.prediction
+            row = {"path": answer.path, "label": answer.label, "probability": said.probability}
+            row["top"] = said.top(self.top)
+        self.stream.write(_escaped(json.dumps(row, ensure_ascii=False)) + "\n")
+
+
+class ParquetRows:
+    """The columns of `CsvRows` as text and float64, empty cells as nulls, written `GROUP` rows at a time."""
+
+    def __init__(self, path: Path, top: int) -> None:
+        arrow, parquet = _arrow()
+        kinds = {"probability": arrow.float64()}
+        fields = [(name, kinds.get(name.rstrip("_0123456789"), arrow.string())) for name in columns(top)]
+        self.top, self.schema = top, arrow.schema(fields)
+        self.columns: list[list[Any]] = [[] for _ in fields]
+        self.table = arrow.table
+        self.file = parquet.ParquetWriter(path, self.schema)
+
+    def write(self, answer: Answer) -> None:
+        """Take a row."""
+        cells: list[Any] = [cell for label, share in _best(answer, self.top) for cell in (_as_utf8(label), share)]
+        cells += [None] * (2 * self.top - len(cells))
+        row = [_as_utf8(answer.path), *cells, _as_utf8(answer.error) or None]
+        for column, cell in zip(self.columns, row, strict=True):
+            column.append(cell)
+        if len(self.columns[0]) == GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is held, and the file's end."""
+        self._flush()
+        self.file.close()
+
+    def _flush(self) -> None:
+        if self.columns[0]:
+            self.file.write_table(self.table(self.columns, schema=self.schema))
+            self.columns = [[] for _ in self.columns]
+
+
+WRITERS: dict[str, Callable[[TextIO, int], Rows]] = {"csv": CsvRows, "jsonl": JsonRows}
+FORMS = (*WRITERS, "parquet")
+
+
+def columns(top: int) -> list[str]:
+    """Return the names of the columns."""
+    more = [f"{name}_{place}" for place in range(2, top + 1) for name in ("label", "probability")]
+    return ["path", "label", "probability", *more, "error"]
+
+
+def _best(answer: Answer, top: int) -> list[tuple[str, float]]:
+    """Return the likeliest classes with their probabilities, the first under the name that the image is called."""
+    if answer.prediction is None:
+        return []
+    (_, share), *others = answer.prediction.top(top)
+    return [(answer.label, share), *others]
+
+
+def _arrow() -> tuple[Any, Any]:
+    """Return the library for Parquet. Raises `SettingsError` where it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise SettingsError("A .parquet file needs pyarrow: pip install 'eyas[parquet]'") from None
+    return pyarrow, pyarrow.parquet
+
+
+def _as_utf8(text: str) -> str:
+    """Return a text with the bytes of a file name that are no UTF-8 as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _escaped(line: str) -> str:
+    """Return JSON that says the same, with controls, directions and undecodable bytes as escapes."""
+    if line.isascii():
+        return line
+    parts = (json.dumps(letter)[1:-1] if unicodedata.category(letter) in STEERING else letter for letter in line)
+    return "".join(parts)

@@ -1,0 +1,218 @@
+"""Logging to a service: on a thread of its own, each point once over all resumes; it never ends a training."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from queue import Full, Queue
+from typing import TYPE_CHECKING, Any, Protocol
+
+from eyas.errors import SettingsError
+from eyas.events import EpochTrained, Evaluated, Event, Finished, Setting, Started, Trained
+from eyas.files import atomic_path
+from eyas.sinks.scalars import BestSoFar, best_scalars, epoch_scalars, evaluated_scalars, shown_settings
+from eyas.terminal import clean
+
+if TYPE_CHECKING:
+    from eyas.metrics import Scores
+    from eyas.training.settings import OutputConfig
+
+WAITING = 10_000  # points that may wait for a slow service; then it is given up
+LAST = 30.0  # seconds that the end of a run waits for what is still to be sent
+UNBEGUN = 5.0  # seconds that it waits where the service has not even answered once
+CLASSES = ("class", "precision", "recall", "f1", "samples")
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a service is told first."""
+
+    directory: Path
+    name: str  # the run's
+    settings: dict[str, Setting]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Points of curves at a step, or at an epoch."""
+
+    source: str  # what they come from: "train", "epoch", or the split that was evaluated
+    axis: str  # "step" or "epoch"
+    at: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a service is told last: the scores of each class in the best epoch, and the best model if it gets it."""
+
+    reason: str
+    split: str
+    classes: tuple[tuple[str, float, float, float, int], ...]  # the columns of `CLASSES`; nan where there is no score
+    model: Path | None
+
+
+class Service(Protocol):
+    """A service that a run is logged to. What its methods raise ends the logging, not the training."""
+
+    name: str
+
+    def begin(self, begun: Begun, known: str | None) -> str:
+        """Open the run, the one of this id where it is known; return its id."""
+
+    def log(self, numbers: Numbers) -> None:
+        """Take points."""
+
+    def end(self, ended: Ended) -> None:
+        """Take what belongs to the whole run."""
+
+    def close(self, *, finished: bool) -> None:
+        """Close the run: finished, or broken off."""
+
+
+class Remote:
+    """A sink that hands points to a service. What was sent stands in a file of the run folder, with the run's id."""
+
+    def __init__(self, service: Service, directory: Path, *, log_model: bool = False) -> None:
+        self._service, self._directory, self._log_model = service, directory, log_model
+        self._file = directory / f"logged-{service.name}.json"
+        self._waiting: Queue[Begun | Numbers | Ended | None] = Queue(WAITING)
+        self._thread: threading.Thread | None = None
+        self._begun = threading.Event()
+        self._given_up = threading.Event()
+        self._best = BestSoFar()
+        self._measured: dict[str, Scores] = {}  # by split, in the best epoch so far
+
+    def write(self, event: Event) -> None:
+        """Hand on what the event says as numbers; never waits."""
+        match event:
+            case Started():
+                settings = shown_settings(event.settings)
+                self._put(Begun(self._directory, event.directory.absolute().name, settings))
+                self._thread = threading.Thread(target=self._work, name=f"eyas-{self._service.name}", daemon=True)
+                self._thread.start()
+            case Trained():
+                values = {"train/loss": event.loss, "train/learning_rate": event.lr}
+                self._put(Numbers("train", "step", event.step, values))
+            case EpochTrained():
+                self._put(Numbers("epoch", "epoch", event.epoch, epoch_scalars(event)))
+            case Evaluated():
+                self._put(Numbers(event.split, "epoch", event.epoch, evaluated_scalars(event)))
+                for best in self._best.hear(event):
+                    self._measured[best.split] = best.scores
+                    self._put(Numbers(f"best {best.split}", "epoch", best.epoch, best_scalars(best)))
+            case Finished():
+                self._put(self._ended(event))
+
+    def close(self) -> None:
+        """Wait a while for what is still to be sent; may be called twice."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._put(None)
+        thread.join(UNBEGUN)
+        if thread.is_alive() and self._begun.is_set():
+            thread.join(LAST - UNBEGUN)
+        if thread.is_alive():
+            self._give_up("it did not answer in time")
+
+    def _ended(self, event: Finished) -> Ended:
+        split = "test" if "test" in self._measured else next(iter(self._measured), "")
+        rows: tuple[tuple[str, float, float, float, int], ...] = ()
+        if split:
+            scores = self._measured[split]
+            columns = (scores.precision.tolist(), scores.recall.tolist(), scores.f1.tolist(), scores.support.tolist())
+            rows = tuple(zip(scores.classes, *columns, strict=True))
+        best = self._directory / "best.safetensors"
+        model = best if self._log_model and event.reason != "interrupted" and best.exists() else None
+        return Ended(event.reason, split, rows, model)
+
+    def _put(self, item: Begun | Numbers | Ended | None) -> None:
+        if self._given_up.is_set():
+            return
+        try:
+            self._waiting.put_nowait(item)
+        except Full:
+            self._give_up("it takes points more slowly than they come")
+
+    def _work(self) -> None:
+        """Send what comes until there is nothing more, or until something fails."""
+        try:
+            self._send()
+        except BaseException as error:  # whatever a service raises: the training has nothing to do with it
+            self._give_up((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+    def _send(self) -> None:
+        sent = self._read()
+        reason = ""
+        while not self._given_up.is_set():
+            match self._waiting.get():
+                case Begun() as begun:
+                    sent["id"] = self._service.begin(begun, sent.get("id"))
+                    self._mark(sent)
+                    self._begun.set()
+                case Numbers() as numbers if numbers.at > sent.get(numbers.source, 0):
+                    # marked before it is sent: after a kill points may be missing, but none is there twice
+                    sent[numbers.source] = numbers.at
+                    self._mark(sent)
+                    known = {tag: value for tag, value in numbers.values.items() if value == value}
+                    self._service.log(Numbers(numbers.source, numbers.axis, numbers.at, known))
+                case Ended() as ended:
+                    self._service.end(ended)
+                    reason = ended.reason
+                case None:
+                    self._service.close(finished=bool(reason) and reason != "interrupted")
+                    return
+
+    def _read(self) -> dict[str, Any]:
+        """Return what was sent before; nothing where the file is not there or not ours."""
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(self._file.read_text(encoding="utf-8"))
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def _mark(self, sent: dict[str, Any]) -> None:
+        with atomic_path(self._file, lasting=False) as path:
+            path.write_text(json.dumps(sent), encoding="utf-8")
+
+    def _give_up(self, reason: str) -> None:
+        """Say once that nothing more is sent."""
+        if not self._given_up.is_set():
+            self._given_up.set()
+            said = f"logging to {self._service.name} has ended: {reason.rstrip('.')}. The run itself is not concerned."
+            print(clean(f"eyas: {said}"), file=sys.stderr)
+
+
+def check_loggers(output: OutputConfig) -> None:
+    """Raise `SettingsError` where a service is asked for whose library is not installed."""
+    for name, asked in (("wandb", output.wandb), ("mlflow", output.mlflow)):
+        if asked is not None and not _is_installed(name):
+            raise SettingsError(f"--{name} needs the library {name}: pip install 'eyas[{name}]'")
+    if output.log_model and output.wandb is None and output.mlflow is None:
+        raise SettingsError("--log-model needs --wandb or --mlflow: it says that they get the model too.")
+
+
+def _is_installed(name: str) -> bool:
+    """Return whether a library is there; a folder of its name, as W&B makes one, is none."""
+    found = find_spec(name)
+    return found is not None and found.origin is not None
+
+
+def open_remotes(directory: Path, output: OutputConfig) -> list[Remote]:
+    """Return the services that are asked for."""
+    services: list[Service] = []
+    if output.wandb is not None:
+        from eyas.sinks.wandb import WeightsAndBiases
+
+        services.append(WeightsAndBiases(output.wandb))
+    if output.mlflow is not None:
+        from eyas.sinks.mlflow import MLflow
+
+        services.append(MLflow(output.mlflow))
+    return [Remote(service, directory, log_model=output.log_model) for service in services]
