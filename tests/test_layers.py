@@ -113,7 +113,12 @@ def test_what_uses_a_model_never_loads_the_training():
 )  # fmt: skip
 def test_help_and_mistakes_do_not_load_torch(arguments):
     code, heavy, _ = ended(arguments)
-    helping = "--help" in arguments or arguments in (["--version"], ["datasets"], ["inspect", "digits"], ["runs", "tests"])
+    helping = "--help" in arguments or arguments in (
+        ["--version"],
+        ["datasets"],
+        ["inspect", "digits"],
+        ["runs", "tests"],
+    )
     assert (code, heavy) == (0 if helping else 2, [])
 
 
