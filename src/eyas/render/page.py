@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from html import escape
 
 from eyas.data.findings import KINDS, Audit
-from eyas.render.mistakes import calibration, doubts, errors
+from eyas.render.headline import course, headline, splits
 from eyas.render.html import head, stylesheet, text, whole
 from eyas.render.material import Material
-from eyas.render.headline import course, headline, splits
+from eyas.render.mistakes import calibration, doubts, errors
 from eyas.render.per_class import classes, confusion
 from eyas.render.words import FINDINGS, LANGUAGES, Words
 
