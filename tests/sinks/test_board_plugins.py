@@ -13,7 +13,7 @@ from tests.runs import QUICK, assert_same_run
 import eyas
 from eyas.events import Evaluated, Pictured
 from eyas.metrics import Scores
-from eyas.render.answered import answers_chart
+from eyas.render.mosaic import answers_chart
 from eyas.sinks.board_summaries import pr_curves
 from eyas.sinks.scalars import COMPARED, BestSoFar
 from eyas.tensorfile import read_tensors
@@ -163,7 +163,8 @@ def test_a_wrong_answer_is_marked_by_more_than_a_colour():
     )
     shown = Pictured("test", np.array([0, 1, 2]), np.zeros((3, 8, 8, 3), np.uint8))
     figure = answers_chart(shown, scores)
-    assert [axes.get_title() for axes in figure.axes] == ["cat 88%", "✗ cat\n→ dog 88%", "dog 88%"]
+    assert [words.get_text() for words in figure.axes[0].texts] == ["cat 88%", "✗ cat\n→ dog 88%", "dog 88%"]
+    assert [frame.get_linewidth() for frame in figure.axes[0].patches] == [1.0, 4.0, 1.0]
     assert figure.get_suptitle() == "2 of these 3 are right (of the whole test set: 66.7%)"
 
 

@@ -10,8 +10,9 @@ import pytest
 from sample_run import scores, whole
 
 from eyas.metrics import Scores
-from eyas.render.charts import confusion_chart, curves_chart, per_class_chart, pictures_chart, save_chart
+from eyas.render.charts import confusion_chart, curves_chart, per_class_chart, save_chart
 from eyas.render.lettering import lettered
+from eyas.render.mosaic import pictures_chart
 from eyas.sinks.table import MetricsTable, read_table
 
 

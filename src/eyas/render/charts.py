@@ -1,4 +1,4 @@
-"""The charts of a run: scores per class, confusion, curves, pictures of a batch; without global state."""
+"""The charts of a run: scores per class, confusion, curves; without global state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def per_class_chart(scores: Scores) -> Figure:
     order = np.argsort(np.nan_to_num(scores.f1, nan=2.0), kind="stable")  # classes without a score come last
     shown = order if len(order) <= CLASSES_SHOWN else order[:WORST_SHOWN]
     rows = np.arange(len(shown))
-    figure = _figure(8.6, 1.9 + 0.28 * len(shown))
+    figure = new_figure(8.6, 1.9 + 0.28 * len(shown))
     axes = figure.add_subplot()
     measures = {
         "precision": (scores.precision[shown], ">", ORANGE, "none", 44),
@@ -70,7 +70,7 @@ def confusion_chart(scores: Scores) -> Figure:
     shares = scores.confusion / np.maximum(scores.support, 1)[:, None]
     named = max(map(len, scores.classes)) if count <= NAMES_SHOWN else 4
     side = min(3.4 + 0.34 * count, 9.0) + 0.08 * min(named, 24)  # room for the names, in inches
-    figure = _figure(side + 1.4, side)
+    figure = new_figure(side + 1.4, side)
     axes = figure.add_subplot()
     # a square-root scale: confusions of a few per cent are what the picture is looked at for
     norm = PowerNorm(0.5, vmin=0, vmax=1)
@@ -93,7 +93,7 @@ def confusion_chart(scores: Scores) -> Figure:
 
 def curves_chart(rows: Sequence[Mapping[str, str | float]]) -> Figure:
     """Return loss, accuracy, learning rate and time by epoch (rows of `metrics.csv`), the best marked."""
-    figure = _figure(10.4, 6.8)
+    figure = new_figure(10.4, 6.8)
     loss, accuracy, rate, seconds = figure.subplots(2, 2).flat
     epochs = _column(rows, "epoch")
     for split in SPLITS:
@@ -121,21 +121,6 @@ def curves_chart(rows: Sequence[Mapping[str, str | float]]) -> Figure:
     return figure
 
 
-def pictures_chart(pictures: np.ndarray, labels: Sequence[str]) -> Figure:
-    """Return pictures (uint8 [n, H, W, 3]) in rows of eight, each with its label."""
-    across = min(8, len(pictures))
-    down = -(-len(pictures) // across)
-    figure = _figure(1.5 * across, 1.75 * down)
-    names, family = lettered(labels, longest=16)
-    grid = figure.subplots(down, across, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, picture, name in zip(grid.flat, pictures, names, strict=False):
-        axes.imshow(picture)
-        axes.set_title(name, fontsize=8, color=INK, fontfamily=family, parse_math=False)
-    return figure
-
-
 def save_chart(figure: Figure, path: Path) -> None:
     """Write a chart as PNG or SVG, by the ending of `path`, whole or not at all; equal charts, equal bytes.
 
@@ -148,7 +133,7 @@ def save_chart(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else None)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure, in inches, known to nobody else: pyplot would keep it in a global list."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -120,7 +120,7 @@ class TensorBoard:
     def _first_batch(self) -> None:
         event, self._undrawn = self._undrawn, None
         if event is not None and len(event.first_batch):
-            from eyas.render.charts import pictures_chart
+            from eyas.render.mosaic import pictures_chart
 
             self._picture("data/first_batch", pictures_chart(event.first_batch, event.first_labels), 0)
 
@@ -128,8 +128,8 @@ class TensorBoard:
         """Draw the newest evaluation of each split; of epochs that are quicker than drawing some are never drawn."""
         if not self._pending:
             return
-        from eyas.render.answered import answers_chart
         from eyas.render.charts import confusion_chart, per_class_chart
+        from eyas.render.mosaic import answers_chart
 
         began = time.monotonic()
         for split, event in self._pending.items():
