@@ -32,7 +32,8 @@ def classes(scores: Scores, words: Words) -> Iterator[str]:
 
 
 def _class_table(scores: Scores, numbers: list[int], words: Words) -> Iterator[str]:
-    yield f"<table class=classes><tr><th>{words['class']}</th><th class=strip></th><th>F1</th>"
+    scale = "<p><span>0</span><span>50 %</span><span>100 %</span></p>"
+    yield f"<table class=classes><tr><th>{words['class']}</th><th class=strip>{scale}</th><th>F1</th>"
     yield f"<th class=number>{words['precision']}</th><th class=number>{words['recall']}</th>"
     yield f"<th class=number>{words['images']}</th></tr>"
     called, right = scores.confusion.sum(axis=0), np.diag(scores.confusion)
