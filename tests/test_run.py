@@ -302,6 +302,19 @@ def test_a_cosine_is_stretched_only_where_that_is_said(pictures, tmp_path):
     assert eyas.resume(run.directory) is None
 
 
+def test_the_summary_after_a_resume_shows_the_best_models_scores_on_every_split(pictures, tmp_path, capsys):
+    frozen = {"lr": 1e-12, "model": "timm/test_convnext", "size": 32, "view": "plain"}
+    run = train(pictures, tmp_path / "run", epochs=1, val=pictures["train"], **frozen)
+    eyas.resume(run.directory, epochs=2)
+    said = capsys.readouterr().out.rpartition("Done: 2 of 2 epochs.")[2]
+    best, _, last = said.partition("final epoch")
+    assert last.split()[0] == "2", "the second epoch is no better than the first"
+    assert "1, selected on val by accuracy; measured before the resume" in best
+    for split, scores in run.best.facts["scores"].items():
+        assert f"{split} accuracy {100 * scores['accuracy']:.2f} %" in " ".join(best.split())
+    assert "Classes on test, epoch 1 (best)" in said
+
+
 def test_a_run_that_stalled_stays_stopped_until_more_is_asked_for(pictures, tmp_path):
     run = train(pictures, tmp_path / "run", epochs=9, patience=2, lr=1e-12, model="timm/test_convnext", size=32)
     assert (run.finished.reason, run.finished.epoch) == ("stalled", 3)
