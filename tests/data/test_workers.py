@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from eyas.data.ahead import read_ahead
 from eyas.data.batches import loaded, prepare
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ImageSet
