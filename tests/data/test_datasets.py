@@ -42,6 +42,8 @@ def test_a_list_is_opened(tmp_path: Path) -> None:
 def test_a_folder_per_class_is_opened_in_sorted_order(tmp_path: Path) -> None:
     for name in ("dog/1.png", "cat/deep/2.PNG", "cat/1.png", ".hidden/1.png"):
         picture(tmp_path / name)
+    picture(tmp_path / "cat" / "._1.png")
+    (tmp_path / "..hidden").mkdir()
     (tmp_path / "cat" / "notes.txt").write_text("no image")
     (tmp_path / "emu").mkdir()
     images = open_images(str(tmp_path), config(), split="train")
@@ -53,6 +55,7 @@ def test_a_folder_per_class_is_opened_in_sorted_order(tmp_path: Path) -> None:
         "dog/1.png",
     ]
     assert any("1 file(s) that are no images" in note for note in images.notes)
+    assert any("3 hidden file(s) or folder(s) are left out" in note for note in images.notes)
     assert any("1 class(es) without images: emu" in note for note in images.notes)
 
 
