@@ -45,8 +45,8 @@ class EvaluateFlags(Section):
 
     run: Positional[str]
     """Run folder, or a .safetensors file in it."""
-    data: Positional[str]
-    """List, folder or named set, such as cifar10:test."""
+    data: Positional[str | None] = None
+    """List, folder or named set, such as cifar10:test. Default: the run's own test set, else its validation set."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
     outside_root: bool = False

@@ -66,7 +66,9 @@ def test_a_folder_with_train_and_test_in_it_is_opened_by_split(tmp_path: Path) -
     assert open_images(spec, config(), split="train").place(0).endswith("train/cat/1.png")
     assert open_images(spec, config(), split="val").place(0).endswith("valid/cat/2.png")
     assert (default_val(spec, config()), default_test(spec, config())) == (spec, None)
-    with pytest.raises(DataError, match="none for 'test'"):
+    with pytest.raises(
+        DataError, match=rf"none for 'test'\. Name the one to use: {tmp_path / 'valid'} or {tmp_path / 'train'}$"
+    ):
         open_images(spec, config(), split="test")
 
 
