@@ -58,7 +58,7 @@ def _cards(material: Material, words: Words) -> Iterator[tuple[str, str]]:
     yield words["best epoch"], best
     yield words["time"], _duration(sum(_column(material, "seconds", zero=True)), words)
     trained = material.facts["train"]
-    yield f"{words['train']} ({words['images']})", f"{trained['count']:,}"
+    yield words["train images"], f"{trained['count']:,}"
 
 
 def splits(material: Material, words: Words) -> Iterator[str]:
