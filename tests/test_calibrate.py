@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import eyas
+from eyas.calibrating import Calibrated, Fit, print_calibrated
 from eyas.cli import main
 from eyas.confidence import log_loss, reliability, softmax
 from eyas.data.settings import DataConfig
@@ -77,6 +78,7 @@ def test_evaluate_measures_the_loss_of_the_probabilities_that_predict_gives(run,
     scores, _ = eyas.evaluate(run, hard["test"])
     assert scores.loss == pytest.approx(found.fits[1].loss[1], rel=1e-5)
     assert read_record(run).scores["test"].loss == pytest.approx(scores.loss, rel=1e-5)
+    assert eyas.Classifier.load(run).facts["scores"]["test"]["loss"] == found.fits[1].loss[1]
 
 
 def test_calibrating_twice_gives_the_same_and_reset_takes_it_away(run):
@@ -125,3 +127,16 @@ def test_a_model_that_is_always_right_is_not_calibrated(run, pictures, tmp_path)
     with pytest.raises(DataError, match="no temperature is best: the model answers all"):
         eyas.calibrate(run, str(tmp_path / "right.txt"), settings=DataConfig(root=str(folder)))
     assert (run / "best.safetensors").read_bytes() == before
+
+
+def test_the_training_set_is_refused(run, hard):
+    eyas.train(hard["train"], out=run.parent / "all", view="none", **{**QUICK, "epochs": 1, "test": hard["test"]})
+    with pytest.raises(SettingsError, match="is what the model was trained on"):
+        eyas.calibrate(run.parent / "all", hard["train"])
+    assert eyas.Classifier.load(run.parent / "all").temperature == 1.0
+
+
+def test_what_becomes_worse_is_told(capsys):
+    fits = (Fit("val", 20, (0.5, 0.4), (0.1, 0.05), True), Fit("test", 30, (0.4, 0.5), (0.05, 0.1), False))
+    print_calibrated(Calibrated(Path("best.safetensors"), 2.0, fits))
+    assert "On test it became worse." in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 import eyas
 from eyas.cli import main
 from eyas.comparing import Difference, compare, said_difference
+from eyas.config import make_config
 from eyas.errors import CheckpointError, SettingsError
 from eyas.files import PREDICTIONS
 from eyas.paired import mcnemar, paired_interval
 from eyas.tensorfile import read_tensors, write_tensors
 from tests.pages import Seen
 from tests.runs import QUICK
+from tests.test_calibrate import doubtful
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +157,30 @@ def test_the_page_lays_the_curves_over_each_other_and_says_what_the_terminal_say
         assert run.name in seen.text
     for row in comparison.differences:
         assert said_difference(row) in seen.text
+    assert main(["compare", str(runs["good"]), str(runs["again"]), "--html", str(page), "--language", "zh"]) == 0
+    in_chinese = Seen(page.read_text(encoding="utf-8")).text
+    assert "again 与 good 在测试集上相比" in in_chinese
+    assert "only it has right" not in in_chinese
     assert seen.counts["polyline.run0"] == seen.counts["polyline.run1"] > 3
     assert seen.loads == []
     assert len(json.loads((tmp_path / "all.json").read_text())["epochs"]) == 2
+
+
+def test_a_run_that_was_measured_on_nothing_is_named(runs, pictures, tmp_path):
+    eyas.train(pictures["train"], out=tmp_path / "blind", **{**QUICK, "epochs": 1})
+    found = compare(runs["good"], runs["again"], tmp_path / "blind")
+    assert any(note.startswith("blind: was measured on no set") for note in found.notes)
+
+
+def test_a_temperature_is_a_difference_and_changes_the_loss_that_is_told(runs, tmp_path):
+    shutil.copytree(runs["good"], tmp_path / "cooled")
+    trained = compare(runs["good"], tmp_path / "cooled").runs[0].scores["test"]
+    classifier = eyas.Classifier.load(tmp_path / "cooled")
+    list_file = Path(make_config(file=tmp_path / "cooled" / "config.toml").data.test)
+    eyas.calibrate(tmp_path / "cooled", doubtful(str(list_file), list_file.with_name("compared.txt")))
+    found = compare(runs["good"], tmp_path / "cooled")
+    assert ("temperature (eyas calibrate)", ("1", f"{found.runs[1].temperature:.4g}")) in found.settings
+    assert found.runs[1].scores["test"]["loss"] != trained["loss"]
+    assert found.runs[1].scores["test"]["loss_uncalibrated"] == trained["loss"]
+    eyas.calibrate(tmp_path / "cooled", reset=True)
+    assert eyas.Classifier.load(tmp_path / "cooled").facts == classifier.facts

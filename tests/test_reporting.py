@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_a_run_ends_with_its_page(finished):
     low, high = scores.interval
     assert f"{100 * scores.accuracy:.2f} % Accuracy" in seen.text
     assert f"of 21 test images, 95 % interval {100 * low:.2f} to {100 * high:.2f} %" in seen.text
-    assert "The epoch was chosen on the validation set" in seen.text
+    assert "The best epoch was chosen on the validation set" in seen.text
     assert f"{100 * scores.macro_f1:.2f} %" in seen.text
 
 
@@ -125,6 +126,7 @@ def test_it_says_what_an_audit_finds_where_one_is_asked_for(pictures, tmp_path):
     lists = {"train": pictures["train"], "test": str(tmp_path / "test" / "list.txt")}
     run = trained(lists, tmp_path / "run", epochs=1, cache_dir=str(tmp_path / "cache"))
     assert "What `eyas inspect` finds in the 71 images of this run." in shown(run, audit=True).text
+    assert "1 pictures are, the same or nearly, in two of this run's sets" in shown(run, audit=True).text
     assert "the same picture in two parts1" in shown(run, audit=True).text
     assert "相同的图片出现在两个部分中1" in shown(run, audit=True, language="zh").text
     assert "eyas inspect` finds" not in shown(run).text
@@ -144,10 +146,18 @@ def test_pictures_that_are_gone_or_others_are_left_out_and_it_is_said(pictures, 
     shutil.copytree(Path(pictures["test"]).parent, tmp_path / "test")
     lists = {split: str(tmp_path / split / "list.txt") for split in ("train", "test")}
     run = trained(lists, tmp_path / "run", epochs=1, lr=0.001)
+    before = (run / "report.html").read_bytes()
     Image.new("RGB", (40, 40)).save(tmp_path / "test" / "red" / "000.png")
-    assert "is no more the set that was measured" in shown(run).text
-    assert shown(run).counts["img"] == 0
+    with pytest.raises(DataError, match="is left as it is, since its pictures are gone now"):
+        eyas.report(run)
+    assert (run / "report.html").read_bytes() == before
+    other = tmp_path / "other.html"
+    assert "is no more the set that was measured" in shown(run, out=other).text
+    assert shown(run, out=other).counts["img"] == 0
+    assert "Grad-CAM" not in shown(run, out=other).text
     shutil.rmtree(tmp_path / "test")
+    assert "Pictures are left out" in shown(run, out=other).text
+    (run / "report.html").unlink()
     assert "Pictures are left out" in shown(run).text
     assert f"{100 * read_record(run).scores['test'].accuracy:.2f} %" in shown(run).text
 
@@ -254,6 +264,15 @@ def test_none_is_written_where_none_is_wanted_and_none_of_a_run_that_goes_on(pic
     assert not (run / "report.html").exists()
     assert trained(pictures, tmp_path / "zh", epochs=1, report="zh")
     assert "报告" in (tmp_path / "zh" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_command_that_trains_longer_is_one_that_runs(pictures, tmp_path, monkeypatch):
+    run = trained(pictures, tmp_path / "run", epochs=1, schedule="cosine")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    (command,) = re.findall(r"eyas (resume .*?)</pre>", page)
+    monkeypatch.chdir("/")
+    assert main(shlex.split(command)) == 0
+    assert len(read_record(run).rows) == 6
 
 
 def test_a_folder_that_is_no_run_is_told_so(tmp_path, capsys):

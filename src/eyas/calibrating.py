@@ -6,15 +6,20 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eyas.confidence import fitted_temperature, log_loss, reliability, softmax
+from eyas.data.imageset import ImageSet
 from eyas.data.settings import DataConfig
-from eyas.errors import DataError, SettingsError
+from eyas.errors import DataError, EyasError, SettingsError
 from eyas.files import folder_lock, model_file
 from eyas.record import read_answers
 from eyas.training.settings import DeviceConfig
+
+if TYPE_CHECKING:
+    from eyas.model.classifier import Classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +61,11 @@ def calibrate(
     path = model_file(Path(run))
     with _held(path.parent):
         classifier = Classifier.load(path)
+        kept = _kept(path, int(classifier.facts.get("epoch", 0)))
         if reset:
-            replace(classifier, temperature=1.0).save(path)
+            _stored(classifier, 1.0, kept, None).save(path)
             return Calibrated(path, 1.0, ())
-        if data is None:
-            sets = _kept(path, int(classifier.facts.get("epoch", 0)))
-        else:
-            sets = {data: _answered(path, data, settings, device)}
+        sets = _to_fit_on(path, kept) if data is None else {data: _answered(path, data, settings, device)}
         (source, basis), *others = sets.items()
         try:
             temperature = fitted_temperature(*basis)
@@ -74,8 +77,7 @@ def calibrate(
         fits = tuple(
             _fit(name, answers, temperature, fitted=name == source) for name, answers in [(source, basis), *others]
         )
-        facts = {**classifier.facts, "calibrated_on": {"source": source, "count": len(basis[1])}}
-        replace(classifier, temperature=temperature, facts=facts).save(path)
+        _stored(classifier, temperature, kept, {"source": source, "count": len(basis[1])}).save(path)
     return Calibrated(path, temperature, fits)
 
 
@@ -83,25 +85,68 @@ Known = tuple[np.ndarray, np.ndarray]  # logits float32 [N, C] and the true clas
 
 
 def _kept(path: Path, epoch: int) -> dict[str, Known]:
-    """Return the answers that a run kept, those of the validation set first."""
+    """Return the answers that a run kept of its best model, by set."""
     answers = (read_answers(path.parent, epoch) or {}) if path.name == "best.safetensors" else {}
-    known = {split: (one.logits, one.targets) for split, one in answers.items() if one.logits is not None}
-    if "val" not in known:
+    return {split: (one.logits, one.targets) for split, one in answers.items() if one.logits is not None}
+
+
+def _to_fit_on(path: Path, kept: dict[str, Known]) -> dict[str, Known]:
+    """Return the answers to fit on, then those to look at. Raises `SettingsError` where there are none."""
+    if "val" not in kept:
         raise SettingsError(
             f"{path}: has no answers to a validation set to fit a temperature on. Name a set that the model was not "
             f"trained on and that you do not report on: eyas calibrate {path} DATA"
         )
-    return {split: known[split] for split in ("val", "test") if split in known}
+    return {split: kept[split] for split in ("val", "test") if split in kept}
+
+
+def _stored(
+    classifier: Classifier, temperature: float, kept: dict[str, Known], on: dict[str, Any] | None
+) -> Classifier:
+    """Return the classifier with a temperature, and with the losses in its facts as they are at it.
+
+    The losses of the run itself stay beside them, so that a reset gives them back.
+    """
+    facts = {name: value for name, value in classifier.facts.items() if name != "calibrated_on"}
+    facts |= {} if on is None else {"calibrated_on": on}
+    scores = {split: dict(said) for split, said in facts.get("scores", {}).items()}
+    for split, said in scores.items():
+        trained = said.pop("loss_uncalibrated", said["loss"])
+        if on is None:
+            said["loss"] = trained
+        elif split in kept:
+            said |= {"loss": log_loss(*kept[split], temperature), "loss_uncalibrated": trained}
+    return replace(classifier, temperature=temperature, facts={**facts, "scores": scores} if scores else facts)
 
 
 def _answered(path: Path, data: str, settings: DataConfig | None, device: str) -> Known:
     """Return the answers to a data spec."""
     from eyas.measure import evaluate
 
-    scores, _ = evaluate(path, data, settings=settings, device=DeviceConfig(device=device))
+    scores, images = evaluate(path, data, settings=settings, device=DeviceConfig(device=device))
+    _refuse_training(path.parent, images, data)
     if scores.logits is None or scores.targets is None:
         raise SettingsError(f"{data}: has too many images and classes to keep every answer. Name a smaller set.")
     return scores.logits, scores.targets
+
+
+def _refuse_training(folder: Path, images: ImageSet, data: str) -> None:
+    """Raise `SettingsError` where a set is the one that the run was trained on: a model is too sure of that."""
+    from eyas.config import make_config
+    from eyas.sets import open_sets
+
+    if not (folder / "config.toml").is_file():
+        return
+    try:
+        train = open_sets(make_config(file=folder / "config.toml"))[0]
+    except EyasError:  # it is gone, so this is not it
+        return
+    if len(train) == len(images) and {train.place(i) for i in range(len(train))} == {
+        images.place(i) for i in range(len(images))
+    }:
+        raise SettingsError(
+            f"{data}: is what the model was trained on; it is surer there than anywhere else. Name another set."
+        )
 
 
 def _fit(source: str, known: Known, temperature: float, *, fitted: bool) -> Fit:
@@ -134,3 +179,5 @@ def print_calibrated(found: Calibrated) -> None:
             f"  {on}: loss {loss[0]:.4f} -> {loss[1]:.4f}, calibration error {100 * error[0]:.2f} % -> "
             f"{100 * error[1]:.2f} %"
         )
+        if not fit.fitted and loss[1] > loss[0]:
+            print(f"  On {clean(fit.source)} it became worse. `eyas calibrate RUN --reset` takes it away again.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -17,6 +17,7 @@ from eyas.paired import mcnemar, paired_interval
 from eyas.record import read_answers, read_header
 from eyas.sinks.table import read_table
 
+HEAD_WORDS = ("run", "model", "best epoch", "set", "accuracy", "loss")  # on a page, keys of its words
 RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
 _SIGNIFICANT = 0.05
 _NOT_COMPARED = {
@@ -35,6 +36,7 @@ class ComparedRun:
     epoch: int
     selects_on: str | None
     scores: dict[str, dict[str, Any]]
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,19 @@ def compare(*runs: str | Path) -> Comparison:
     found = tuple(_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True))
     answers = [_answers(folder, run) for folder, run in zip(folders, found, strict=True)]
     notes = tuple(said for said in answers if isinstance(said, str))
+    notes += tuple(f"{run.name}: was measured on no set, so there is nothing to compare." for run in found
+                   if not run.scores)  # fmt: skip
     differences: list[Difference] = []
     for (one, ones), (other, others) in combinations(zip(found, answers, strict=True), 2):
         if not isinstance(ones, str) and not isinstance(others, str):
             differences += _differences(one.name, ones, other.name, others)
     if not differences and not notes:
         notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
-    return Comparison(found, tuple(_holm(differences)), _settings(folders), notes, tuple(map(_epochs, folders)))
+    settings = _settings(folders)
+    temperatures = tuple(f"{run.temperature:.4g}" for run in found)
+    if len(set(temperatures)) > 1:
+        settings += (("temperature (eyas calibrate)", temperatures),)
+    return Comparison(found, tuple(_holm(differences)), settings, notes, tuple(map(_epochs, folders)))
 
 
 Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samples, right class, answered class)
@@ -94,7 +102,8 @@ Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samp
 def _run(folder: Path, name: str) -> ComparedRun:
     header = read_header(folder)
     about = header["facts"]
-    return ComparedRun(name, header["model"], about["epoch"], about["selects_on"], about["scores"])
+    temperature = header.get("temperature", 1.0)
+    return ComparedRun(name, header["model"], about["epoch"], about["selects_on"], about["scores"], temperature)
 
 
 def _answers(folder: Path, run: ComparedRun) -> Answers | str:
@@ -167,11 +176,14 @@ def write_comparison(comparison: Comparison, path: str) -> None:
 def write_page(comparison: Comparison, path: str, language: str) -> None:
     """Write all of it, with the curves over each other, to an HTML file."""
     from eyas.render.side_by_side import SideBySide, Table, side_by_side_page
+    from eyas.render.words import LANGUAGES
 
+    words = LANGUAGES[language]
     names = tuple(run.name for run in comparison.runs)
-    verdicts = (*comparison.notes, *(said_difference(row) for row in comparison.differences))
-    settings = Table(("setting", *names), tuple((name, *values) for name, values in comparison.settings))
-    shown = SideBySide(names, comparison.epochs, Table(RUN_HEADS, tuple(_run_rows(comparison))), verdicts, settings)
+    verdicts = (*comparison.notes, *(_in_words(row, words) for row in comparison.differences))
+    settings = Table((words["setting"], *names), tuple((name, *values) for name, values in comparison.settings))
+    runs = Table(tuple(words[head] for head in HEAD_WORDS), tuple(_run_rows(comparison)))
+    shown = SideBySide(names, comparison.epochs, runs, verdicts, settings)
     write_bytes(Path(path), side_by_side_page(shown, language).encode("utf-8", "backslashreplace"))
 
 
@@ -206,6 +218,17 @@ def said_difference(row: Difference) -> str:
         f"[{low:+.2f}, {high:+.2f}] of {row.count:,} images; {row.only_second:,} only it has right, "
         f"{row.only_first:,} only the other: {verdict} (McNemar, p {_said_p(row.p)})"
     )
+
+
+def _in_words(row: Difference, words: Mapping[str, str]) -> str:
+    """Return one difference in the words of a page."""
+    low, high = (100 * end for end in row.interval)
+    return words["difference"].format(
+        first=row.first, second=row.second, split=words[row.split], points=f"{100 * row.difference:+.2f}",
+        low=f"{low:+.2f}", high=f"{high:+.2f}", count=f"{row.count:,}", won=f"{row.only_second:,}",
+        lost=f"{row.only_first:,}", p=_said_p(row.p),
+        verdict=words["larger" if row.is_larger_than_chance else "not larger"],
+    )  # fmt: skip
 
 
 def _said_p(p: float) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from eyas.confidence import log_loss
 from eyas.config import RunConfig, make_config
 from eyas.errors import CheckpointError, DataError
 from eyas.files import PREDICTIONS, model_file
@@ -113,21 +112,15 @@ def read_record(run: str | Path) -> Record:
 
 
 def _scores(answers: Answers, split: str, header: dict[str, Any], folder: Path) -> Scores:
-    """Return the scores that answers give. Raises `CheckpointError` where the model's file says another number.
-
-    The loss is that of the run, unless a temperature was stored since: then it is that of the probabilities at it.
-    """
-    said, temperature = header["facts"]["scores"][split], header.get("temperature", 1.0)
-    loss = said["loss"]
-    if temperature != 1.0 and answers.logits is not None:
-        loss = log_loss(answers.logits, answers.targets, temperature)
+    """Return the scores that answers give. Raises `CheckpointError` where the model's file says another number."""
+    said = header["facts"]["scores"][split]
     classes = len(answers.classes)
     pairs = answers.targets.astype(np.int64) * classes + answers.predicted
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     scores = Scores(
         answers.classes,
         confusion,
-        loss * said["count"],
+        said["loss"] * said["count"],
         said["skipped"],
         predicted=answers.predicted,
         targets=answers.targets,

@@ -60,6 +60,9 @@ def report(
     record = read_record(run)
     target = Path(out) if out is not None else record.folder / REPORT
     material = material_of(record, sets, device)
+    if out is None and material.missing and target.exists() and b"<img" in target.read_bytes():
+        raise DataError(f"{target}: is left as it is, since its pictures are gone now: {material.missing[0]} "
+                        "--out FILE writes a page without them.")  # fmt: skip
     text = page(replace(material, audit=_audit(record)) if audit else material, language)
     write_bytes(target, text.encode("utf-8", "backslashreplace"))
     return target
@@ -242,8 +245,10 @@ def _calibration(record: Record, split: str) -> Calibration | None:
             fitted = fitted_temperature(basis.logits, basis.targets)
         except ValueError:
             fitted = None
-    then = None if fitted is None else reliability(softmax(scores.logits, fitted), scores.targets)
     stored = record.header.get("temperature", 1.0)
+    if fitted is not None and abs(fitted - stored) < 1e-4 * stored:
+        fitted = None  # it is there already
+    then = None if fitted is None else reliability(softmax(scores.logits, fitted), scores.targets)
     return Calibration(reliability(shares, scores.targets), stored, fitted, on, basis.count, then)
 
 
@@ -268,11 +273,14 @@ def _said(value: Any) -> str:
 
 def _commands(record: Record) -> tuple[tuple[str, str], ...]:
     """Return the commands that repeat the run and use its model."""
-    run = shlex.quote(str(record.folder))
-    more = record.config.training.epochs + 5
+    from eyas.training.optim import HORIZON
+
+    run = shlex.quote(str(record.folder.absolute()))
+    stretch = " --stretch-schedule" if record.config.schedule.schedule in HORIZON else ""
+    longer = f"eyas resume {run} --epochs {record.config.training.epochs + 5}{stretch}"
     return (
-        ("repeat", f"eyas train --config {shlex.quote(str(record.folder / 'config.toml'))} --out runs/again"),
-        ("longer", f"eyas resume {run} --epochs {more}"),
+        ("repeat", f"eyas train --config {run}/config.toml --out runs/again"),
+        ("longer", longer),
         ("measure", f"eyas evaluate {run} DATA"),
         ("predict", f"eyas predict {run} PICTURES --top 3"),
         ("calibrate", f"eyas calibrate {run}"),

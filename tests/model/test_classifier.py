@@ -303,3 +303,32 @@ def test_a_temperature_that_is_none_is_refused(classifier, tmp_path, temperature
     write_tensors(tmp_path / "odd.safetensors", "model", dict(classifier.network.state_dict()), header)
     with pytest.raises(CheckpointError, match="no number above zero"):
         Classifier.load(tmp_path / "odd.safetensors")
+
+
+def test_an_array_is_an_image_too(classifier, photos):
+    pixels = np.array(Image.open(photos[1]).convert("RGB"))
+    assert classifier.predict(pixels) == classifier.predict(photos[1])
+    both = classifier.predict([pixels, pixels[..., 0]])
+    assert both[0].probability == pytest.approx(classifier.predict(photos[1]).probability, abs=1e-6)
+    assert both[1].label in NAMES
+    with pytest.raises(DataError, match="An image array must be uint8"):
+        classifier.predict(pixels.astype(np.float32))
+
+
+def test_a_classifier_says_what_it_is_in_a_line(classifier):
+    assert repr(classifier).startswith("Classifier(compact, 6 classes, 16x16 by crop")
+    assert "\n" not in repr(classifier)
+
+
+def test_an_opened_picture_of_any_mode_is_answered_as_its_file_is(classifier, photos, tmp_path):
+    picture = Image.open(photos[1]).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "turned.png", exif=exif)
+    for mode in ("L", "RGBA", "CMYK", "P"):
+        picture.convert(mode).save(tmp_path / f"{mode}.tif")
+    for name in ("turned.png", "L.tif", "RGBA.tif", "CMYK.tif", "P.tif"):
+        with Image.open(tmp_path / name) as opened:
+            assert classifier.predict(opened) == classifier.predict(tmp_path / name), name
+    with pytest.raises(DataError, match="floating-point"):
+        classifier.predict(Image.new("F", (20, 20)))

@@ -59,8 +59,7 @@ def _files_in(paths: Sequence[str | Path], root: str | None, outside_root: bool,
 def images_below(folder: str, hidden: Hidden) -> Iterator[str]:
     """Yield the images in a folder and in those below it, in the order of their paths.
 
-    Links to folders are left out, and what is hidden, which is counted. Of one folder at a time the names are in
-    memory.
+    Links to folders are left out, and what is hidden, which is counted. The names of one folder are in memory.
     """
     try:
         with os.scandir(folder) as entries:

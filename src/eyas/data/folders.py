@@ -62,7 +62,7 @@ def open_folder(folder: Path, split: str) -> ImageSet:
 
 
 def _images_in(folder: Path) -> tuple[list[tuple[str, int]], int, int]:
-    """Return (path, bytes) of the images under `folder`, sorted; how many other files, how many hidden entries."""
+    """Return (path, bytes) of the images under `folder`, sorted; how many other files there are, and hidden ones."""
     found, other, hidden, waiting = [], 0, 0, [""]
     while waiting:
         below = waiting.pop()

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from eyas.data.decode import read_image, to_tensor
+from eyas.data.decode import read_image, to_rgb, to_tensor
 from eyas.data.preprocess import Preprocess
 from eyas.device import choose_device
 from eyas.errors import CheckpointError, DataError, SettingsError, suggest
@@ -22,7 +23,7 @@ from eyas.model.weights import put_back
 from eyas.model.zoo import build, outline
 from eyas.tensorfile import read_tensors, write_tensors
 
-Picture = str | Path | Image.Image | Tensor
+Picture = str | Path | Image.Image | Tensor | np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Prediction:
         return prediction_card(list(self.probabilities.items()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Classifier:
     """A network that knows its classes and its preprocessing. `facts` says how it came about (epoch, accuracy)."""
 
@@ -84,6 +85,10 @@ class Classifier:
         header = model_header(self.model, self.classes, self.preprocess, self.facts) | {"temperature": self.temperature}
         write_tensors(Path(path), "model", dict(self.network.state_dict()), header)
 
+    def __repr__(self) -> str:
+        """Return one line: the network itself would fill pages."""
+        return f"Classifier({self.model}, {len(self.classes)} classes, {self.preprocess.in_words()})"
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -104,11 +109,14 @@ class Classifier:
     @overload
     def predict(self, images: Sequence[Picture]) -> list[Prediction]: ...
     def predict(self, images: Picture | Sequence[Picture]) -> Prediction | list[Prediction]:
-        """Return the prediction for an image (path, PIL, or uint8 tensor `[3, H, W]`), or a list for a list.
+        """Return the prediction for an image, or a list for a list.
 
-        Raises `DataError` naming the file if an image cannot be decoded.
+        An image is a path, a PIL image, a uint8 tensor `[3, H, W]`, or a uint8 array `[H, W, 3]` or `[H, W]`. Raises
+        `DataError` naming the file if an image cannot be decoded.
         """
-        if isinstance(images, (str, Path, Image.Image)) or (isinstance(images, Tensor) and images.ndim == 3):
+        if isinstance(images, str | Path | Image.Image) or (
+            isinstance(images, Tensor | np.ndarray) and images.ndim < 4
+        ):
             return self.predict([images])[0]
         # each image is resized before they meet in a batch: they come in all sizes
         pixels = [self.preprocess.fit(_pixels(image)) for image in images]
@@ -192,6 +200,13 @@ def model_header(model: str, classes: Sequence[str], preprocess: Preprocess, fac
 
 
 def _pixels(image: Picture) -> Tensor:
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
+            shape = "x".join(map(str, image.shape))
+            raise DataError(
+                f"An image array must be uint8 [H, W, 3] (RGB) or [H, W]; this one is {image.dtype} [{shape}]."
+            )
+        image = Image.fromarray(image)
     if isinstance(image, Tensor):
         if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
             shape = "x".join(map(str, image.shape))
@@ -199,4 +214,9 @@ def _pixels(image: Picture) -> Tensor:
                 f"An image tensor must be uint8 [3, H, W] (RGB, 0 to 255); this one is {image.dtype} [{shape}]."
             )
         return image
-    return to_tensor(image) if isinstance(image, Image.Image) else read_image(Path(image))
+    if not isinstance(image, Image.Image):
+        return read_image(Path(image))
+    try:
+        return to_tensor(to_rgb(ImageOps.exif_transpose(image)))  # upright and in RGB, as a file becomes
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"The image cannot be used: {error}") from None

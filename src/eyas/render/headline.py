@@ -41,6 +41,9 @@ def _accuracy(material: Material, scores: Scores, words: Words) -> Iterator[str]
         yield f"<p class=warn>{words[f'selected {selects}'].format(epochs=len(material.rows))}</p>"
     elif selects:
         yield f"<p class=note>{words['not selected'].format(split=words[selects], this=split)}</p>"
+    leaks = sum(material.audit.totals.get(kind, 0) for kind in ("leak", "near-leak")) if material.audit else 0
+    if leaks:
+        yield f"<p class=warn>{words['leaks'].format(count=f'{leaks:,}')}</p>"
     if scores.skipped:
         yield f"<p class=warn>{words['skipped'].format(count=f'{scores.skipped:,}')}</p>"
 
@@ -53,9 +56,9 @@ def _cards(material: Material, words: Words) -> Iterator[tuple[str, str]]:
         yield words["macro f1"], f"{100 * scores.macro_f1:.2f} %"
     best = words["of"].format(part=material.facts["epoch"], whole=len(material.rows))
     yield words["best epoch"], best
-    yield words["time"], _duration(sum(_column(material, "seconds", zero=True)))
+    yield words["time"], _duration(sum(_column(material, "seconds", zero=True)), words)
     trained = material.facts["train"]
-    yield f"{words['train']} ({words['images']})", f"{trained['count']:,}"
+    yield words["train images"], f"{trained['count']:,}"
 
 
 def splits(material: Material, words: Words) -> Iterator[str]:
@@ -110,9 +113,9 @@ def _column(material: Material, name: str, *, zero: bool = False) -> list[float]
     return [float(row[name]) if row.get(name) else empty for row in material.rows]
 
 
-def _duration(seconds: float) -> str:
+def _duration(seconds: float, words: Words) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+        return words["hours"].format(hours=hours, minutes=minutes)
+    return words["minutes"].format(minutes=minutes, seconds=rest) if minutes else f"{seconds:.1f} s"

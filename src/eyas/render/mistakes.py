@@ -53,6 +53,7 @@ def errors(material: Material, words: Words) -> Iterator[str]:
         return
     shown = len(material.errors.shown)
     said = words["errors note"].format(shown=shown, count=f"{material.errors.count:,}")
+    said += f" {words['map note']}" if any(shot.heat is not None for shot in material.errors.shown) else ""
     yield f"<p class=note>{said}</p><div class=shots>"
     yield from (_shot(shot, words["is"], words["said"]) for shot in material.errors.shown)
     yield "</div></section>"

@@ -11,7 +11,7 @@ from eyas.render.html import head, stylesheet, text, whole
 from eyas.render.material import Material
 from eyas.render.mistakes import calibration, doubts, errors
 from eyas.render.per_class import classes, confusion
-from eyas.render.words import FINDINGS, LANGUAGES, Words
+from eyas.render.words import FINDINGS, LANGUAGES, TOLD, Words
 
 
 def page(material: Material, language: str) -> str:
@@ -38,9 +38,11 @@ def page(material: Material, language: str) -> str:
 
 
 def _data(material: Material, words: Words) -> Iterator[str]:
-    yield f"<section><h2>{words['data']}</h2><p class=note>{words['data note']}</p><div class=wide><table>"
-    yield from (f"<tr><td>{text(name)}</td><td class=left>{text(said)}</td></tr>" for name, said in material.told)
-    yield "</table></div>"
+    yield f"<section><h2>{words['data']}</h2><p class=note>{words['data note']}</p><table class=told>"
+    titles = TOLD if words["language"] != "en" else {}
+    for name, said in material.told:
+        yield f"<tr><td>{text(titles.get(name, name))}</td><td class=left>{text(said)}</td></tr>"
+    yield "</table>"
     for said, warning in material.notes:
         yield f"<p class={'warn' if warning else 'note'}>{text(said)}</p>"
     if material.audit is not None:

@@ -65,14 +65,19 @@ def curves_plot(
     said: Said = said_number,
     band: tuple[Sequence[float], Sequence[float]] | None = None,
     best: float | None = None,
+    beside: Sequence[Curve] = (),
     whole: tuple[float, float] | None = None,
 ) -> str:
-    """Return curves over epochs as SVG: `band` is an interval, `best` an epoch to mark, `whole` the limits of y."""
+    """Return curves over epochs as SVG: `band` is an interval, `best` an epoch to mark, `whole` the limits of y.
+
+    `beside` are curves of another chart of the same measure: both get the same kind of scale.
+    """
     known = [value for curve in curves for value in curve.values if value == value]
     known += [value for side in band or () for value in side if value == value]
     if not known:
         return ""
-    log = min(known) > 0 and max(known) > 30 * min(known) and whole is None
+    every = known + [value for curve in beside for value in curve.values if value == value]
+    log = min(every) > 0 and max(every) > 30 * min(every) and whole is None
     ticks = _log_ticks(min(known), max(known)) if log else _ticks(min(known), max(known), whole)
     span = (min(*ticks, *known), max(*ticks, *known))
     frame = Frame((min(epochs) - 0.3, max(epochs) + 0.3), span, log)
@@ -203,7 +208,7 @@ def _points(frame: Frame, way: Sequence[tuple[float, float]]) -> str:
 def _ticks(low: float, high: float, whole: tuple[float, float] | None) -> list[float]:
     """Return up to six round numbers that span low to high, within `whole` where there are such limits."""
     if high <= low:
-        low, high = (low - abs(low) * 0.1 - 0.01, high + abs(high) * 0.1 + 0.01)
+        low, high = (0.0, 1.2 * high) if high > 0 else (low - 0.1, high + 0.1)
         low, high = (max(low, whole[0]), min(high, whole[1])) if whole else (low, high)
     step = 10.0 ** math.floor(math.log10((high - low) / 5))
     step *= next(factor for factor in (1, 2, 5, 10) if step * factor * 5 >= high - low)

@@ -78,19 +78,22 @@ def _curves(shown: SideBySide, words: Words) -> Iterator[str]:
     yield from (f"<span>{legend_mark(kind)}{text(name)}</span>" for kind, name in zip(kinds, shown.names, strict=False))
     yield "</p><div class=charts>"
     epochs = [float(epoch) for epoch in range(1, last + 1)]
+    drawn = {column: _over_each_other(shown, kinds, column, last) for column, _, _ in MEASURES}
     for column, split, name in MEASURES:
-        curves = [
-            Curve(kind, _column(rows, column, last), run)
-            for kind, run, rows in zip(kinds, shown.names, shown.epochs, strict=False)
-        ]
         share = name == "accuracy"
-        chart = curves_plot(
-            epochs, curves, said=said_share if share else said_number, whole=(0.0, 1.0) if share else None
-        )
+        beside = [curve for other, _, same in MEASURES if same == name for curve in drawn[other]]
+        said = said_share if share else said_number
+        chart = curves_plot(epochs, drawn[column], said=said, beside=beside, whole=(0.0, 1.0) if share else None)
         if chart:
             on = f" ({words[split]})" if split else ""
             yield f"<div class=chart><h3>{words[name]}{on}</h3>{chart}</div>"
     yield "</div></section>"
+
+
+def _over_each_other(shown: SideBySide, kinds: Sequence[str], column: str, length: int) -> list[Curve]:
+    """Return a column of the first runs as curves."""
+    runs = zip(kinds, shown.names, shown.epochs, strict=False)
+    return [Curve(kind, _column(rows, column, length), name) for kind, name, rows in runs]
 
 
 def _column(rows: Rows, name: str, length: int) -> list[float]:
