@@ -27,7 +27,7 @@ def best_of_before(folder: Path, epoch: int) -> EpochRow | None:
         if not epoch == facts["epoch"] == about["epoch"]:
             return None
         row = EpochRow(epoch)
-        for split in about["samples"]:
+        for split in sorted(about["samples"], reverse=True):  # val, then test: as every other place says them
             said = facts["scores"][split]
             labels, predicted = (tensors[f"{split}/{name}"].numpy() for name in ("labels", "predicted"))
             confusion = _confusion(labels, predicted, len(about["classes"]))
