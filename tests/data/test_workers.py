@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from eyas.data.ahead import read_ahead
 from eyas.data.batches import loaded, prepare
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ImageSet
@@ -175,3 +176,15 @@ except HangingError as error:
 def test_a_thread_that_hangs_does_not_keep_the_process_from_ending():
     answer = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=60)
     assert answer.stdout == "told 1\n"
+
+
+def test_no_reading_thread_outlives_the_reading():
+    """One that is still ending when Python ends may take the process down."""
+    before = set(threading.enumerate())  # tests of what hangs leave threads that hang
+    for _ in range(50):
+        assert [sum(part) for part in read_ahead([[1, 2], [3, 4]], lambda item: item, threads=4)] == [3, 7]
+        assert set(threading.enumerate()) <= before
+    reading = read_ahead([[number] for number in range(50)], lambda item: item, threads=4)
+    next(reading)
+    reading.close()
+    assert set(threading.enumerate()) <= before

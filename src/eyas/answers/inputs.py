@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -18,21 +19,33 @@ from eyas.errors import DataError
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
 
 
-def files_in(paths: Sequence[str | Path], *, root: str | None = None, outside_root: bool = False) -> PackedStrings:
+@dataclass(slots=True)
+class Hidden:
+    """Counts what a folder holds under names that begin with a dot: images, and folders whatever is in them."""
+
+    count: int = 0
+
+
+def files_in(
+    paths: Sequence[str | Path], *, root: str | None = None, outside_root: bool = False, hidden: Hidden | None = None
+) -> PackedStrings:
     """Return the images that files, folders (with all below them, sorted) and list files name, in that order.
 
-    Raises `DataError` for a path that does not exist, a folder without images and a folder that cannot be read.
+    What is hidden below a folder is left out and counted in `hidden`. Raises `DataError` for a path that does not
+    exist, a folder without images and a folder that cannot be read.
     """
-    return PackedStrings.of(_files_in(paths, root, outside_root))
+    return PackedStrings.of(_files_in(paths, root, outside_root, hidden or Hidden()))
 
 
-def _files_in(paths: Sequence[str | Path], root: str | None, outside_root: bool) -> Iterator[str]:
+def _files_in(paths: Sequence[str | Path], root: str | None, outside_root: bool, hidden: Hidden) -> Iterator[str]:
     for path in map(Path, paths):
         if path.is_dir():
-            below = images_below(str(path))
+            before = hidden.count
+            below = images_below(str(path), hidden)
             first = next(below, None)
             if first is None:
-                raise DataError(f"{path}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}).")
+                but = ", but for hidden ones" if hidden.count > before else ""
+                raise DataError(f"{path}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}){but}.")
             yield first
             yield from below
         elif not path.exists():
@@ -43,21 +56,22 @@ def _files_in(paths: Sequence[str | Path], root: str | None, outside_root: bool)
             yield str(path)
 
 
-def images_below(folder: str) -> Iterator[str]:
-    """Yield the images in a folder and in those below it, in the order of their paths; links to folders are left out.
+def images_below(folder: str, hidden: Hidden) -> Iterator[str]:
+    """Yield the images in a folder and in those below it, in the order of their paths.
 
-    Of one folder at a time the names are in memory.
+    Links to folders are left out, and what is hidden, which is counted. Of one folder at a time the names are in memory.
     """
     try:
         with os.scandir(folder) as entries:
-            names = [name for entry in entries if (name := _wanted(entry))]
+            found = [name for entry in entries if (name := _wanted(entry))]
     except OSError as error:
         raise DataError(f"{folder}: cannot be read: {error.strerror or error}.") from error
-    names.sort()
+    names = sorted(name for name in found if name[0] != ".")
+    hidden.count += len(found) - len(names)
     for name in names:
         path = os.path.join(folder, name) if folder != "." else name  # noqa: PTH118 - a Path takes ten times as long
         if name[-1] == "/":  # sorted with it, folders and files come in the order of whole paths
-            yield from images_below(path[:-1])
+            yield from images_below(path[:-1], hidden)
         else:
             yield path
 

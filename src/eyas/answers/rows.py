@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from eyas.answers.answer import Answer
-from eyas.errors import SettingsError
+from eyas.errors import SettingsError, suggest
 from eyas.files import atomic_path
 from eyas.sinks.wording import FORMULA, no_formula
 from eyas.terminal import STEERING, clean
@@ -26,15 +26,24 @@ class Rows(Protocol):
     def write(self, answer: Answer) -> None: ...
 
 
-def check_form(out: str | Path | None, form: str) -> str:
-    """Return the form of the rows: that of the file's ending, or `form` on the terminal.
+def check_form(out: str | Path | None, asked: str | None) -> str:
+    """Return the form of the rows: that of the file's ending; on the terminal what is asked for, else CSV.
 
-    Raises `SettingsError` for an ending that is not known, and where a library for it is missing.
+    Raises `SettingsError` for an ending that is not known or not what is asked for, for Parquet on the terminal, and
+    where a library is missing.
     """
-    form = Path(out).suffix.removeprefix(".").lower() if out else form
+    form = Path(out).suffix.removeprefix(".").lower() if out else asked or "csv"
     if form not in FORMS:
-        raise SettingsError(f"{form or out}: unknown form of predictions; there are {', '.join(FORMS)}.")
+        raise SettingsError(
+            f"{form or out}: unknown form of predictions; there are {', '.join(FORMS)}.{suggest(form, FORMS)}"
+        )
+    if out and asked not in (None, form):
+        raise SettingsError(
+            f"--out {out}: ends in .{form}, and --form is {asked}. Leave --form away, or rename the file."
+        )
     if form == "parquet":
+        if not out:
+            raise SettingsError("--form parquet: a table is no text for the terminal; write it by --out FILE.parquet.")
         _arrow()
     return form
 

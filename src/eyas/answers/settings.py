@@ -12,8 +12,8 @@ from eyas.settings import Section
 class PredictConfig(Section):
     """How images are classified and what is written of each."""
 
-    form: Literal["csv", "jsonl"] = "csv"
-    """Form of the rows on the terminal."""
+    form: Literal["csv", "jsonl", "parquet"] | None = None
+    """Form of the rows. Default: what --out ends in; on the terminal csv."""
     top: Annotated[int, Field(ge=1)] = 1
     """Number of most likely classes per image."""
     unknown_below: Annotated[float, Field(ge=0, le=1)] = 0.0

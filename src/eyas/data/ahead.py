@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -12,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
+ENDING = 2.0  # seconds that threads are given to end: enough for the image that each is at, unless it hangs
 AHEAD = 2  # batches that are read while one is used
 
 
@@ -66,10 +68,13 @@ class _Readers(Generic[A, B]):
     """
 
     def __init__(self, read: Callable[[A], B], count: int) -> None:
-        self._read, self._count = read, count
+        self._read = read
         self._asked: SimpleQueue[tuple[A, Future[B]] | None] = SimpleQueue()
-        for number in range(count):
-            threading.Thread(target=self._work, name=f"eyas-reading-{number}", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"eyas-reading-{number}", daemon=True) for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def ask(self, item: A) -> Future[B]:
         """Return the future result of reading `item`."""
@@ -78,9 +83,16 @@ class _Readers(Generic[A, B]):
         return reading
 
     def dismiss(self) -> None:
-        """Let the threads end once nothing is left to read."""
-        for _ in range(self._count):
+        """Let the threads end once nothing is left to read, and wait for those that do not hang.
+
+        A thread that is still ending when Python ends may take the process down: "terminate called without an active
+        exception".
+        """
+        for _ in self._threads:
             self._asked.put(None)
+        end = time.monotonic() + ENDING
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
         while (asked := self._asked.get()) is not None:

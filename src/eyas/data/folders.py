@@ -35,30 +35,33 @@ def open_folder(folder: Path, split: str) -> ImageSet:
     if part is None and split_folder(folder, "train") is not None:
         raise DataError(f"{folder}: has a folder for training, but none for {split!r}.")
     base = part or folder
-    classes = sorted(entry.name for entry in os.scandir(base) if entry.is_dir() and entry.name[0] != ".")
+    inside = list(os.scandir(base))
+    classes = sorted(entry.name for entry in inside if entry.is_dir() and entry.name[0] != ".")
     if not classes:
         raise DataError(f"{base}: holds no folders. It needs one folder per class, with its images in it.")
     for name in classes:
         if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
             raise DataError(f"{base / name}: the folder's name is not UTF-8 text, so it can name no class. Rename it.")
     paths, sizes, counts, other = Packing(), [np.zeros(0, np.int64)], [], 0
+    hidden = sum(entry.name[0] == "." for entry in inside)
     for name in classes:
-        found, ignored = _images_in(base / name)
+        found, ignored, unseen = _images_in(base / name)
         packed = PackedStrings.of(f"{name}/{path}" for path, _ in found)
         paths.add(packed.blob, np.diff(packed.offsets))
         sizes.append(np.array([size for _, size in found], np.int64))
         counts.append(len(found))
         other += ignored
+        hidden += unseen
     if not any(counts):
         raise DataError(f"{base}: its {len(classes)} folder(s) hold no images.")
     source, labels = str(base), np.repeat(np.arange(len(classes)), counts)
     images = FileImages(source, source, paths.done(), np.zeros(len(labels), np.int32), np.concatenate(sizes))
-    return ImageSet(source, tuple(classes), True, labels, images, _notes(base, classes, counts, other))
+    return ImageSet(source, tuple(classes), True, labels, images, _notes(base, classes, counts, (other, hidden)))
 
 
-def _images_in(folder: Path) -> tuple[list[tuple[str, int]], int]:
-    """Return (path, bytes) of the images under `folder`, sorted, and how many other files there are."""
-    found, other, waiting = [], 0, [""]
+def _images_in(folder: Path) -> tuple[list[tuple[str, int]], int, int]:
+    """Return (path, bytes) of the images under `folder`, sorted; how many other files there are; how many hidden ones."""
+    found, other, hidden, waiting = [], 0, 0, [""]
     while waiting:
         below = waiting.pop()
         try:
@@ -67,20 +70,23 @@ def _images_in(folder: Path) -> tuple[list[tuple[str, int]], int]:
             continue
         for entry in entries:
             if entry.name[0] == ".":
-                continue
-            if entry.is_dir():
+                hidden += 1
+            elif entry.is_dir():
                 waiting += [f"{below}{entry.name}/"] * (not entry.is_symlink())
             elif is_image(entry.name) and entry.is_file():
                 found.append((f"{below}{entry.name}", entry.stat().st_size))
             else:
                 other += 1
-    return sorted(found), other
+    return sorted(found), other, hidden
 
 
-def _notes(base: Path, classes: list[str], counts: list[int], other: int) -> tuple[str, ...]:
+def _notes(base: Path, classes: list[str], counts: list[int], left_out: tuple[int, int]) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
+    other, hidden = left_out
     if other:
         notes += (f"{base}: {other} file(s) that are no images are left out",)
+    if hidden:
+        notes += (f"{base}: {hidden} hidden file(s) or folder(s) are left out: their names begin with a dot",)
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if empty:
         notes += (f"{base}: {len(empty)} class(es) without images: {', '.join(empty[:10])}",)
