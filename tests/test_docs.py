@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import eyas
+from eyas.commands import COMMANDS
 from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +52,14 @@ def test_the_reference_is_what_the_program_says():
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == text_of("docs/reference.md").splitlines()
+
+
+def test_the_reference_has_every_command_and_every_public_name():
+    reference = text_of("docs/reference.md")
+    listed = reference.partition("## Commands")[2].partition("###")[0]
+    assert [command for command in COMMANDS if f"| `eyas {command}" not in listed] == []
+    named = reference.rpartition("## Python")[2]
+    assert [name for name in eyas.__all__ if f"`{name}`" not in named] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

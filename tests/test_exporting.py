@@ -267,5 +267,5 @@ def test_weights_that_one_onnx_file_cannot_hold_are_refused_in_words():
 
 
 def test_an_unknown_setting_is_refused_with_its_name(run):
-    with pytest.raises(SettingsError, match="opsett"):
+    with pytest.raises(SettingsError, match=r"opsett: there is no such setting\. Did you mean 'opset'\?"):
         export(run, opsett=20)

@@ -101,11 +101,13 @@ def test_histograms_do_not_part_an_epoch_from_its_evaluation():
     assert row.trained is not None and row.evaluated
 
 
-def test_outside_of_a_kernel_nothing_is_one_and_events_pass_through(tmp_path, capsys):
+def test_outside_of_a_kernel_a_run_is_told_in_plain_lines_and_events_pass_through(tmp_path, capsys):
     assert not in_notebook()
     events = whole(tmp_path)
     assert list(eyas.live(iter(events))) == events
-    assert "HTML object" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "HTML" not in said
+    assert "epoch 2 of 3: train loss" in said and "Done: 3 of 3 epochs." in said
 
 
 # Cards.

@@ -18,6 +18,7 @@ from eyas.answers import inputs
 from eyas.answers.answer import unknown_name
 from eyas.answers.settings import PredictConfig
 from eyas.answers.sorting import Sorter, folder_names
+from eyas.cli import main
 from eyas.data.datasets import open_images
 from eyas.data.decode import read_image
 from eyas.data.preprocess import Preprocess
@@ -84,6 +85,23 @@ def test_a_list_of_paths_and_a_list_with_labels_are_both_read(photos, tmp_path):
     assert files_in([tmp_path / "elsewhere.txt"], root=str(photos)) == files_in(
         [photos / "red/001.png", photos / "blue/000.png"]
     )
+
+
+def test_what_is_hidden_in_a_folder_is_left_out_and_counted_unless_it_is_named(model, photos, tmp_path, capsys):
+    seen = files_in([photos])
+    write_pictures(photos / ".git", {"red": 2})
+    for name in ("red/._000.png", "blue/..twice.png"):
+        shutil.copy(photos / "red" / "000.png", photos / name)
+    (photos / "red" / ".DS_Store").touch()
+    assert files_in([photos]) == seen
+    assert len(files_in([photos / ".git", photos / "red" / "._000.png"])) == 3
+    copies = ["--copy-to", str(tmp_path / "copies")]
+    assert main(["predict", str(model), str(photos), "--device", "cpu", *copies]) == 0
+    assert "3 hidden images or folders left out" in capsys.readouterr().err
+    assert len([path for path in (tmp_path / "copies").rglob("*") if path.is_file()]) == len(seen)
+    with pytest.raises(DataError, match=r"only.*holds no images.*but for hidden ones"):
+        write_pictures(tmp_path / "only" / ".hidden", {"red": 1})
+        files_in([tmp_path / "only"])
 
 
 def test_files_folders_and_lists_may_be_mixed(photos):
@@ -216,6 +234,13 @@ def test_without_a_file_the_rows_are_printed(model, photos, capsys):
 
 
 def test_an_unknown_form_is_answered_with_those_there_are(model, photos, tmp_path):
+    with pytest.raises(SettingsError, match=r"json: unknown form .*Did you mean 'jsonl'\?"):
+        predict(tmp_path / "out.json", model, [photos])
+    for ending, form in (("csv", "jsonl"), ("parquet", "csv")):
+        with pytest.raises(SettingsError, match=rf"out\.{ending}: ends in \.{ending}, and --form is {form}"):
+            predict(tmp_path / f"out.{ending}", model, [photos], form=form)
+    with pytest.raises(SettingsError, match=r"--form parquet: .*--out FILE\.parquet"):
+        predict(None, model, [photos], form="parquet")
     with pytest.raises(SettingsError, match=r"xlsx: unknown form of predictions; there are csv, jsonl, parquet"):
         predict(tmp_path / "out.xlsx", model, [photos])
     assert not (tmp_path / "out.xlsx").exists()

@@ -20,6 +20,7 @@ from eyas.config import make_config
 from eyas.errors import CheckpointError, DataError, RunInUseError, SettingsError
 from eyas.events import Evaluated
 from eyas.files import folder_lock
+from eyas.record import read_answers
 from eyas.training.runtime import open_runtime, stoppable
 from eyas.training.settings import DeviceConfig
 from tests.runs import QUICK, assert_same_run, config_of, run_fit
@@ -65,6 +66,25 @@ def test_a_run_gives_its_best_and_last_classifier_and_its_history(complete, pict
     scores, _ = eyas.evaluate(complete.directory, pictures["test"])
     assert float(complete.history[complete.finished.best_epoch - 1]["test_accuracy"]) == scores.accuracy
     assert complete.best.facts["scores"]["test"]["accuracy"] == scores.accuracy == complete.finished.best_value
+
+
+def test_without_a_set_a_run_is_measured_on_its_own(complete, pictures, tmp_path, capsys):
+    assert main(["evaluate", str(complete.directory), "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "the run's own test set" in said and f"{100 * complete.finished.best_value:.2f} %" in said
+    shared = train(pictures, tmp_path / "shared", test=None, val=0.25, seed=3, epochs=1)
+    for model in (shared.directory, shared.directory / "epochs" / "epoch-001.safetensors"):
+        scores, images = eyas.evaluate(model)
+        told = shared.best.facts["scores"]["val"]
+        assert (scores.count, scores.correct, scores.loss) == (told["count"], told["correct"], told["loss"])
+        assert images.notes[0] == "the run's own validation set"
+        assert images.fingerprint() == read_answers(shared.directory, 1)["val"].samples
+    shutil.copy(shared.directory / "best.safetensors", tmp_path / "alone.safetensors")
+    with pytest.raises(SettingsError, match=r"Which set\? .*alone\.safetensors lies in no run folder"):
+        eyas.evaluate(tmp_path / "alone.safetensors")
+    bare = train(pictures, tmp_path / "bare", test=None, epochs=1)
+    with pytest.raises(SettingsError, match=r"Which set\? The run had none"):
+        eyas.evaluate(bare.directory)
 
 
 def test_a_run_folder_holds_all_that_is_promised_and_nothing_temporary(complete):
@@ -300,6 +320,19 @@ def test_a_cosine_is_stretched_only_where_that_is_said(pictures, tmp_path):
     assert rates[1] < rates[2]  # the course of four epochs, from its middle
     assert 0 < rates[3] < rates[2]
     assert eyas.resume(run.directory) is None
+
+
+def test_the_summary_after_a_resume_shows_the_best_models_scores_on_every_split(pictures, tmp_path, capsys):
+    frozen = {"lr": 1e-12, "model": "timm/test_convnext", "size": 32, "view": "plain"}
+    run = train(pictures, tmp_path / "run", epochs=1, val=pictures["train"], **frozen)
+    eyas.resume(run.directory, epochs=2)
+    said = capsys.readouterr().out.rpartition("Done: 2 of 2 epochs.")[2]
+    best, _, last = said.partition("final epoch")
+    assert last.split()[0] == "2", "the second epoch is no better than the first"
+    assert "1, selected on val by accuracy; measured before the resume" in best
+    for split, scores in run.best.facts["scores"].items():
+        assert f"{split} accuracy {100 * scores['accuracy']:.2f} %" in " ".join(best.split())
+    assert "Classes on test, epoch 1 (best)" in said
 
 
 def test_a_run_that_stalled_stays_stopped_until_more_is_asked_for(pictures, tmp_path):

@@ -20,13 +20,15 @@ from eyas.shipping.settings import ExportConfig
 from eyas.training.settings import DeviceConfig
 
 T = TypeVar("T")
+Run = Annotated[Positional[str], tyro.conf.arg(metavar="RUN")]
+Data = Annotated[Positional[str], tyro.conf.arg(metavar="DATA")]
 _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
 
 
 class ResumeFlags(Section):
     """Go on with a run where it stopped."""
 
-    run: Positional[str]
+    run: Run
     """Run folder of `eyas train`."""
     epochs: int | None = None
     """Train to this epoch, which may be more than first asked for."""
@@ -43,10 +45,10 @@ class ResumeFlags(Section):
 class EvaluateFlags(Section):
     """Measure a trained model on any labelled set."""
 
-    run: Positional[str]
+    run: Run
     """Run folder, or a .safetensors file in it."""
-    data: Positional[str]
-    """List, folder or named set, such as cifar10:test."""
+    data: Annotated[Positional[str | None], tyro.conf.arg(metavar="[DATA]")] = None
+    """List, folder or named set, such as cifar10:test. Default: the run's own test set, else its validation set."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
     outside_root: bool = False
@@ -86,9 +88,9 @@ class EvaluateFlags(Section):
 class PredictFlags(PredictConfig):
     """Classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders."""
 
-    run: Positional[str]
+    run: Run
     """Run folder, or a .safetensors file in it."""
-    paths: Positional[tuple[str, ...]]
+    paths: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATH...")]
     """Images, folders, list files."""
     out: str | None = None
     """File to write: .csv, .jsonl or .parquet. Default: the terminal."""
@@ -97,7 +99,7 @@ class PredictFlags(PredictConfig):
 class ServeFlags(ServeConfig):
     """Answer over HTTP: an API, and a page for the browser."""
 
-    run: Positional[str]
+    run: Run
     """Run folder, or a .safetensors file in it."""
 
     def serve_config(self) -> ServeConfig:
@@ -108,7 +110,7 @@ class ServeFlags(ServeConfig):
 class ReportFlags(Section):
     """Write one HTML page on a run: what its model can do, how sure it is, and where it fails."""
 
-    run: Positional[str]
+    run: Run
     """Run folder of `eyas train`."""
     out: str | None = None
     """File to write. Default: report.html in the run folder."""
@@ -123,9 +125,9 @@ class ReportFlags(Section):
 class CalibrateFlags(Section):
     """Fit a temperature that makes a model as sure as it is right, and store it in the model's file."""
 
-    run: Positional[str]
+    run: Run
     """Run folder, or a .safetensors file in it."""
-    data: Positional[str | None] = None
+    data: Annotated[Positional[str | None], tyro.conf.arg(metavar="[DATA]")] = None
     """Set to fit on. Default: what the run kept of its validation set."""
     reset: bool = False
     """Take the temperature away again."""
@@ -146,7 +148,7 @@ class CalibrateFlags(Section):
 class CompareFlags(Section):
     """Compare runs, and tell which differences are larger than chance."""
 
-    runs: Positional[tuple[str, ...]]
+    runs: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")]
     """Run folders of `eyas train`, two or more."""
     html: str | None = None
     """File to write a page to, with the curves of the runs over each other."""
@@ -159,7 +161,7 @@ class CompareFlags(Section):
 class RunsFlags(Section):
     """List the runs of a folder, best first."""
 
-    folder: Positional[str] = "runs"
+    folder: Annotated[Positional[str], tyro.conf.arg(metavar="[FOLDER]")] = "runs"
     """Folder with a folder per run."""
     sort: Literal["accuracy", "loss", "name", "time"] = "accuracy"
     """By accuracy or loss, those measured on the same images together; by name; or by time, the newest first."""
@@ -170,7 +172,7 @@ class RunsFlags(Section):
 class ExportFlags(ExportConfig):
     """Write a trained model as one file for use without eyas, and check that it answers as the model does."""
 
-    run: Positional[str]
+    run: Run
     """Run folder, or a .safetensors file in it."""
     out: str | None = None
     """File to write, .onnx or .pt2. Default: beside the model file."""
@@ -183,7 +185,7 @@ class ExportFlags(ExportConfig):
 class InspectFlags(Section):
     """Look at a set before training: unreadable files, duplicates, leaks, wrong labels. Changes no file of yours."""
 
-    data: Positional[str]
+    data: Data
     """List, folder or named set; all its splits are looked at. cifar10:train means one of them."""
     against: str | None = None
     """Another set, such as the test set: images that are in both are leaks."""
@@ -220,14 +222,14 @@ class InspectFlags(Section):
 class ModelsFlags(Section):
     """List the networks that can be named."""
 
-    text: Positional[str] = ""
+    text: Annotated[Positional[str], tyro.conf.arg(metavar="[TEXT]")] = ""
     """Only names with this in them."""
 
 
 class DatasetsFlags(Section):
     """List the named data sets, or write one as image files and lists."""
 
-    name: Positional[str] = ""
+    name: Annotated[Positional[str], tyro.conf.arg(metavar="[NAME]")] = ""
     """A named set; without one all are listed."""
     export: str | None = None
     """Empty folder to write image files, train.txt, test.txt and classes.txt to."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from eyas.data.classes import match_outputs
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ImageSet
 from eyas.data.settings import DataConfig
+from eyas.errors import SettingsError
 from eyas.files import model_file, write_text
 from eyas.metrics import Scores
 from eyas.progress import track
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: str | Path,
-    data: str,
+    data: str | None = None,
     *,
     settings: DataConfig | None = None,
     device: DeviceConfig | None = None,
@@ -30,10 +32,15 @@ def evaluate(
 ) -> tuple[Scores, ImageSet]:
     """Return the scores of a run's best model, or of a model file, on a data spec, and the set as it was matched.
 
-    Classes are matched by name. Raises `DataError` where they do not fit the model's, or an image is unreadable.
+    Without `data` the set is the run's own, as its config.toml names it: the test set, else the validation set, where
+    this is a share of the training set the very share. Classes are matched by name. Raises `DataError` where they do
+    not fit the model's, or an image is unreadable.
     """
-    settings = settings or DataConfig()
-    model, opened = model_file(Path(run)), open_images(data, settings, split="test")
+    settings, model = settings or DataConfig(), model_file(Path(run))
+    if data is None:
+        opened, settings = _own_set(model, settings)
+    else:
+        opened = open_images(data, settings, split="test")
     from eyas.data.batches import prepare  # by now the mistakes that need no torch are told
     from eyas.device import usual_batch
     from eyas.evaluation import evaluate as pass_over
@@ -62,6 +69,27 @@ def evaluate(
         for _ in track(passing(), -(-len(prepared) // at_once), f"Evaluating {images.source}"):
             pass
         return scores[0], prepared.images
+
+
+def _own_set(model: Path, given: DataConfig) -> tuple[ImageSet, DataConfig]:
+    """Return the set that a model's run was measured on, and the run's settings of the data but for those given."""
+    from eyas.config import make_config
+    from eyas.sets import open_sets
+
+    folder = next((one for one in model.absolute().parents[:2] if (one / "config.toml").is_file()), None)
+    if folder is None:
+        raise SettingsError(f"Which set? {model} lies in no run folder: eyas evaluate {model} DATA")
+    config = make_config(file=folder / "config.toml")
+    usual = DataConfig()
+    changed = {name: value for name, value in given if value != getattr(usual, name)}
+    config = config.model_copy(update={"data": config.data.model_copy(update=changed)})
+    others = open_sets(config)[1]
+    if not others:
+        raise SettingsError(f"Which set? The run had none to measure on: eyas evaluate {model} DATA")
+    split = "test" if "test" in others else "val"
+    images = others[split]
+    said = f"the run's own {'test' if split == 'test' else 'validation'} set"
+    return replace(images, notes=(said, *images.notes)), config.data
 
 
 def for_classes(classifier: Classifier, images: ImageSet) -> ImageSet:

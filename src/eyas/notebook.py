@@ -1,24 +1,21 @@
-"""Events of `fit` shown in a notebook as they come."""
+"""Events of `fit` shown as they come: in a notebook below the cell, elsewhere as plain lines."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 
-from eyas.errors import SettingsError
 from eyas.events import Event
-from eyas.sinks.notebook import NotebookView
+from eyas.sinks.console import open_console
+from eyas.sinks.notebook import in_notebook
 
 
 def live(events: Iterable[Event]) -> Iterator[Event]:
-    """Yield the events, and show the run below the running cell: progress, epochs, and curves that redraw in place.
+    """Yield the events, and show the run: in a notebook progress, epochs, and curves that redraw below the cell.
 
-    Raises `SettingsError` where IPython is not installed.
+    Outside of a notebook it is told in plain lines, as `--view plain` tells it.
     """
-    try:
-        import IPython  # noqa: F401
-    except ImportError:
-        raise SettingsError("eyas.live shows a run in a notebook: pip install ipykernel") from None
-    view = NotebookView()
-    for event in events:
-        view.write(event)
-        yield event
+    with contextlib.closing(open_console("notebook" if in_notebook() else "plain")) as view:
+        for event in events:
+            view.write(event)
+            yield event

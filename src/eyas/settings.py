@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from eyas.errors import SettingsError
+from eyas.errors import SettingsError, suggest
 
 
 class Section(BaseModel):
@@ -21,14 +22,17 @@ class Section(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SettingsError("\n".join(_in_words(error))) from None
+            raise SettingsError("\n".join(_in_words(error, type(self).model_fields))) from None
 
 
-def _in_words(error: ValidationError) -> list[str]:
-    """Return a line per wrong value: the flag, the value, and what it should be."""
+def _in_words(error: ValidationError, known: Iterable[str]) -> list[str]:
+    """Return a line per wrong value: the flag, the value, and what it should be; for an unknown name the nearest."""
     lines = []
     for problem in error.errors():
         name = next((part for part in problem["loc"] if isinstance(part, str)), "settings")
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{name}: there is no such setting.{suggest(name, known)}")
+            continue
         message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         lines.append(f"--{name.replace('_', '-')} {problem['input']}: {message}.")
     return lines

@@ -42,6 +42,8 @@ def test_a_list_is_opened(tmp_path: Path) -> None:
 def test_a_folder_per_class_is_opened_in_sorted_order(tmp_path: Path) -> None:
     for name in ("dog/1.png", "cat/deep/2.PNG", "cat/1.png", ".hidden/1.png"):
         picture(tmp_path / name)
+    picture(tmp_path / "cat" / "._1.png")
+    (tmp_path / "..hidden").mkdir()
     (tmp_path / "cat" / "notes.txt").write_text("no image")
     (tmp_path / "emu").mkdir()
     images = open_images(str(tmp_path), config(), split="train")
@@ -53,6 +55,7 @@ def test_a_folder_per_class_is_opened_in_sorted_order(tmp_path: Path) -> None:
         "dog/1.png",
     ]
     assert any("1 file(s) that are no images" in note for note in images.notes)
+    assert any("3 hidden file(s) or folder(s) are left out" in note for note in images.notes)
     assert any("1 class(es) without images: emu" in note for note in images.notes)
 
 
@@ -63,7 +66,9 @@ def test_a_folder_with_train_and_test_in_it_is_opened_by_split(tmp_path: Path) -
     assert open_images(spec, config(), split="train").place(0).endswith("train/cat/1.png")
     assert open_images(spec, config(), split="val").place(0).endswith("valid/cat/2.png")
     assert (default_val(spec, config()), default_test(spec, config())) == (spec, None)
-    with pytest.raises(DataError, match="none for 'test'"):
+    with pytest.raises(
+        DataError, match=rf"none for 'test'\. Name the one to use: {tmp_path / 'valid'} or {tmp_path / 'train'}$"
+    ):
         open_images(spec, config(), split="test")
 
 

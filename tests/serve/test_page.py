@@ -201,6 +201,36 @@ def test_what_went_wrong_is_said_in_words(open_page, picture):
 
 
 @needs_browser
+def test_what_is_heard_after_a_failure_is_not_the_answer_of_before(open_page, picture):
+    page = open_page()
+    choose(page, picture)
+    bars(page)
+    assert page.inner_text("#said")
+    choose(page, b"hello", "a.jpg", "image/jpeg")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert page.inner_text("#said") == ""
+
+
+@needs_browser
+def test_a_picture_that_the_browser_cannot_show_is_named_beside_its_answer(open_page, picture):
+    page = open_page()
+    choose(page, file_of(scene(3), "TIFF"), "scan <b>.tif", "image/tiff")
+    assert len(bars(page)) == 4
+    page.wait_for_selector("#unshown:not([hidden])")
+    assert page.inner_text("#unshown").startswith("scan <b>.tif")
+    assert page.is_hidden("#invite")
+    assert page.is_hidden("#seen")
+    page.check("#looking")
+    assert page.is_visible("#map")
+    assert page.is_hidden("#unshown")
+    choose(page, picture)
+    bars(page)
+    page.uncheck("#looking")
+    assert page.is_visible("#seen")
+    assert page.is_hidden("#unshown")
+
+
+@needs_browser
 def test_a_server_that_is_busy_or_gone_is_told_and_the_next_try_works(open_page, picture):
     with held(per_client=1, queue=16) as (busy, network):
         page = open_page(busy.port)

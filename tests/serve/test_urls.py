@@ -148,7 +148,9 @@ def test_a_host_that_is_silent_is_given_up():
 
 def test_a_server_takes_addresses_only_where_it_is_told_to(running, port):
     body = {"urls": [f"http://127.0.0.1:{port}/picture"]}
-    assert error_of(running.client.post("/predict", json=body)) == (415, "unknown_request")
+    refused = running.client.post("/predict", json=body)
+    assert error_of(refused) == (415, "unknown_request")
+    assert "Addresses of pictures are switched off here (eyas serve --allow-urls" in refused.json()["error"]["message"]
     with serving(classifier_of(), allow_urls=True, max_files=2) as taking:
         assert error_of(taking.client.post("/predict", json=body)) == (422, "not_fetched")
         assert error_of(taking.client.post("/predict", json={"urls": body["urls"] * 3})) == (422, "too_many_pictures")

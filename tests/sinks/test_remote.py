@@ -41,6 +41,9 @@ class Notes:
         self._hear("begin", (begun, known))
         return known or "one"
 
+    def place(self) -> str:
+        return "run one, https://notes.example/one"
+
     def log(self, numbers: Numbers) -> None:
         self._hear("log", numbers)
 
@@ -51,8 +54,8 @@ class Notes:
         self._hear("close", finished)
 
 
-def hand(service: Notes, folder: Path, events: list[Event], *, log_model: bool = False) -> None:
-    sink = Remote(service, folder, log_model=log_model)
+def hand(service: Notes, folder: Path, events: list[Event], *, log_model: bool = False, telling: bool = False) -> None:
+    sink = Remote(service, folder, log_model=log_model, telling=telling)
     for event in events:
         sink.write(event)
     sink.close()
@@ -79,6 +82,13 @@ def test_a_service_is_told_settings_points_and_the_classes_of_the_best_epoch(tmp
     assert (ended.reason, ended.split, ended.model) == ("complete", "test", tmp_path / "best.safetensors")
     assert ended.classes[0] == ("cat", pytest.approx(0.72), pytest.approx(0.72), pytest.approx(0.72), 100)
     assert told[-1] is True
+
+
+def test_the_run_and_its_address_are_told_in_one_line_where_that_is_wanted(tmp_path, capsys):
+    hand(Notes([]), tmp_path, whole(tmp_path), telling=True)
+    assert capsys.readouterr().err == "eyas: logging to notes: run one, https://notes.example/one\n"
+    hand(Notes([]), tmp_path, whole(tmp_path), telling=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_resume_goes_on_in_the_same_run_and_repeats_no_point(tmp_path):
@@ -186,7 +196,9 @@ def test_offline_files_of_wandb_hold_every_point_once_in_one_run(tmp_path, monke
     said = run_story(
         tmp_path / "run", "WeightsAndBiases", "me/birds", monkeypatch, WANDB_MODE="offline", HOME=str(tmp_path)
     )
-    assert said == ""
+    folders = sorted(str(folder) for folder in (tmp_path / "run" / "wandb").glob("offline-run-*"))
+    lines = [f"eyas: logging to wandb: run run, offline; to send it: wandb sync {folder}" for folder in folders]
+    assert sorted(said.splitlines()) == lines and lines
     records = [
         record
         for file in sorted((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
@@ -234,7 +246,7 @@ def test_a_local_store_of_mlflow_holds_every_point_once_in_one_run(tmp_path, mon
     said = run_story(
         tmp_path / "run", "MLflow", "birds", monkeypatch, MLFLOW_TRACKING_URI=address, MLFLOW_ALLOW_FILE_STORE="true"
     )
-    assert said == ""
+    assert said.splitlines() == 2 * [f"eyas: logging to mlflow: run run of experiment birds, {address}"]
     code = """
 import json
 from mlflow import MlflowClient

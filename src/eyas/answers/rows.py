@@ -38,9 +38,7 @@ def check_form(out: str | Path | None, asked: str | None) -> str:
             f"{form or out}: unknown form of predictions; there are {', '.join(FORMS)}.{suggest(form, FORMS)}"
         )
     if out and asked not in (None, form):
-        raise SettingsError(
-            f"--out {out}: ends in .{form}, and --form is {asked}. Leave --form away, or rename the file."
-        )
+        raise SettingsError(f"--out {out}: ends in .{form}, and --form is {asked}. Leave --form away.")
     if form == "parquet":
         if not out:
             raise SettingsError("--form parquet: a table is no text for the terminal; write it by --out FILE.parquet.")

@@ -33,7 +33,9 @@ def open_folder(folder: Path, split: str) -> ImageSet:
     """
     part = split_folder(folder, split)
     if part is None and split_folder(folder, "train") is not None:
-        raise DataError(f"{folder}: has a folder for training, but none for {split!r}.")
+        others = [part for name in SPLIT_FOLDERS if (part := split_folder(folder, name)) is not None]
+        there = " or ".join(str(part) for part in reversed(others))
+        raise DataError(f"{folder}: has a folder for training, but none for {split!r}. Name the one to use: {there}")
     base = part or folder
     inside = list(os.scandir(base))
     classes = sorted(entry.name for entry in inside if entry.is_dir() and entry.name[0] != ".")

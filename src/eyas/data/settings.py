@@ -16,7 +16,7 @@ Triple = tuple[float, float, float]
 class DataConfig(Section):
     """Which images to train and to measure on."""
 
-    train: Annotated[str, tyro.conf.Positional] = ""
+    train: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TRAIN")] = ""
     """Training set: a list file (.txt .csv .tsv), a folder with one folder per class, or a name (cifar10, digits)."""
     test: str | None = None
     """Test set, named like the training set; read after every epoch. Default: that set's own test split."""

@@ -37,6 +37,11 @@ async def read_uploads(request: Request, guest: Guest, config: ServeConfig, deco
         uploads = [Upload("picture 1", body)] if body else []
     elif kind == "application/json" and config.allow_urls:
         return await _fetched(await _addresses(request, guest), guest, config, decoder)
+    elif kind == "application/json":
+        raise RefusalError(
+            415, "unknown_request", "Addresses of pictures are switched off here (eyas serve --allow-urls takes them). "
+            "Send a form (multipart/form-data), or a picture as image/...",
+        )  # fmt: skip
     else:
         also = ", or addresses as application/json" if config.allow_urls else ""
         raise RefusalError(

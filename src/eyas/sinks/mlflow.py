@@ -41,6 +41,13 @@ class MLflow:
             self._client.log_batch(self._run, params=params[start : start + PARAMS])
         return self._run
 
+    def place(self) -> str:
+        """Return which run it is and where it is seen: its address on a server, else the store."""
+        info, store = self._client.get_run(self._run).info, self._client.tracking_uri
+        if store.startswith(("http://", "https://")):
+            store = f"{store.rstrip('/')}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
+        return f"run {info.run_name} of experiment {self._experiment}, {store}"
+
     def log(self, numbers: Numbers) -> None:
         """Add points; MLflow's one axis is the step for the training loss, the epoch for all else."""
         from mlflow.entities import Metric

@@ -65,6 +65,9 @@ class Service(Protocol):
     def begin(self, begun: Begun, known: str | None) -> str:
         """Open the run, the one of this id where it is known; return its id."""
 
+    def place(self) -> str:
+        """Return which run it is and where it is seen: its address, or its folder and what sends it later."""
+
     def log(self, numbers: Numbers) -> None:
         """Take points."""
 
@@ -76,10 +79,13 @@ class Service(Protocol):
 
 
 class Remote:
-    """A sink that hands points to a service. What was sent stands in a file of the run folder, with the run's id."""
+    """A sink that hands points to a service. What was sent stands in a file of the run folder, with the run's id.
 
-    def __init__(self, service: Service, directory: Path, *, log_model: bool = False) -> None:
-        self._service, self._directory, self._log_model = service, directory, log_model
+    `telling` says on stderr, in one line, which run it is and where it is seen.
+    """
+
+    def __init__(self, service: Service, directory: Path, *, log_model: bool = False, telling: bool = True) -> None:
+        self._service, self._directory, self._log_model, self._telling = service, directory, log_model, telling
         self._file = directory / f"logged-{service.name}.json"
         self._waiting: Queue[Begun | Numbers | Ended | None] = Queue(WAITING)
         self._thread: threading.Thread | None = None
@@ -156,6 +162,8 @@ class Remote:
                     sent["id"] = self._service.begin(begun, sent.get("id"))
                     self._mark(sent)
                     self._begun.set()
+                    if self._telling:
+                        _say(f"logging to {self._service.name}: {self._service.place()}")
                 case Numbers() as numbers if numbers.at > sent.get(numbers.source, 0):
                     # marked before it is sent: after a kill points may be missing, but none is there twice
                     sent[numbers.source] = numbers.at
@@ -186,7 +194,11 @@ class Remote:
         if not self._given_up.is_set():
             self._given_up.set()
             said = f"logging to {self._service.name} has ended: {reason.rstrip('.')}. The run itself is not concerned."
-            print(clean(f"eyas: {said}"), file=sys.stderr)
+            _say(said)
+
+
+def _say(said: str) -> None:
+    print(clean(f"eyas: {said}"), file=sys.stderr)
 
 
 def check_loggers(output: OutputConfig) -> None:
@@ -215,4 +227,5 @@ def open_remotes(directory: Path, output: OutputConfig) -> list[Remote]:
         from eyas.sinks.mlflow import MLflow
 
         services.append(MLflow(output.mlflow))
-    return [Remote(service, directory, log_model=output.log_model) for service in services]
+    telling = output.view != "none"
+    return [Remote(service, directory, log_model=output.log_model, telling=telling) for service in services]

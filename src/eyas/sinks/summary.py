@@ -12,6 +12,7 @@ from rich.text import Text
 
 from eyas.events import Evaluated, Finished, Started
 from eyas.metrics import Scores
+from eyas.sinks.earlier import best_of_before
 from eyas.sinks.story import EpochRow, Story
 from eyas.sinks.wording import said_accuracy, said_duration, said_loss, said_percent
 from eyas.terminal import clean
@@ -61,11 +62,12 @@ def closing(story: Story, finished: Finished) -> Iterator[RenderableType]:
     started = story.started
     yield Text()
     yield Text(_outcome(finished, started.epochs if started else finished.epoch), style="bold")
-    yield pairs(_result(story, finished))
-    row = story.best or story.last
+    best = _best(story, finished)
+    yield pairs(_result(story, finished, best))
+    row = best or story.last
     if row and row.shown:
         yield Text()
-        yield from _classes(row.shown, best=row is story.best and row.epoch == finished.best_epoch)
+        yield from _classes(row.shown, best=row is best)
     if started:
         yield Text()
         yield from _places(started)
@@ -117,13 +119,23 @@ def _outcome(finished: Finished, epochs: int) -> str:
     return f"Ended after epoch {finished.epoch} of {epochs}: {clean(finished.reason)}."
 
 
-def _result(story: Story, finished: Finished) -> Iterator[tuple[str, str]]:
+def _best(story: Story, finished: Finished) -> EpochRow | None:
+    """Return the best epoch with its scores, also where it was measured before a resume; None where none is known."""
+    if finished.best_epoch is None or story.started is None:
+        return story.best
+    if story.best and story.best.epoch == finished.best_epoch:
+        return story.best
+    return best_of_before(story.started.directory, finished.best_epoch)
+
+
+def _result(story: Story, finished: Finished, best: EpochRow | None) -> Iterator[tuple[str, str]]:
     """Yield the best epoch, the last one and the time."""
     if finished.best_epoch is not None:
         how = f"{selected(finished.selects_on)} by {finished.select.replace('_', ' ')}"
-        yield "best epoch", f"{finished.best_epoch}, {how}"
-        if story.best and story.best.epoch == finished.best_epoch:
-            yield from _measured(story.best)
+        before = "; measured before the resume" if best and best is not story.best else ""
+        yield "best epoch", f"{finished.best_epoch}, {how}{before}"
+        if best:
+            yield from _measured(best)
         elif finished.best_value is not None:
             value = finished.best_value
             said = said_loss(value) if finished.select == "loss" else said_percent(value)
@@ -133,7 +145,7 @@ def _result(story: Story, finished: Finished) -> Iterator[tuple[str, str]]:
             )
         if finished.selects_on == "test":
             yield "", "a number selected on test is optimistic; --val 0.1 selects on images kept apart"
-    if story.last and story.last is not story.best:
+    if story.last and story.last is not best:
         yield "final epoch", f"{story.last.epoch}"
         yield from _measured(story.last)
     resumed = story.started is not None and story.started.step > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from eyas.sinks.remote import CLASSES, Begun, Ended, Numbers
@@ -38,6 +39,12 @@ class WeightsAndBiases:
         for tag in ("train/loss", "train/learning_rate"):
             self._run.define_metric(tag, step_metric="step")
         return str(self._run.id)
+
+    def place(self) -> str:
+        """Return which run it is and where it is seen: its address; offline its folder, and what sends it later."""
+        if self._run.offline:
+            return f"run {self._run.name}, offline; to send it: wandb sync {shlex.quote(self._run.sync_dir)}"
+        return f"run {self._run.name}, {self._run.url}"
 
     def log(self, numbers: Numbers) -> None:
         """Add points; their axis is a curve of its own, since W&B's counts every call."""

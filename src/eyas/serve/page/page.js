@@ -2,7 +2,7 @@
 
 const FEW = 5, SOME = 24;
 const $ = (id) => document.getElementById(id);
-const state = { language: "en", about: null, answer: null, problem: null, open: false, allClasses: false, asking: null, address: null };
+const state = { language: "en", about: null, answer: null, problem: null, open: false, allClasses: false, asking: null, address: null, name: "", unshown: false };
 
 /* Words */
 
@@ -81,6 +81,7 @@ async function ask(file) {
   state.asking?.abort();
   const asking = (state.asking = new AbortController());
   Object.assign(state, { answer: null, problem: null, open: false });
+  $("said").textContent = "";
   showPicture(file);
   showProblem();
   showAnswer();
@@ -145,8 +146,25 @@ function showPicture(file) {
   $("seen").alt = say("yours");
   $("invite").hidden = true;
   $("shown").hidden = false;
-  $("map").hidden = $("looks").hidden = true;
+  $("looks").hidden = true;
   $("map").removeAttribute("src");
+  Object.assign(state, { name: file.name || say("yours"), unshown: false });
+  showSeen();
+}
+
+/* A browser does not show every kind of picture that the server reads (TIFF): then its name stands there. */
+function nameIt() {
+  if (NO_PICTURE.includes(state.problem?.code)) return;
+  state.unshown = true;
+  showSeen();
+}
+
+function showSeen() {
+  const mapped = Boolean(state.answer?.heatmap) && $("looking").checked;
+  $("map").hidden = !mapped;
+  $("seen").hidden = mapped || state.unshown;
+  $("unshown").hidden = mapped || !state.unshown;
+  $("unshown").textContent = state.unshown ? say("unshown", state.name) : "";
 }
 
 function showAnswer() {
@@ -180,11 +198,10 @@ function bar(guess) {
 function showMap() {
   const address = state.answer?.heatmap;
   $("looks").hidden = !address;
+  showSeen();
   if (!address) return;
   if ($("map").getAttribute("src") !== address) $("map").src = address;
   $("map").alt = say("map", state.answer.label);
-  $("map").hidden = !$("looking").checked;
-  $("seen").hidden = $("looking").checked;
 }
 
 /* The ways in: a file, the clipboard, a drop, the camera */
@@ -211,7 +228,7 @@ function listen() {
   $("looking").addEventListener("change", showMap);
   $("more").addEventListener("click", () => { state.open = !state.open; showAnswer(); });
   $("all").addEventListener("click", () => { state.allClasses = !state.allClasses; showAbout(); });
-  $("seen").addEventListener("error", invite);
+  $("seen").addEventListener("error", nameIt);
   $("language").addEventListener("click", () => {
     const language = state.language === "zh" ? "en" : "zh";
     try { localStorage.setItem("language", language); } catch { /* then it is asked again next time */ }
