@@ -22,6 +22,7 @@ from eyas.config import make_config, to_toml
 from eyas.data.datasets import open_images
 from eyas.data.settings import DataConfig
 from eyas.errors import CheckpointError, DataError, ExportError, SettingsError
+from eyas.exporting import print_export
 from eyas.predict import predict_files
 from eyas.run import train
 from eyas.sets import open_sets
@@ -29,6 +30,8 @@ from eyas.shipping.checking import check
 from eyas.shipping.facts import read_facts
 from eyas.shipping.onnx_file import open_onnx, refuse_large
 from eyas.shipping.pictures import open_sources
+from eyas.shipping.quantise import Quantised
+from eyas.shipping.readme import readme
 from eyas.shipping.settings import ExportConfig
 from tests.runs import QUICK
 from tests.scenes import scene
@@ -208,6 +211,14 @@ def test_int8_says_what_it_costs_on_pictures_it_was_not_calibrated_on(run, tmp_p
     assert read_facts(exported.path)["precision"] == "int8"
     assert onnxruntime.InferenceSession(str(exported.path)).get_inputs()[0].shape[0] == 2
     assert "The network is in int8" in exported.readme.read_text()
+
+
+def test_a_loss_by_int8_that_is_more_than_chance_is_printed_as_a_warning_and_is_in_the_text(onnx, capsys):
+    cost = Quantised("photos", 340, 305, 270, 47, 12, 276, 0.92)
+    print_export(replace(onnx, quantised=cost))
+    said = "int8 loses 10.29 points of accuracy here, more than chance would take (p = 5.1e-06)"
+    assert f"warning {said}" in " ".join(capsys.readouterr().out.split())
+    assert f"- warning: {said}" in readme("small.onnx", onnx.facts, onnx.checked, cost)
 
 
 def test_a_model_file_alone_is_checked_on_the_embedded_digits(run, tmp_path):

@@ -13,13 +13,12 @@ import numpy as np
 
 from eyas.errors import SettingsError
 from eyas.files import PREDICTIONS, write_bytes, write_text
-from eyas.paired import mcnemar, paired_interval
+from eyas.paired import SIGNIFICANT, mcnemar, paired_interval
 from eyas.record import read_answers, read_header
 from eyas.sinks.table import read_table
 
 HEAD_WORDS = ("run", "model", "best epoch", "set", "accuracy", "loss")  # on a page, keys of its words
 RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
-_SIGNIFICANT = 0.05
 _NOT_COMPARED = {
     *("out", "view", "report", "profile", "log_every", "keep", "save_minutes"),
     *("histograms", "graph", "wandb", "mlflow", "log_model"),
@@ -56,7 +55,7 @@ class Difference:
     @property
     def is_larger_than_chance(self) -> bool:
         """Whether such a difference would come by chance in less than 5 % of cases, if there were none."""
-        return self.p < _SIGNIFICANT
+        return self.p < SIGNIFICANT
 
 
 @dataclass(frozen=True, slots=True)

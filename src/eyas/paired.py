@@ -6,6 +6,8 @@ import math
 
 from eyas.metrics import Z_95
 
+SIGNIFICANT = 0.05  # a p below it: more than chance
+
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the two-sided exact p of McNemar (1947): that right answers differ so unevenly by chance."""

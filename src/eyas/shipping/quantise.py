@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from eyas.data.ahead import read_ahead
 from eyas.data.imageset import ImageSet, shuffled
 from eyas.errors import DataError, ExportError
-from eyas.paired import mcnemar, paired_interval
+from eyas.paired import SIGNIFICANT, mcnemar, paired_interval
 from eyas.progress import track
 from eyas.shipping.graph import INPUT
 from eyas.shipping.pictures import CALIBRATION, Pixels, drawn, stacked
@@ -21,6 +22,7 @@ from eyas.shipping.program import FAILURES, Answers, first_line, quiet
 MOST = 10_000  # images that the accuracy is measured on
 AT_ONCE = 32  # images that are read, and answered where they have one size
 QUANTISED = ("Conv", "MatMul", "Gemm")  # products with weights, where a network computes; all else stays float32
+CUTTING = ("Relu", "Clip")  # what cuts off a product's numbers: the 8 bits are laid over what it leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,13 @@ class Quantised:
         """McNemar's exact p of that difference."""
         return mcnemar(self.only_before, self.only_after)
 
+    @property
+    def loses(self) -> bool:
+        """Whether int8 has fewer right answers, by more than chance (p < 0.05)."""
+        return self.right_after < self.right_before and self.p < SIGNIFICANT
+
     def in_words(self) -> list[tuple[str, str]]:
-        """Return rows for people."""
+        """Return rows for people; the last one is a warning where int8 loses more than chance takes."""
         low, high = (100 * end for end in self.interval)
         before, after = (100 * right / self.count for right in (self.right_before, self.right_after))
         return [
@@ -68,7 +75,15 @@ class Quantised:
             ),
             ("calibrated", f"on {self.calibrated:,} images of {self.calibration}"),
             ("size", f"{self.bytes_after / 1e6:.1f} MB (fp32: {self.bytes_before / 1e6:.1f} MB)"),
+            *([("warning", self._warning())] if self.loses else []),
         ]
+
+    def _warning(self) -> str:
+        lost = 100 * (self.right_before - self.right_after) / self.count
+        return (
+            f"int8 loses {lost:.2f} points of accuracy here, more than chance would take (p = {self.p:.2g}). "
+            "Use the fp32 file (export without --int8), or another network."
+        )
 
 
 class Calibration:
@@ -98,16 +113,12 @@ def quantise(proto: Any, inner: frozenset[str], images: ImageSet, target: Path, 
     """Write an ONNX model with its network in int8 to `target`; return the number of images it was calibrated on.
 
     Static, in QDQ form: weights of 7 bits, a scale per channel (8 bits can overflow where a CPU lacks VNNI, and the
-    answers would depend on the machine), activations of 8 bits. What is not the network (`inner`) stays exact.
-    Raises `ExportError`.
+    answers would depend on the machine), activations of 8 bits, whose range is taken after the ReLU that follows a
+    product. What is not the network (`inner`) stays exact. Raises `ExportError`.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    learnt = {tensor.name for tensor in proto.graph.initializer}  # attention multiplies what has no weights: in float32
-    wanted = [
-        node.name for node in proto.graph.node
-        if node.name in inner and node.op_type in QUANTISED and learnt.intersection(node.input[:2])
-    ]  # fmt: skip
+    wanted = _wanted(proto.graph, inner)
     if not wanted:
         raise ExportError("The network has no convolution and no linear layer: there is nothing to quantise.")
     calibration = Calibration(images, batch)
@@ -121,6 +132,23 @@ def quantise(proto: Any, inner: frozenset[str], images: ImageSet, target: Path, 
         except FAILURES as error:
             raise ExportError(f"onnxruntime cannot quantise the network: {first_line(error)}") from error
     return calibration.count
+
+
+def _wanted(graph: Any, inner: frozenset[str]) -> list[str]:
+    """Return the names of the products with weights, and of what only cuts off their numbers.
+
+    Before a ReLU6 the numbers may go from -40 to 40. Laid over all of them, 8 bits would leave few levels for the part
+    from 0 to 6 that is used. onnxruntime takes the range behind the cutting node where that node is named too.
+    """
+    learnt = {tensor.name for tensor in graph.initializer}  # attention multiplies what has no weights: in float32
+    products = [
+        node for node in graph.node
+        if node.name in inner and node.op_type in QUANTISED and learnt.intersection(node.input[:2])
+    ]  # fmt: skip
+    read = Counter(name for node in graph.node for name in node.input)
+    given = {node.output[0] for node in products if read[node.output[0]] == 1}
+    cutting = [node for node in graph.node if node.op_type in CUTTING and node.input[0] in given]
+    return [node.name for node in (*products, *cutting)]
 
 
 def measured(before: Answers, after: Answers, images: ImageSet, batch: int | str) -> Quantised:

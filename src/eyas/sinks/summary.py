@@ -77,12 +77,12 @@ def closing(story: Story, finished: Finished) -> Iterator[RenderableType]:
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> Table:
-    """Return two aligned columns, what and its value."""
+    """Return two aligned columns, what and its value; a `warning` is yellow."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for what, value in rows:
-        table.add_row(Text(clean(what)), Text(clean(value)))
+        table.add_row(Text(clean(what)), Text(clean(value)), style="yellow" if what == "warning" else None)
     return table
 
 
