@@ -27,6 +27,7 @@ demo: $(VENV)/.installed
 	$(BIN)/eyas predict $(DEMO)/run $(DEMO)/images/test/00000.png $(DEMO)/images/test/00001.png --top 2
 	@echo
 	@echo 'Done. Where to look:'
+	@echo '  $(DEMO)/run/report.html    the report, in a browser'
 	@echo '  $(DEMO)/run       the run: models, metrics.csv, events.jsonl'
 	@echo '  $(DEMO)/images    the images, as files and lists'
 	@echo '  $(BIN)/tensorboard --logdir $(DEMO)/run    the curves and charts, in a browser'
