@@ -53,7 +53,8 @@ def report(
 
     `sets` has the sets that were measured, where the caller has them open; else they are opened as the run's settings
     name them, and where they are gone, or are no more what they were, the page goes without pictures. `audit` looks at
-    every image of the run, as `eyas inspect` does. Raises `DataError` or `CheckpointError` where there is no run.
+    every image of the run, as `eyas inspect` does. Raises `DataError` or `CheckpointError` where there is no run, and
+    where a page with pictures would be overwritten by one without.
     """
     if language not in LANGUAGES:
         raise SettingsError(f"--language {language}: there are {', '.join(LANGUAGES)}.{suggest(language, LANGUAGES)}")
