@@ -39,11 +39,6 @@ class Record:
     scores: dict[str, Scores]
     samples: dict[str, str]
 
-    @property
-    def epoch(self) -> int:
-        """The epoch of the best model."""
-        return int(self.header["facts"]["epoch"])
-
 
 def run_folder(run: str | Path) -> Path:
     """Return the folder of a run that is named by itself or by a model file in it. Raises `DataError`."""

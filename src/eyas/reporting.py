@@ -107,7 +107,6 @@ def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -
         name=record.folder.absolute().name,
         model=record.header["model"],
         facts=record.header["facts"],
-        epochs=record.config.training.epochs,
         rows=record.rows,
         told=tuple((name, said) for name, said in started.get("facts", ())),
         notes=tuple(noted),

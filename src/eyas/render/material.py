@@ -52,7 +52,6 @@ class Material:
     name: str
     model: str
     facts: dict[str, Any]  # of the model file
-    epochs: int  # asked for
     rows: tuple[dict[str, str], ...]  # of metrics.csv
     told: tuple[tuple[str, str], ...]  # what the run said at its start
     notes: tuple[tuple[str, bool], ...]  # what it said since, and whether as a warning
