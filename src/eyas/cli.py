@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from eyas.commands import COMMANDS, Arguments, told
 from eyas.errors import EyasError, SettingsError, suggest
+from eyas.terminal import clean
 
 
 def main(arguments: Arguments | None = None) -> int:
     """Run the command and return its exit code; every failure that eyas can name is one message on stderr."""
     given = sys.argv[1:] if arguments is None else arguments
-    _calm_threads()
+    _set_environment()
     try:
-        with _stopped_alike():
+        with _stopped_alike(), _plain_warnings():
             return _run(given)
     except EyasError as error:
         return told(str(error), error.exit_code)
@@ -51,14 +53,27 @@ def _stopped_alike() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _calm_threads() -> None:
-    """Let the arithmetic's idle threads sleep soon instead of spinning; a setting of the user's own wins.
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print Python warnings as what they say, without the line of code that they come from."""
+    usual = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"{clean(message)}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
+
+
+def _set_environment() -> None:
+    """Make idle OpenMP threads sleep instead of spin, unless the user has set it otherwise.
 
     On a shared machine, where another guest takes a core away for a while, GNU OpenMP's long spinning made a step up to
     25 times as slow (docs/why.md). It reads the environment when torch is loaded, so this stands before all verbs.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # on a Mac, let the CPU compute what MPS cannot, rather than end the run
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
 def _run(given: Arguments) -> int:

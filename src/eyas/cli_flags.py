@@ -67,7 +67,7 @@ class EvaluateFlags(Section):
     """Address of a folder that holds the named sets' archives."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     """Precision of the arithmetic."""
     batch_size: Annotated[int, Field(ge=1)] | None = None
     """Images per batch. Default: as many as are fast."""

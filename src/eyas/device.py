@@ -1,36 +1,93 @@
-"""Which device computes, chosen by name."""
+"""Which device computes, chosen by name, and what it can do."""
 
 from __future__ import annotations
 
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
 import torch
+from torch import Tensor
 
 from eyas.errors import SettingsError
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`; "auto" is the first CUDA device, else MPS, else the CPU.
+    """Return the device called `name`, a CUDA device with its number; "auto" is the first CUDA device that this
+    PyTorch can use, else MPS, else the CPU.
 
-    Raises `SettingsError` if there is no such device here.
+    Warns where "auto" passes over a GPU. Raises `SettingsError` if there is no such device here, or PyTorch cannot
+    use it.
     """
     if name == "auto":
-        if torch.cuda.is_available():
+        unused = _unused_gpu()
+        if not unused and _cuda_is_available()[0]:
             return torch.device("cuda", 0)
+        if unused:
+            warnings.warn(f"--device auto: {unused}", RuntimeWarning, stacklevel=2)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         raise SettingsError(f"--device {name}: unknown. Use cpu, cuda, cuda:0, mps or auto.") from None
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = {"cpu": True, "cuda": _cuda_is_available()[0], "mps": torch.backends.mps.is_available()}
     if not there.get(device.type, False):
         usable = ", ".join(kind for kind, present in there.items() if present)
+        reason = _unused_gpu() if device.type == "cuda" else ""
         raise SettingsError(
-            f"--device {name}: this machine or this build of PyTorch has none. Here there is: {usable}."
+            f"--device {name}: {reason or 'this machine or this build of PyTorch has none.'} Here there is: {usable}."
         )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type != "cuda":
+        return device
+    if (device.index or 0) >= torch.cuda.device_count():
         raise SettingsError(
             f"--device {name}: this machine has {torch.cuda.device_count()} CUDA device(s), from cuda:0."
         )
+    device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
+    if reason := _too_old(device.index):
+        raise SettingsError(f"--device {name}: {reason}")
     return device
+
+
+def _unused_gpu() -> str:
+    """Return why an NVIDIA GPU that is here computes nothing, in one sentence; "" where there is none, or it can."""
+    available, said = _cuda_is_available()
+    if available:
+        return _too_old(0)
+    if torch.cuda.device_count() == 0 and not Path("/dev/nvidia0").exists() and shutil.which("nvidia-smi") is None:
+        return ""
+    if torch.version.cuda is None:
+        return "An NVIDIA driver is here, but this PyTorch is built without CUDA: install one with it (pytorch.org)."
+    reason = said.partition(". ")[0] or f"its driver may be too old for CUDA {torch.version.cuda}"
+    return f"An NVIDIA driver is here, but PyTorch {torch.__version__} cannot use it: {reason}."
+
+
+def _cuda_is_available() -> tuple[bool, str]:
+    """Return whether PyTorch can use a CUDA device, and what it says where its initialization fails."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        available = torch.cuda.is_available()
+    words = (str(warning.message).partition(": ")[2] for warning in told if "CUDA" in str(warning.message))
+    return available, next(words, "")
+
+
+def _too_old(index: int) -> str:
+    """Return why PyTorch has no kernels for a CUDA device, in one sentence; "" if it has."""
+    major, minor = torch.cuda.get_device_capability(index)
+    built = [arch.partition("_")[::2] for arch in torch.cuda.get_arch_list()]  # such as ("sm", "90"), ("compute", "90")
+    numbers = [(kind, int(digits.rstrip("af")[:-1]), int(digits.rstrip("af")[-1])) for kind, digits in built]
+    fits = any(
+        (one, two) <= (major, minor) and (kind == "compute" or one == major) for kind, one, two in numbers
+    )  # binary code runs on later GPUs of its own generation, PTX on all later ones
+    if fits or not numbers:
+        return ""
+    name, there = torch.cuda.get_device_name(index), ", ".join(torch.cuda.get_arch_list())
+    return (
+        f"PyTorch {torch.__version__} has no kernels for {name} (compute capability {major}.{minor}; it has {there}): "
+        "install a PyTorch that has them."
+    )
 
 
 def device_in_words(device: torch.device) -> str:
@@ -41,7 +98,15 @@ def device_in_words(device: torch.device) -> str:
 
 
 def settled_precision(name: str, device: torch.device) -> str:
-    """Return "bf16" or "fp32" for "auto": bf16 where the device computes in it, not merely imitates it."""
+    """Return a precision by name: "auto" is bf16 where the device computes in it, not merely imitates it, else fp32.
+
+    Raises `SettingsError` for tf32 on a device that has none.
+    """
+    if name == "tf32" and not has_tf32(device):
+        raise SettingsError(
+            f"--precision tf32: {device_in_words(device)} has no TF32 (NVIDIA GPUs have it from compute capability 8.0 "
+            "on). Use fp32, or auto."
+        )
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -51,8 +116,16 @@ def settled_precision(name: str, device: torch.device) -> str:
     return "bf16" if native else "fp32"
 
 
-# how torch and oneDNN say so; a primitive that cannot be made after the preflight made it wants memory
-_NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "allocate memory", "could not create a primitive")
+def has_tf32(device: torch.device) -> bool:
+    """Return whether a device can multiply fp32 numbers rounded to 10 bits of mantissa (TF32)."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+# how torch, oneDNN, cuBLAS and cuDNN say so; a primitive that cannot be made after the preflight made it wants memory
+_NO_MEMORY = (
+    "out of memory", "DefaultCPUAllocator", "allocate memory", "could not create a primitive", "_STATUS_ALLOC_FAILED",
+    "_ALLOCATION_FAILED", "valid cuDNN algorithm",
+)  # fmt: skip
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -61,6 +134,29 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in words for sign in _NO_MEMORY)
     )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says, at most 200 characters of it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(" .:")
+
+
+@dataclass(slots=True)
+class Room:
+    """How many images a network has memory for at once: halved each time that it runs out, and so from then on."""
+
+    images: int = 2**31
+
+    def answered(self, answer: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Return `answer(images)`, in parts where memory runs out: each image's answer is its own."""
+        while True:
+            try:
+                return torch.cat([answer(part) for part in images.split(self.images)])  # type: ignore[no-untyped-call]
+            except RuntimeError as error:
+                most = min(len(images), self.images)
+                if most == 1 or not is_out_of_memory(error):
+                    raise
+            self.images = (most + 1) // 2  # outside the handler, which would keep what the failed pass holds
 
 
 def sums_type(device: torch.device) -> torch.dtype:

@@ -13,7 +13,7 @@ from eyas.data.batches import Prepared, loaded
 from eyas.data.order import Order
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
-from eyas.device import is_out_of_memory, sums_type, usual_batch
+from eyas.device import sums_type, usual_batch
 from eyas.metrics import Scores
 from eyas.training.runtime import Runtime
 
@@ -82,13 +82,11 @@ def _logits(
     model: nn.Module, preprocess: Preprocess, fit: Callable[[Tensor], Tensor], runtime: Runtime, pixels: Tensor
 ) -> Tensor:
     """Return float32 `[B, C]`, in the precision of the run."""
-    try:
+
+    def answer(some: Tensor) -> Tensor:
         with runtime.autocast():
-            images = fit(pixels)
+            images = fit(some)
             with runtime.profile.span("forward"):
                 return preprocess.answer(model, images, runtime.order)
-    except RuntimeError as error:
-        if len(pixels) == 1 or not is_out_of_memory(error):
-            raise
-    # outside the handler, which would keep what the failed pass holds; each image's answer is its own
-    return torch.cat([_logits(model, preprocess, fit, runtime, half) for half in pixels.tensor_split(2)])
+
+    return runtime.room.answered(answer, pixels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from eyas.tensorfile import read_tensors, written_by_eyas
 from eyas.training.fingerprint import fingerprint_of, newest_files
 from eyas.training.optim import LearningRate
 from eyas.training.step import Loss
+
+if TYPE_CHECKING:
+    from eyas.training.runtime import Runtime
 
 
 class Due(NamedTuple):
@@ -69,10 +72,18 @@ class Plan:
         """Steps of the whole run."""
         return self.order.steps_per_epoch * self.config.training.epochs
 
-    def placed(self, device: torch.device) -> Plan:
-        """Return the plan with the sets' pixels on a GPU, as far as there is room for them."""
-        others = {split: prepared.placed(device) for split, prepared in self.evaluations.items()}
-        return replace(self, train=self.train.placed(device), evaluations=others)
+    def placed(self, runtime: Runtime) -> Plan:
+        """Return the plan with the loss on the device, and on a GPU the sets' pixels as far as there is room.
+
+        `runtime.keeps_pixels` says afterwards whether any are there.
+        """
+        placed = replace(self, loss=self.loss.placed(runtime.device))
+        if not runtime.keeps_pixels:
+            return placed
+        train = self.train.placed(runtime.device)
+        others = {split: prepared.placed(runtime.device) for split, prepared in self.evaluations.items()}
+        runtime.keeps_pixels = any(part.targets.is_cuda for part in (train, *others.values()))
+        return replace(placed, train=train, evaluations=others)
 
     def size(self, epoch: int) -> int:
         """Return the side in pixels of the training images of an epoch (from 0).

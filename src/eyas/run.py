@@ -174,7 +174,8 @@ def _trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: b
                     return _drained(plan, first, events, runtime, resumed_step=step)
         except TrainingError as error:
             fault = error
-        go_back(plan, runtime, fault)  # outside the handler, which would keep the memory that ran out
+        go_back(plan, runtime, fault)  # outside the handler, which would keep the training that failed alive
+        del fault
         fresh = False
 
 
@@ -203,7 +204,7 @@ def _drained(plan: Plan, first: Event, events: Iterator[Event], runtime: Runtime
 @contextlib.contextmanager
 def _in_words(directory: Path) -> Iterator[None]:
     """Say of what ends a run that has begun how to go on."""
-    from eyas.device import is_out_of_memory
+    from eyas.device import first_line, is_out_of_memory
 
     try:
         yield
@@ -214,7 +215,7 @@ def _in_words(directory: Path) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(
-            f"The memory ran out ({(str(error) or 'MemoryError').splitlines()[0]}). {directory} is saved up to its "
+            f"The memory ran out ({first_line(error).partition('. ')[0]}). {directory} is saved up to its "
             "last state. Begin again with a smaller --batch-size or a smaller network, or give --accumulate 4, "
             "which computes the same steps in parts."
         ) from error

@@ -144,6 +144,9 @@ class Preprocess:
         smooth = self.interpolation != "nearest"
         # what Pillow calls nearest takes the pixel at the centre; torch's mode of that name takes one at a corner
         mode = InterpolationMode(self.interpolation if smooth else "nearest-exact")
+        if smooth and images.device.type != "cpu":
+            # A CPU rounds to grey levels between the two axes. In one pass of floats bicubic would be 10 levels off.
+            images = v2.resize(images, [images.shape[-2], width], mode, antialias=True)
         resized: Tensor = v2.resize(images, [height, width], mode, antialias=smooth)
         return resized
 

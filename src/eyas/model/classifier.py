@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from eyas.data.decode import read_image, to_rgb, to_tensor
 from eyas.data.preprocess import Preprocess
-from eyas.device import choose_device
+from eyas.device import Room, choose_device
 from eyas.errors import CheckpointError, DataError, SettingsError, suggest
 from eyas.files import model_file
 from eyas.model.heatmap import heatmap
@@ -55,6 +55,7 @@ class Classifier:
     preprocess: Preprocess
     facts: dict[str, Any] = field(default_factory=dict)
     temperature: float = 1.0  # logits are divided by it before the softmax; `eyas calibrate` finds it
+    room: Room = field(default_factory=Room, init=False, compare=False)  # where a GPU's memory runs out: halves
 
     @staticmethod
     def load(path: str | Path, device: str = "cpu") -> Classifier:
@@ -102,7 +103,7 @@ class Classifier:
     def logits_of_fitted(self, images: Tensor) -> Tensor:
         """Return float32 `[B, C]` for what `preprocess.fit` gave: fitted twice, a crop would be cut out of the crop."""
         self.network.eval()
-        return self.preprocess.answer(self.network, images.to(self.device))
+        return self.room.answered(lambda some: self.preprocess.answer(self.network, some.to(self.device)), images)
 
     @overload
     def predict(self, images: Picture) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is a Sequence too

@@ -166,6 +166,13 @@ def _said_memory(match: re.Match[str], shape: tuple[int, ...], num_classes: int)
     )
 
 
+def _said_undetermined(match: re.Match[str], shape: tuple[int, ...], num_classes: int) -> str:
+    return (
+        f"has a layer that a GPU cannot compute with the same bits every time ({match['kernel']}). Leave out "
+        "--deterministic, or use a network without it, such as --model resnet18."
+    )
+
+
 def _said_outputs(match: re.Match[str], shape: tuple[int, ...], num_classes: int) -> str:
     wanted = f"[{shape[0]}, {num_classes}]"
     return f"must return one tensor of logits {wanted}. Return the logits alone, with {num_classes} outputs."
@@ -180,6 +187,7 @@ def _said_label(match: re.Match[str], shape: tuple[int, ...], num_classes: int) 
 
 Explain = Callable[[re.Match[str], tuple[int, ...], int], str]
 EXPLANATIONS: tuple[tuple[str, Explain], ...] = (
+    (r"(?P<kernel>\w+) does not have a deterministic implementation", _said_undetermined),
     (r"out of memory|can't allocate memory|not enough memory|^MemoryError", _said_memory),
     (
         r"expected input\[(?P<seen>[\d, ]+)\] to have (?P<wanted>\d+) channels, but got (?P<got>\d+)",

@@ -56,14 +56,12 @@ class Ema:
         """Move every number towards the trained one by 1 - min(decay, (1 + n) / (10 + n)) after n updates."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        averages, values = [], []
-        for average, value in zip(self.model.state_dict().values(), trained.state_dict().values(), strict=True):
-            if average.is_floating_point():
-                averages.append(average)
-                values.append(value)
-            else:
-                average.copy_(value)
-        torch._foreach_lerp_(averages, values, 1 - decay)
+        pairs = list(zip(self.model.state_dict().values(), trained.state_dict().values(), strict=True))
+        numbers = [pair for pair in pairs if pair[0].is_floating_point()]
+        counts = [pair for pair in pairs if not pair[0].is_floating_point()]  # of batches, by batch normalisation
+        torch._foreach_lerp_([average for average, _ in numbers], [value for _, value in numbers], 1 - decay)
+        if counts:
+            torch._foreach_copy_([average for average, _ in counts], [value for _, value in counts])
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the averaged weights and buffers."""

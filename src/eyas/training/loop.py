@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from eyas.config import plain_settings
 from eyas.data.batches import loaded
@@ -54,13 +54,15 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
 
 
 def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
-    plan = plan.placed(runtime.device)
+    plan = plan.placed(runtime)
     state = TrainState.fresh(plan, runtime)
     notes = [*restore(state, plan, runtime), *told(state, plan)]  # no state saved: leaves the fresh one as it is
-    yield started(state, plan, runtime)
+    network = runtime.compiled(state.model, parts=state.parts(plan))
+    yield started(state, network, plan, runtime)
     yield from notes
+    yield from noted(state, runtime)
     runtime.profile.lap()  # what was before belongs to no epoch
-    network = runtime.wrap(state.model)
+    network = runtime.joined(network)
     clock = Clock(state.seconds, state.waited)
     if state.step > state.epochs_done * plan.order.steps_per_epoch and plan.due(state.step).epoch_end:
         done = yield from end_epoch(state, plan, runtime)  # was cut off between an epoch's last step and its evaluation
@@ -72,10 +74,12 @@ def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
     for batch in clock.timed(batches):
         with runtime.profile.span("step", step=state.step + 1, epoch=plan.order.epoch(state.step) + 1):
             gradients = train_step(state, network, batch, plan, runtime)
+        if plan.due(state.step).epoch_end:
+            runtime.settle()  # a GPU still computes what it was given: the epoch's seconds are those of its work
         clock.step_done(batch.size)
         state.seconds, state.waited = clock.seconds, clock.waited
         yield from saver.step_done(state)
-        yield from (Noted(state.step, said, warning=True) for said in runtime.noted())
+        yield from noted(state, runtime)
         due, done = plan.due(state.step), None
         if due.log:
             yield record(state, plan, runtime)
@@ -102,6 +106,11 @@ def _train(plan: Plan, runtime: Runtime, saver: Saver) -> Events:
     yield Finished(
         state.step, state.epochs_done, reason, best.epoch, best.value, best.measure, selects_on, clock.running
     )
+
+
+def noted(state: TrainState, runtime: Runtime) -> Iterator[Noted]:
+    """Yield what the runtime was told to say meanwhile."""
+    yield from (Noted(state.step, said, warning=True) for said in runtime.noted())
 
 
 def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch]:
@@ -176,10 +185,10 @@ def _evaluated(state: TrainState, plan: Plan, runtime: Runtime, split: str) -> G
             return None
 
 
-def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
+def started(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> Started:
     """Return the first event: what will run, and what became of one batch on the whole way."""
     with runtime.profile.span("preflight"):
-        check = preflight(state, plan, runtime)
+        check = preflight(state, network, plan, runtime)
     return Started(
         directory=plan.directory,
         step=state.step,

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eyas.device import first_line, is_out_of_memory
 from eyas.errors import CheckpointError, FileError, SettingsError
 from eyas.events import Pictured
 from eyas.files import TEMPORARY
@@ -43,10 +44,11 @@ class Preflight:
     labels: tuple[str, ...]
 
 
-def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
+def preflight(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> Preflight:
     """Take the model through load, forward, loss, backward, save and reload. Changes nothing.
 
-    Raises `SettingsError` with an explanation where a size, a count of channels or classes does not fit.
+    `network` is the model as it will be called, perhaps compiled: then it is compiled here. Raises `SettingsError`
+    with an explanation where a size, a count of channels or classes does not fit.
     """
     name, classes = plan.config.model.model, len(plan.classes)
     if plan.shortest_batch < runtime.world:
@@ -77,6 +79,8 @@ def preflight(state: TrainState, plan: Plan, runtime: Runtime) -> Preflight:
     labels = runtime.put(plan.train.labels(samples[: len(inputs)]))
     with _left_as_it_was(state.model):
         rows.append(_loss_row(state.model, inputs, labels, plan, runtime))
+        if runtime.config.compile == "on":
+            rows.append(_compiled_row(network, state, plan, runtime, size=images.shape[-1]))
     if runtime.is_main and state.step == 0:
         rows.append(_file_row(state.model, plan, images[:1]))
     words = tuple(plan.classes[label] for label in plan.train.labels(samples).tolist())
@@ -115,6 +119,25 @@ def _loss_row(model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, runt
         raise explain_failure(error, name, tuple(inputs.shape), classes) from error
     weights = sum(parameter.numel() for parameter in model.parameters() if parameter.grad is not None)
     return "loss, gradients", f"{weights:,} weights", f"loss {loss.item():.3f}; a guess has {math.log(classes):.3f}"
+
+
+def _compiled_row(network: Any, state: TrainState, plan: Plan, runtime: Runtime, *, size: int) -> tuple[str, str, str]:
+    """Run the compiled network on a part of a batch as the steps will have it: it is compiled for that once."""
+    count = max(1, plan.order.size(0) // runtime.world // state.parts(plan))
+    images = plan.preprocess.normalize(torch.zeros(count, 3, size, size, dtype=torch.uint8), runtime.order)
+    runtime.begin_step(plan.seed, 0)
+    try:
+        with runtime.autocast():
+            logits = network(runtime.put(images))
+        logits.float().sum().backward()
+    except Exception as error:  # of a compiler, any kind
+        if is_out_of_memory(error):
+            raise
+        raise SettingsError(
+            f"--compile on: {plan.config.model.model} cannot be compiled here: {first_line(error)}. PyTorch needs a C "
+            "compiler for it (Debian, Ubuntu: apt-get install gcc g++). Or train without: --compile off."
+        ) from error
+    return "compiled", _shape(images), "as the steps will call it"
 
 
 @contextmanager

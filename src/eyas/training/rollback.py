@@ -30,16 +30,23 @@ def go_back(plan: Plan, runtime: Runtime, fault: TrainingError) -> None:
 
     After a loss that was not finite the learning rate is halved, at most five times and only with --on-nan rollback;
     a state that led to one twice is not tried a third time, but the one before it. Where memory ran out each batch is
-    computed in twice as many parts, as long as a part has two images. What was said of the fault is written into the
-    state, and told by whoever goes on. Only where one process trains: several cannot know that all have failed.
+    computed in twice as many parts, as long as a part has two images; before that, a GPU that keeps the sets' images
+    gives them up. What was said of the fault is written into the state, and told by whoever goes on. Only where one
+    process trains: several cannot know that all have failed.
     """
     if runtime.world > 1:
         raise fault
     match fault:
         case DivergedError() if plan.config.training.on_nan == "rollback":
             tensors, header = _other_start(plan, runtime, fault)
+            _let_go(fault)
             went_back = {"to": header["state"]["step"], "said": _first_sentence(fault)}
             header["state"]["diverged"] = [*header["state"]["diverged"], went_back]
+        case OutOfMemoryError() if runtime.keeps_pixels:
+            _let_go(fault)
+            runtime.keeps_pixels = False
+            runtime.note(f"{_first_sentence(fault)} The images are not kept in the memory of the GPU any more.")
+            return
         case OutOfMemoryError():
             _let_go(fault)
             tensors, header = _newest(plan, runtime)
@@ -120,7 +127,7 @@ def told(state: TrainState, plan: Plan) -> Iterator[Noted]:
 
 
 def _let_go(fault: BaseException) -> None:
-    """Let go of what the frames of a failure hold: the memory that ran out is in them."""
+    """Let go of what the frames of a failure hold: the model and the optimiser of the training that it ended."""
     error: BaseException | None = fault
     while error is not None:
         error.__traceback__ = None

@@ -8,7 +8,7 @@ import platform
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from importlib.metadata import version
 from types import FrameType
 from typing import Any
@@ -19,13 +19,15 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from eyas.data.order import Indices, key
-from eyas.device import choose_device, device_in_words, settled_precision
+from eyas.device import Room, choose_device, device_in_words, has_tf32, settled_precision, sums_type
+from eyas.model.pooling import with_deterministic_pooling
 from eyas.profile import NoSpans, Profile, Spans
 from eyas.training.settings import DeviceConfig
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_KERNELS = 64  # compiled versions of a network in one run
 _POLL_STEPS = 16  # several processes ask each other this seldom whether one was told to stop: it costs a message
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Runtime:
@@ -42,8 +44,16 @@ class Runtime:
         self.dtype = _DTYPES[self.config.precision]
         self.stop_requested = False
         self.profile: Profile = NoSpans()
+        self.back = ExitStack()  # what the process is set back to when the runtime is closed
+        self.room = Room()  # of the passes over a set
+        self.keeps_pixels = self.device.type == "cuda"  # whether the sets' images are kept on the device
         self._last_save = time.monotonic()
         self._notes: list[str] = []
+
+    def set(self, owner: Any, name: str, value: object) -> None:
+        """Set a setting of PyTorch's for the whole process until the runtime is closed."""
+        self.back.callback(setattr, owner, name, getattr(owner, name))
+        setattr(owner, name, value)
 
     def note(self, said: str) -> None:
         """Keep a sentence for the user until the loop tells it."""
@@ -64,7 +74,8 @@ class Runtime:
         number = key(seed, "step", step, self.rank)
         torch.default_generator.manual_seed(number)
         if self.device.type == "cuda":
-            torch.cuda.manual_seed(number % 2**63)
+            with torch.cuda.device(self.device):  # it seeds the current device
+                torch.cuda.manual_seed(number % 2**63)
         elif self.device.type == "mps":
             torch.mps.manual_seed(number % 2**63)
 
@@ -79,34 +90,51 @@ class Runtime:
 
     def place(self, model: nn.Module) -> nn.Module:
         """Move a bare model to the device, in the memory order configured."""
+        if self.config.deterministic and self.device.type == "cuda":
+            with_deterministic_pooling(model)
         model.to(device=self.device)
         model.to(memory_format=torch.channels_last if self.config.channels_last == "on" else torch.preserve_format)
         return model
 
-    def wrap(self, model: nn.Module) -> Any:
-        """Return the network to call in training: compiled and joined with the other processes', if so configured."""
-        network: Any = model
-        if self.config.compile == "on":
-            graphs = self.device.type == "cuda" and self.world == 1
-            network = torch.compile(model, mode="reduce-overhead" if graphs else None)
+    def compiled(self, model: nn.Module, *, parts: int) -> Any:
+        """Return the network to call in training: compiled, if so configured, for steps in this many `parts`."""
+        if self.config.compile != "on":
+            return model
+        import torch._dynamo  # takes a second
+
+        self.set(torch._dynamo.config, "recompile_limit", _KERNELS)
+        # A graph keeps its gradients where they are: those of the next part would overwrite them (pytorch#96693).
+        graphs = self.device.type == "cuda" and self.world == 1 and parts == 1
+        # The last batch is shorter and progressive sizes grow: a kernel for each size, not one slower kernel for all.
+        return torch.compile(model, mode="reduce-overhead" if graphs else None, dynamic=False)
+
+    def joined(self, network: Any) -> Any:
+        """Return the network with its gradients joined with the other processes', if there are any."""
         if self.world == 1:
             return network
         return DistributedDataParallel(network, [self.device.index] if self.device.type == "cuda" else None)
 
-    def agreed(self, number: int) -> int:
+    def begin_step(self, seed: int, step: int) -> None:
+        """Seed the step, and let a compiled graph use the memory of the step before again."""
+        self.seed(seed, step)
+        if self.config.compile == "on":
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+
+    def agreed(self, number: float) -> float:
         """Return the first process's number in every process."""
-        return int(self.total(torch.tensor(number if self.is_main else 0, device=self.device)).item())
+        mine = torch.tensor(number if self.is_main else 0, dtype=sums_type(self.device), device=self.device)
+        return float(self.total(mine).item())
 
     def gradient_sync(self, network: Any, *, enabled: bool) -> AbstractContextManager[Any]:
         """Join gradients with the other processes' at the backward pass inside, or wait for a later one."""
-        return nullcontext() if enabled or self.world == 1 else network.no_sync()
+        return nullcontext() if enabled or not isinstance(network, DistributedDataParallel) else network.no_sync()
 
     def put(self, tensor: Tensor) -> Tensor:
         """Return the tensor on the device."""
         with self.profile.span("transfer"):
-            if self.device.type == "cuda":
-                return tensor.pin_memory().to(self.device, non_blocking=True)
-            return tensor.to(self.device)
+            if self.device.type == "cuda" and not tensor.is_cuda:  # what is there already cannot be pinned
+                tensor = tensor.pin_memory()
+            return tensor.to(self.device, non_blocking=True)
 
     def settle(self) -> None:
         """Return when the device has done all that it was given."""
@@ -158,25 +186,29 @@ class Runtime:
         """Return whether the run should stop after this step; the same answer in every process."""
         if self.world == 1:
             return self.stop_requested
-        return step % _POLL_STEPS == 0 and self._any(self.stop_requested)
+        return step % _POLL_STEPS == 0 and self.any(self.stop_requested)
 
     def save_due(self, step: int, minutes: float) -> bool:
         """Return whether the last save is `minutes` ago (0: never due); the same answer in every process."""
         late = minutes > 0 and time.monotonic() - self._last_save > 60 * minutes
         if self.world > 1:
-            return minutes > 0 and step % _POLL_STEPS == 0 and self._any(late and self.is_main)
+            return minutes > 0 and step % _POLL_STEPS == 0 and self.any(late and self.is_main)
         return late
 
     def saved(self) -> None:
         """Note that the state was saved now."""
         self._last_save = time.monotonic()
 
-    def _any(self, flag: bool) -> bool:
+    def any(self, flag: bool) -> bool:
+        """Return whether `flag` is true in one of the processes."""
         return bool(self.total(torch.tensor(int(flag), device=self.device)).item())
 
     def in_words(self) -> str:
-        """Return device and precision for people."""
-        parts = [device_in_words(self.device), self.config.precision]
+        """Return the device, the precision and what else decides which kernels compute, for people."""
+        partly = " (convolutions in TF32)" if self.config.precision == "fp32" and has_tf32(self.device) else ""
+        parts = [device_in_words(self.device), self.config.precision + partly]
+        parts += ["the fastest kernels as measured (cuDNN benchmark)"] if torch.backends.cudnn.benchmark else []
+        parts += ["deterministic kernels"] if self.config.deterministic and self.device.type == "cuda" else []
         parts += [f"{self.world} processes"] if self.world > 1 else []
         parts += ["compiled"] if self.config.compile == "on" else []
         parts += ["channels last"] if self.config.channels_last == "on" else []
@@ -197,22 +229,38 @@ def open_runtime(config: DeviceConfig, *, profile: bool = False) -> Iterator[Run
     `profile` measures where the time goes, in the first process. The device is then waited for at every mark.
     """
     rank, world, local_rank = (int(os.environ.get(name, first)) for name, first in _ENVIRONMENT)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
-        torch.use_deterministic_algorithms(True)
     _keep_memory()
     runtime = Runtime(config, rank=rank, world=world, local_rank=local_rank)
     if profile and runtime.is_main:
         runtime.profile = Spans(runtime.settle)
-    if world > 1:
-        dist.init_process_group("nccl" if runtime.device.type == "cuda" else "gloo")
-    try:
-        yield runtime
-    finally:
+    with runtime.back:
+        _set_arithmetic(runtime)
         if world > 1:
-            dist.destroy_process_group()
+            on_gpu = runtime.device.type == "cuda"
+            dist.init_process_group("nccl" if on_gpu else "gloo", device_id=runtime.device if on_gpu else None)
+            runtime.back.callback(dist.destroy_process_group)
+        yield runtime
+
+
+def _set_arithmetic(runtime: Runtime) -> None:
+    """Set what PyTorch decides for the whole process; all of it is put back with the runtime's end."""
+    config, back = runtime.config, runtime.back
+    if config.threads:
+        back.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(config.threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
+        warns = torch.is_deterministic_algorithms_warn_only_enabled()
+        back.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled(), warn_only=warns)
+        torch.use_deterministic_algorithms(True)
+    if runtime.device.type == "cuda":
+        back.callback(torch.cuda.set_device, torch.cuda.current_device())
+        torch.cuda.set_device(runtime.device)  # else each process of several opens a context on the first GPU too
+        runtime.set(torch.backends.cudnn, "benchmark", not config.deterministic)
+        convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+        runtime.set(convolutions, "fp32_precision", "tf32")  # PyTorch's own default
+        matrices = "tf32" if config.precision == "tf32" else "ieee"
+        runtime.set(torch.backends.cuda.matmul, "fp32_precision", matrices)
 
 
 _ENVIRONMENT = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))

@@ -98,9 +98,10 @@ class DeviceConfig(Section):
 
     device: str = "auto"
     """cpu, cuda, cuda:1, mps; auto picks the best there is and says which."""
-    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
-    """Mixed precision: bf16 and fp16 compute in 16 bits and keep the weights in 32. auto: bf16 where
-    the device has it."""
+    precision: Literal["fp32", "tf32", "bf16", "fp16", "auto"] = "fp32"
+    """Precision of the arithmetic. bf16 and fp16 compute in 16 bits and keep the weights in 32; tf32 (NVIDIA GPUs)
+    rounds what is multiplied to 10 bits of mantissa; fp32 does so in convolutions only, as PyTorch. auto: bf16 where
+    the device has it, else fp32."""
     compile: Switch = "auto"
     """Compile the network with torch.compile; on a GPU its kernels are replayed as CUDA graphs. auto: on a GPU, in a
     run of more than ten minutes, if a few steps measured both ways say that the run ends sooner."""

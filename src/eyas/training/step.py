@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 from torch.nn.utils import clip_grad_norm_
@@ -42,19 +43,24 @@ class Loss:
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the sum, a scalar; the step divides it by the size of the whole batch."""
-        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
         return nnf.cross_entropy(
-            logits.float(), targets, weight=weights, reduction="sum", label_smoothing=self.label_smoothing
+            logits.float(), targets, weight=self.class_weights, reduction="sum", label_smoothing=self.label_smoothing
         )
+
+    def placed(self, device: torch.device) -> Loss:
+        """Return the loss for logits on `device`."""
+        return self if self.class_weights is None else replace(self, class_weights=self.class_weights.to(device))
 
 
 def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtime: Runtime) -> tuple[Histogram, ...]:
-    """Take one optimiser step on one batch, in `accumulate` parts. Changes `state` and nothing else; no host sync.
+    """Take one optimiser step on one batch, in `accumulate` parts. Changes `state` and nothing else.
 
+    The host does not wait for the device, but in fp16 with RMSprop, Adagrad, NAdam, RAdam or Muon: these cannot skip a
+    step by themselves where gradients overflow, so PyTorch's scaler asks the device each time.
     Returns the gradients as histograms where they are asked for and the epoch ends (which waits for the device).
     Raises `DivergedError` before a loss that is not finite is learnt from, where that is known without waiting.
     """
-    runtime.seed(plan.seed, state.step)  # dropout and mixing are functions of the step
+    runtime.begin_step(plan.seed, state.step)  # dropout and mixing are functions of the step
     set_learning_rate(state.optimizer, plan.learning_rate(state.step) * state.factor)
     if not state.model.training:  # to tell every layer anew at every step takes as long as a small one computes
         state.model.train()

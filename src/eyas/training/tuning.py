@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from eyas.device import is_out_of_memory
+from eyas.device import first_line, is_out_of_memory
 from eyas.training.runtime import Runtime
 from eyas.training.settings import DeviceConfig
 from eyas.training.state import TrainState
@@ -31,29 +32,41 @@ def tune(plan: Plan, runtime: Runtime) -> tuple[DeviceConfig, str]:
     asked = (runtime.config.channels_last, runtime.config.compile)
     if plan.total_steps < STEPS or "auto" not in asked or runtime.config.deterministic:
         return settled, ""
+    plan = replace(plan, loss=plan.loss.placed(runtime.device))
     expected: dict[str, tuple[float, DeviceConfig]] = {}
-    usual = runtime.config
-    try:
-        for name, config in _candidates(usual, settled, runtime.device.type):
-            shortest = min((seconds for seconds, _ in expected.values()), default=0.0)
-            if config.compile != settled.compile and shortest < COMPILED:
-                continue
-            runtime.config = config
-            first, step = _measured(plan, runtime)
-            expected[name] = first + step * plan.total_steps, config
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        return settled, ""  # the training finds out by itself in how many parts a batch has room
-    finally:
-        runtime.config = usual
+    dropped = ""
+    for name, config in _candidates(runtime.config, settled, runtime.device.type):
+        # one clock for all processes: two that disagree would wait for each other for ever
+        shortest = runtime.agreed(min((seconds for seconds, _ in expected.values()), default=0.0))
+        if config.compile != settled.compile and (dropped or shortest < COMPILED):
+            continue
+        tried = _tried(plan, runtime, config)
+        if runtime.any(not isinstance(tried, tuple)):
+            if config.compile == settled.compile:
+                return settled, ""  # the training finds out by itself in how many parts a batch has room
+            dropped = f"; not compiled: {tried}" if isinstance(tried, str) else "; not compiled"
+        elif isinstance(tried, tuple):
+            expected[name] = tried[0] + tried[1] * plan.total_steps, config
     before = next(iter(expected))
     best = min(expected, key=lambda name: expected[name][0])
     if expected[best][0] > _MARGIN * expected[before][0]:
         best = before
-    best = list(expected)[runtime.agreed(list(expected).index(best))]
+    best = list(expected)[int(runtime.agreed(list(expected).index(best)))]
     steps = ", ".join(f"{name} {1000 * seconds / plan.total_steps:.3g}" for name, (seconds, _) in expected.items())
-    return expected[best][1], f"{best} (milliseconds per step as measured: {steps})"
+    return expected[best][1], f"{best} (milliseconds per step as measured: {steps}{dropped})"
+
+
+def _tried(plan: Plan, runtime: Runtime, config: DeviceConfig) -> tuple[float, float] | str:
+    """Return what `_measured` gives with these settings, or why there is nothing to measure: no memory, no compiler."""
+    usual, runtime.config = runtime.config, config
+    try:
+        return _measured(plan, runtime)
+    except Exception as error:  # of a compiler, any kind
+        if not (is_out_of_memory(error) or config.compile == "on"):
+            raise
+        return first_line(error)
+    finally:
+        runtime.config = usual
 
 
 def _settled(config: DeviceConfig) -> DeviceConfig:
@@ -78,7 +91,7 @@ def _candidates(asked: DeviceConfig, settled: DeviceConfig, device: str) -> Iter
 def _measured(plan: Plan, runtime: Runtime) -> tuple[float, float]:
     """Return the seconds of the first step and of a later one, on a state that is thrown away."""
     state = TrainState.fresh(plan, runtime)
-    network = runtime.wrap(state.model)
+    network = runtime.compiled(state.model, parts=state.parts(plan))  # each process alone: what differs is computing
     samples = plan.order.share(0, runtime.rank, runtime.world)
     images = runtime.put(plan.varied(plan.train.read(samples), samples, plan.config.training.epochs))
     batch = Batch(images, runtime.put(plan.train.labels(samples)), samples, plan.order.size(0))
