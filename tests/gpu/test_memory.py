@@ -116,7 +116,7 @@ def test_with_room_for_a_third_a_real_gpu_computes_in_parts(cuda, pictures, tmp_
 class Diverging(nn.Module):
     """The first one that is trained for five steps gives nan; each counts how many are alive while it is trained."""
 
-    alive: WeakSet[Diverging] = WeakSet()
+    alive: ClassVar[WeakSet[Diverging]] = WeakSet()
     diverged = False
     seen: ClassVar[list[int]] = []
 

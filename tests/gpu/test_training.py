@@ -154,3 +154,19 @@ def test_pixels_and_labels_of_a_set_that_fits_lie_on_the_device(cuda, pictures, 
         plan = make_plan(config, tmp_path).placed(runtime)
         assert plan.train.store.pixels.is_cuda and plan.train.targets.is_cuda and runtime.keeps_pixels
         assert dataclasses.replace(plan).loss.class_weights is None
+
+
+def test_a_network_is_compiled_once_for_each_size_of_its_input(pictures, tmp_path, monkeypatch):
+    """The last batch is shorter and the images grow: neither is compiled anew in every epoch, nor for any size."""
+    from torch._dynamo.testing import CompileCounter
+
+    counter, usual = CompileCounter(), torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model, *, dynamic, mode: usual(model, dynamic=dynamic, backend=counter))
+    config = config_of(pictures, compile="on", epochs=6, progressive_size=0.5, size=16)
+    with open_runtime(config.device):
+        plan = make_plan(config, tmp_path)
+        sizes = {plan.size(epoch) for epoch in range(6)}
+    counter.clear()
+    run_fit(config, tmp_path / "run")
+    assert len(sizes) > 2
+    assert counter.frame_count <= 2 * len(sizes)
