@@ -191,6 +191,7 @@ def started(state: TrainState, plan: Plan, runtime: Runtime) -> Started:
             ("images", plan.train.in_words()),
             ("device", runtime.in_words()),
             ("software", software()),
+            *(("warning", said) for said in check.warnings),
         ),
         shapes=check.shapes,
         first_batch=check.pictures,
