@@ -54,7 +54,7 @@ def here(table: dict[str, Any]) -> list[dict[str, Any]]:
 def test_what_other_threads_do_beside_the_training_has_lines_of_its_own(profiled):
     beside = {share["name"]: share for share in tables_of(profiled)[-1]["shares"] if share["threads"]}
     assert set(beside) == {"decode", "writing to the disk"}
-    assert beside["decode"]["count"] == 2 * (50 + 21)
+    assert beside["decode"]["count"] == 2 * (56 + 21)
 
 
 def test_there_is_a_table_for_every_epoch_and_one_for_the_run(profiled):
