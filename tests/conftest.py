@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.faults.trial import Hatchery
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts jobs in the background without it
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads would only fight
@@ -41,3 +43,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     train = write_pictures(folder / "train", {"red": 22, "green": 18, "blue": 16})
     test = write_pictures(folder / "test", {"red": 8, "green": 7, "blue": 6}, seed=1)
     return {"train": str(train), "test": str(test)}
+
+
+@pytest.fixture(scope="session")
+def hatchery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hatchery]:
+    """Forks commands from a process that has loaded everything."""
+    found = Hatchery(tmp_path_factory.mktemp("hatchery"))
+    yield found
+    found.close()

@@ -13,6 +13,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "eyas"
 FILES = sorted(SOURCE.rglob("*.py"))
+TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # From the ground up. A module imports from the layers below its own, and within a layer from its own room.
@@ -268,3 +269,19 @@ def test_no_file_is_named_after_a_drawer():
     """A name says what is in a file; these say that nobody knew."""
     drawers = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc", "core"}
     assert not [file for file in FILES if drawers & set(file.stem.split("_"))]
+
+
+CLOCK = re.compile(r"time\.(time|monotonic|perf_counter|process_time)(_ns)?\(\)")
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda file: str(file.relative_to(Path(__file__).parent)))
+def test_no_test_asserts_how_long_something_took(file):
+    """On a busy machine anything may take any time. What may be asserted: an order, a count, what was asked or told."""
+    nodes = list(ast.walk(tree_of(file)))
+    read = [node for node in nodes if isinstance(node, ast.Assign) and CLOCK.search(ast.unparse(node.value))]
+    names = {name.id for node in read for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    for asserted in (node for node in nodes if isinstance(node, ast.Assert)):
+        for part in ast.walk(asserted.test):
+            sides = (part.left, part.right) if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub) else ()
+            readings = [side for side in map(ast.unparse, sides) if side in names or CLOCK.fullmatch(side)]
+            assert not readings, f"{file}:{asserted.lineno}: asserts a time"
