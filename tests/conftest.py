@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.faults.trial import Hatchery
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts jobs in the background without it

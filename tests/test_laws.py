@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -29,6 +30,7 @@ from eyas.training.loop import fit
 from eyas.training.runtime import open_runtime
 from eyas.training.state import TrainState
 from tests.conftest import write_pictures
+from tests.faults.trial import Hatchery
 from tests.runs import assert_same_run, config_of, run_fit, timeless
 from tests.scenes import scene
 
@@ -142,17 +144,30 @@ def test_a_draw_belongs_to_the_sample_and_not_to_its_batch():
 # Law 4: two processes equal one; evaluation counts every sample exactly once.
 
 
-@pytest.mark.parametrize("extra", [{}, {"--accumulate": "2"}])
-def test_two_processes_train_like_one_and_count_every_sample_once(pictures, tmp_path, extra):
+def trained(hatchery: Hatchery, command: list[str], world: int, launch: str) -> None:
+    """Run a command in so many processes: by torchrun, or begun here with what torchrun tells them."""
+    if launch == "torchrun":
+        start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+        subprocess.run([*start, "-m", "eyas", *command], check=True)
+        return
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    place = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ranks = [hatchery.start(*command, **place, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(world)]
+    for rank in ranks:
+        assert rank.wait() == 0, rank.text
+
+
+@pytest.mark.parametrize(("extra", "launch"), [({}, "torchrun"), ({"--accumulate": "2"}, "here")])
+def test_two_processes_train_like_one_and_count_every_sample_once(hatchery, pictures, tmp_path, extra, launch):
     flags = {"--model": SMOOTH, "--size": "32", "--epochs": "2", "--batch-size": "16", "--lr": "0.002",
              "--device": "cpu", "--threads": "1", "--view": "none", **extra}  # fmt: skip
     rows = {}
     for world in (1, 2):
         out = tmp_path / f"world{world}"
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-        command = [sys.executable, *launch, "-m", "eyas", "train", pictures["train"]]
         options = [part for pair in flags.items() for part in pair]
-        subprocess.run([*command, "--test", pictures["test"], *options, "--out", str(out)], check=True)
+        command = ["train", pictures["train"], "--test", pictures["test"], *options, "--out", str(out)]
+        trained(hatchery, command, world, launch if world > 1 else "here")
         rows[world] = Path(out / "metrics.csv").read_text().splitlines()
     one, two = (read_tensors(tmp_path / f"world{world}" / "state.safetensors", "state")[0] for world in (1, 2))
     for name in one:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import subprocess
 import sys
@@ -112,8 +114,8 @@ def test_what_uses_a_model_never_loads_the_training():
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_help_and_mistakes_do_not_load_torch(arguments):
-    code, heavy, _ = ended(arguments)
+def test_help_and_mistakes_do_not_load_torch(light, arguments):
+    code, heavy, _ = ended(light, arguments)
     helping = "--help" in arguments or arguments in (
         ["--version"],
         ["datasets"],
@@ -157,7 +159,7 @@ def test_help_and_mistakes_do_not_load_torch(arguments):
         ("export model.safetensors --check none.txt", 65, "none.txt: there is no such list"),
     ],
 )
-def test_mistakes_in_data_do_not_load_torch(tmp_path, monkeypatch, command, code, message):
+def test_mistakes_in_data_do_not_load_torch(light, tmp_path, monkeypatch, command, code, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "taken" / "epochs").mkdir(parents=True)
@@ -167,28 +169,56 @@ def test_mistakes_in_data_do_not_load_torch(tmp_path, monkeypatch, command, code
     }  # fmt: skip
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    found, heavy, told = ended(command.split())
+    found, heavy, told = ended(light, command.split())
     assert (found, heavy) == (code, []), told
     assert message in told
 
 
-def ended(arguments: list[str]) -> tuple[int, list[str], str]:
-    """Return a command's exit code, which of the heavy libraries it had loaded by then, and what it told on stderr."""
-    code = f"""
-import contextlib, io, sys
+ENDED = """
+import contextlib, io, json, os, sys
 from eyas.cli import main
-told = io.StringIO()
-with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
-    try:
-        code = main({arguments!r})
-    except SystemExit as stop:
-        code = stop.code
-print(code or 0, *[name for name in ('torch', 'matplotlib', 'sklearn') if name in sys.modules])
-print(told.getvalue())
+
+def ended(arguments):
+    told = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
+        try:
+            code = main(arguments)
+        except SystemExit as stop:
+            code = stop.code
+    return code or 0, [name for name in ("torch", "matplotlib", "sklearn") if name in sys.modules], told.getvalue()
+
+for arguments in (["train", "--help"], ["inspect", "digits"], ["train", "none.txt"]):
+    ended(arguments)  # what these load may be loaded
+print("ready", flush=True)
+for line in sys.stdin:
+    folder, arguments = json.loads(line)
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.chdir(folder)
+        os.write(writing, json.dumps(ended(arguments)).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as answer:
+        print(answer.read(), flush=True)
+    os.wait()
 """
-    first, _, told = run_python(code).partition("\n")
-    number, *heavy = first.split()
-    return int(number), heavy, told
+
+
+@pytest.fixture(scope="module")
+def light() -> Iterator[subprocess.Popen[str]]:
+    """A Python without the heavy libraries; commands are forked from it."""
+    command = [sys.executable, "-c", ENDED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.stdin.close()
+
+
+def ended(light: subprocess.Popen[str], arguments: list[str]) -> tuple[int, list[str], str]:
+    """Return a command's exit code, which of the heavy libraries it had loaded by then, and what it told on stderr."""
+    print(json.dumps([os.getcwd(), arguments]), file=light.stdin, flush=True)
+    code, heavy, told = json.loads(light.stdout.readline())
+    return code, heavy, told
 
 
 def run_python(code: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.quick_commands import quick_commands
 
 ROOT = Path(__file__).parent.parent
