@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import subprocess
 import sys
@@ -216,7 +215,7 @@ def light() -> Iterator[subprocess.Popen[str]]:
 
 def ended(light: subprocess.Popen[str], arguments: list[str]) -> tuple[int, list[str], str]:
     """Return a command's exit code, which of the heavy libraries it had loaded by then, and what it told on stderr."""
-    print(json.dumps([os.getcwd(), arguments]), file=light.stdin, flush=True)
+    print(json.dumps([str(Path.cwd()), arguments]), file=light.stdin, flush=True)
     code, heavy, told = json.loads(light.stdout.readline())
     return code, heavy, told
 
