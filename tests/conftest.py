@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from eyas.errors import SettingsError
 from tests.faults.trial import Hatchery
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts jobs in the background without it
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads would only fight
 
 COLOURS = {"red": (200, 60, 60), "green": (60, 180, 60), "blue": (60, 60, 210)}
+
+EXTRAS = {"timm": "timm", "export": "onnxruntime", "serve": "fastapi", "parquet": "pyarrow"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    """Leave out a test whose fixtures need an extra that is not installed."""
+    yield from _without_extra()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Leave out a test that needs an extra which is not installed: eyas says which one."""
+    yield from _without_extra()
+
+
+def _without_extra() -> Generator[None, None, None]:
+    try:
+        yield
+    except SettingsError as error:
+        extra = re.search(r"pip install 'eyas\[(\w+)\]'", str(error))
+        if extra and extra[1] in EXTRAS and find_spec(EXTRAS[extra[1]]) is None:
+            pytest.skip(f"without the extra {extra[1]}")
+        raise
 
 
 def write_pictures(folder: Path, counts: dict[str, int], *, size: int = 20, seed: int = 0) -> Path:

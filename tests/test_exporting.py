@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -35,6 +34,8 @@ from eyas.shipping.readme import readme
 from eyas.shipping.settings import ExportConfig
 from tests.runs import QUICK
 from tests.scenes import scene
+
+onnxruntime = pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from PIL import ExifTags, Image, ImageOps
@@ -239,6 +238,7 @@ def differing_pictures(folder: Path) -> list[Path]:
 
 
 def test_evaluate_predict_the_library_and_an_exported_file_give_the_same_probabilities(pictures, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
     run_fit(config_of(pictures, resize="crop", views="flip", epochs=1, momentum=0.9), tmp_path / "run")
     classifier = replace(Classifier.load(tmp_path / "run" / "last.safetensors"), temperature=1.5)
     classifier.save(model := tmp_path / "model.safetensors")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from tests.runs import QUICK, assert_same_run, config_of, run_fit, saved_state
-from timm.models import register_model
 from torch import nn
 
 import eyas
@@ -24,6 +23,8 @@ from eyas.training.rollback import go_back
 from eyas.training.runtime import open_runtime
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
+
+register_model = pytest.importorskip("timm.models").register_model  # the only way to a network of one's own by a name
 
 
 class Runaway(nn.Module):
