@@ -216,7 +216,7 @@ def test_behind_a_proxy_that_is_named_the_clients_are_told_apart(picture):
 
 
 def test_what_comes_too_late_is_said_so_and_is_not_computed(picture):
-    with held(timeout=0.4) as (running, network):
+    with held(timeout=2) as (running, network):
         first = Asking(running, picture)
         assert network.busy.wait(60)
         assert error_of(running.ask(picture)) == (503, "too_late")
