@@ -27,12 +27,17 @@ def config_of(pictures: dict[str, str], **given: Any) -> RunConfig:
 def run_fit(
     config: RunConfig, directory: Path, *, stop_at: Callable[[Event], bool] | None = None, resuming: bool = False
 ) -> list[Event]:
-    """Return all events of a run in `directory`, told to stop at the first event that `stop_at` says yes to."""
+    """Return all events of a run in `directory`, told to stop at the first event that `stop_at` says yes to.
+
+    The run may not warn at its start: where batch normalisation sees very few values, numbers are chance.
+    """
     directory.mkdir(exist_ok=True)
     events: list[Event] = []
     with open_runtime(config.device) as runtime:
         for event in fit(make_plan(config, directory, resuming=resuming), runtime):
             events.append(event)
+            if isinstance(event, Started):
+                assert "warning" not in dict(event.facts), event.facts
             if stop_at is not None and stop_at(event):
                 runtime.stop_requested = True
     return events

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from PIL import ExifTags, Image, ImageOps
@@ -28,6 +28,8 @@ from eyas.tensorfile import read_tensors
 from eyas.training.loop import fit
 from eyas.training.runtime import open_runtime
 from eyas.training.state import TrainState
+from tests.conftest import write_pictures
+from tests.faults.trial import Hatchery
 from tests.runs import assert_same_run, config_of, run_fit, timeless
 from tests.scenes import scene
 
@@ -141,17 +143,30 @@ def test_a_draw_belongs_to_the_sample_and_not_to_its_batch():
 # Law 4: two processes equal one; evaluation counts every sample exactly once.
 
 
-@pytest.mark.parametrize("extra", [{}, {"--accumulate": "2"}])
-def test_two_processes_train_like_one_and_count_every_sample_once(pictures, tmp_path, extra):
+def trained(hatchery: Hatchery, command: list[str], world: int, launch: str) -> None:
+    """Run a command in so many processes: by torchrun, or begun here with what torchrun tells them."""
+    if launch == "torchrun":
+        start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+        subprocess.run([*start, "-m", "eyas", *command], check=True)
+        return
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    place = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ranks = [hatchery.start(*command, **place, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(world)]
+    for rank in ranks:
+        assert rank.wait() == 0, rank.text
+
+
+@pytest.mark.parametrize(("extra", "launch"), [({}, "torchrun"), ({"--accumulate": "2"}, "here")])
+def test_two_processes_train_like_one_and_count_every_sample_once(hatchery, pictures, tmp_path, extra, launch):
     flags = {"--model": SMOOTH, "--size": "32", "--epochs": "2", "--batch-size": "16", "--lr": "0.002",
              "--device": "cpu", "--threads": "1", "--view": "none", **extra}  # fmt: skip
     rows = {}
     for world in (1, 2):
         out = tmp_path / f"world{world}"
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-        command = [sys.executable, *launch, "-m", "eyas", "train", pictures["train"]]
         options = [part for pair in flags.items() for part in pair]
-        subprocess.run([*command, "--test", pictures["test"], *options, "--out", str(out)], check=True)
+        command = ["train", pictures["train"], "--test", pictures["test"], *options, "--out", str(out)]
+        trained(hatchery, command, world, launch if world > 1 else "here")
         rows[world] = Path(out / "metrics.csv").read_text().splitlines()
     one, two = (read_tensors(tmp_path / f"world{world}" / "state.safetensors", "state")[0] for world in (1, 2))
     for name in one:
@@ -223,6 +238,7 @@ def differing_pictures(folder: Path) -> list[Path]:
 
 
 def test_evaluate_predict_the_library_and_an_exported_file_give_the_same_probabilities(pictures, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
     run_fit(config_of(pictures, resize="crop", views="flip", epochs=1, momentum=0.9), tmp_path / "run")
     classifier = replace(Classifier.load(tmp_path / "run" / "last.safetensors"), temperature=1.5)
     classifier.save(model := tmp_path / "model.safetensors")
@@ -267,8 +283,9 @@ LOSSES_KEPT = [
 ]  # fmt: skip
 
 
-def test_the_first_20_losses_equal_those_of_a_plain_pytorch_loop(pictures, tmp_path):
-    config = config_of(pictures, model="alexnet", size=None, batch_size=4, epochs=2, lr=0.01)
+def test_the_first_20_losses_equal_those_of_a_plain_pytorch_loop(tmp_path):
+    train = str(write_pictures(tmp_path / "pictures", {"red": 20, "green": 16, "blue": 14}))
+    config = config_of({"train": train, "test": train}, model="alexnet", size=None, batch_size=4, epochs=2, lr=0.01)
     with open_runtime(config.device) as runtime:
         (tmp_path / "run").mkdir()
         plan = make_plan(config, tmp_path / "run")
@@ -277,7 +294,7 @@ def test_the_first_20_losses_equal_those_of_a_plain_pytorch_loop(pictures, tmp_p
             ours += [event.loss] if isinstance(event, Trained) else []
             if len(ours) == 20:
                 break
-    theirs = plain_loop(pictures["train"], plan.seed, steps=20)
+    theirs = plain_loop(train, plan.seed, steps=20)
     assert ours == pytest.approx(theirs, rel=1e-4)
     assert ours == pytest.approx(LOSSES_KEPT, abs=2e-4)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "eyas"
 FILES = sorted(SOURCE.rglob("*.py"))
+TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # From the ground up. A module imports from the layers below its own, and within a layer from its own room.
@@ -111,8 +113,8 @@ def test_what_uses_a_model_never_loads_the_training():
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_help_and_mistakes_do_not_load_torch(arguments):
-    code, heavy, _ = ended(arguments)
+def test_help_and_mistakes_do_not_load_torch(light, arguments):
+    code, heavy, _ = ended(light, arguments)
     helping = "--help" in arguments or arguments in (
         ["--version"],
         ["datasets"],
@@ -156,7 +158,7 @@ def test_help_and_mistakes_do_not_load_torch(arguments):
         ("export model.safetensors --check none.txt", 65, "none.txt: there is no such list"),
     ],
 )
-def test_mistakes_in_data_do_not_load_torch(tmp_path, monkeypatch, command, code, message):
+def test_mistakes_in_data_do_not_load_torch(light, tmp_path, monkeypatch, command, code, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "taken" / "epochs").mkdir(parents=True)
@@ -166,28 +168,56 @@ def test_mistakes_in_data_do_not_load_torch(tmp_path, monkeypatch, command, code
     }  # fmt: skip
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-    found, heavy, told = ended(command.split())
+    found, heavy, told = ended(light, command.split())
     assert (found, heavy) == (code, []), told
     assert message in told
 
 
-def ended(arguments: list[str]) -> tuple[int, list[str], str]:
-    """Return a command's exit code, which of the heavy libraries it had loaded by then, and what it told on stderr."""
-    code = f"""
-import contextlib, io, sys
+ENDED = """
+import contextlib, io, json, os, sys
 from eyas.cli import main
-told = io.StringIO()
-with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
-    try:
-        code = main({arguments!r})
-    except SystemExit as stop:
-        code = stop.code
-print(code or 0, *[name for name in ('torch', 'matplotlib', 'sklearn') if name in sys.modules])
-print(told.getvalue())
+
+def ended(arguments):
+    told = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
+        try:
+            code = main(arguments)
+        except SystemExit as stop:
+            code = stop.code
+    return code or 0, [name for name in ("torch", "matplotlib", "sklearn") if name in sys.modules], told.getvalue()
+
+for arguments in (["train", "--help"], ["inspect", "digits"], ["train", "none.txt"]):
+    ended(arguments)  # what these load may be loaded
+print("ready", flush=True)
+for line in sys.stdin:
+    folder, arguments = json.loads(line)
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.chdir(folder)
+        os.write(writing, json.dumps(ended(arguments)).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as answer:
+        print(answer.read(), flush=True)
+    os.wait()
 """
-    first, _, told = run_python(code).partition("\n")
-    number, *heavy = first.split()
-    return int(number), heavy, told
+
+
+@pytest.fixture(scope="module")
+def light() -> Iterator[subprocess.Popen[str]]:
+    """A Python without the heavy libraries; commands are forked from it."""
+    command = [sys.executable, "-c", ENDED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.stdin.close()
+
+
+def ended(light: subprocess.Popen[str], arguments: list[str]) -> tuple[int, list[str], str]:
+    """Return a command's exit code, which of the heavy libraries it had loaded by then, and what it told on stderr."""
+    print(json.dumps([str(Path.cwd()), arguments]), file=light.stdin, flush=True)
+    code, heavy, told = json.loads(light.stdout.readline())
+    return code, heavy, told
 
 
 def run_python(code: str) -> str:
@@ -268,3 +298,19 @@ def test_no_file_is_named_after_a_drawer():
     """A name says what is in a file; these say that nobody knew."""
     drawers = {"util", "utils", "helper", "helpers", "manager", "base", "common", "misc", "core"}
     assert not [file for file in FILES if drawers & set(file.stem.split("_"))]
+
+
+CLOCK = re.compile(r"time\.(time|monotonic|perf_counter|process_time)(_ns)?\(\)")
+
+
+@pytest.mark.parametrize("file", TESTS, ids=lambda file: str(file.relative_to(Path(__file__).parent)))
+def test_no_test_asserts_how_long_something_took(file):
+    """On a busy machine anything may take any time. What may be asserted: an order, a count, what was asked or told."""
+    nodes = list(ast.walk(tree_of(file)))
+    read = [node for node in nodes if isinstance(node, ast.Assign) and CLOCK.search(ast.unparse(node.value))]
+    names = {name.id for node in read for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    for asserted in (node for node in nodes if isinstance(node, ast.Assert)):
+        for part in ast.walk(asserted.test):
+            sides = (part.left, part.right) if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub) else ()
+            readings = [side for side in map(ast.unparse, sides) if side in names or CLOCK.fullmatch(side)]
+            assert not readings, f"{file}:{asserted.lineno}: asserts a time"

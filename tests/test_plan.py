@@ -14,7 +14,7 @@ from tests.runs import config_of
 @pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
 def test_the_cache_changes_no_training_picture(pictures, tmp_path, resize, interpolation):
     asked = {"resize": resize, "interpolation": interpolation, "size": 23, "progressive_size": 0.7, "flip": 0.5}
-    samples = np.arange(50)
+    samples = np.arange(56)
     seen = []
     for cache in ("ram", "none"):
         plan = make_plan(config_of(pictures, **asked, cache=cache), tmp_path)

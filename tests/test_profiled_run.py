@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def here(table: dict[str, Any]) -> list[dict[str, Any]]:
 def test_what_other_threads_do_beside_the_training_has_lines_of_its_own(profiled):
     beside = {share["name"]: share for share in tables_of(profiled)[-1]["shares"] if share["threads"]}
     assert set(beside) == {"decode", "writing to the disk"}
-    assert beside["decode"]["count"] == 2 * (50 + 21)
+    assert beside["decode"]["count"] == 2 * (56 + 21)
 
 
 def test_there_is_a_table_for_every_epoch_and_one_for_the_run(profiled):
@@ -66,10 +67,14 @@ def test_there_is_a_table_for_every_epoch_and_one_for_the_run(profiled):
     assert inner >= {"transfer", "resize", "augmentation", "normalise", "forward", "backward", "optimiser"}
 
 
-def test_the_shares_of_the_time_add_up_with_little_left_unsaid(profiled):
-    for table in tables_of(profiled):
-        told = sum(share["seconds"] for share in here(table) if share["depth"] == 0)
-        assert 0.8 * table["seconds"] <= told <= table["seconds"]
+def test_the_shares_of_the_time_add_up_with_little_left_unsaid(profiled, pictures, tmp_path, monkeypatch):
+    # on a busy machine a thread may have to wait anywhere: so by a clock that stands still meanwhile
+    monkeypatch.setattr(time, "perf_counter_ns", time.thread_time_ns)
+    alone = train(pictures, tmp_path / "run", profile=True, cache="none").directory
+    for run, least in ((profiled, 0.0), (alone, 0.8)):
+        for table in tables_of(run):
+            told = sum(share["seconds"] for share in here(table) if share["depth"] == 0)
+            assert least * table["seconds"] <= told <= table["seconds"]
     steps = [share["count"] for table in tables_of(profiled) for share in table["shares"] if share["name"] == "step"]
     assert steps == [4, 4, 8]
 
@@ -129,9 +134,9 @@ def test_an_epoch_takes_its_training_its_evaluation_and_its_saving_also_within(p
         (over,) = [e for e in events if isinstance(e, EpochOver) and e.epoch == number]
         saving = [e.seconds for e in events if isinstance(e, Saved) and over.step - 4 < e.step <= over.step]
         testing = [e.seconds for e in events if isinstance(e, Evaluated) and e.step == over.step]
-        assert len(saving) >= 5 and sum(saving) <= over.saving <= sum(saving) + 0.2
-        parts = trained.seconds + sum(saving) + sum(testing)
-        assert parts <= over.seconds <= 1.5 * parts + 0.5
+        others = trained.seconds + sum(testing)
+        assert len(saving) >= 5 and sum(saving) <= over.saving <= over.seconds - others + 1e-9
+    assert sum(event.seconds for event in events if isinstance(event, EpochOver)) <= events[-1].seconds + 1e-9
 
 
 def test_an_epoch_whose_evaluation_is_broken_off_is_over_once_after_the_resume(pictures, tmp_path):

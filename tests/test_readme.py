@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.quick_commands import quick_commands
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"(?:^<!-- (not run: .*?) -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -50,19 +51,20 @@ def part_of(language: str, text: str) -> str:
 @pytest.mark.parametrize(("part", "count", "result"), [
     ("digits", 5, "runs/digits/epochs/epoch-004.safetensors"), ("photos", 8, "runs/photos/best.onnx"), ("python", 3, "runs/stepwise"),
 ])  # fmt: skip
-def test_every_block_of_the_readme_runs_as_it_stands(tmp_path, part, count, result):
+def test_every_block_of_the_readme_runs_as_it_stands(request, tmp_path_factory, tmp_path, part, count, result):
     """In the page's order, a story in one folder; both READMEs have the same blocks, so one of them is enough."""
     write_photos(tmp_path)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     shown = [(kind, text) for kind, text, is_run in blocks("README.md") if is_run and not made(text)]
     story = [(kind, text) for kind, text in shown if part_of(kind, text) == part]
     assert len(story) == count
-    for language, text in story:
-        command = ["bash", "-euo", "pipefail", "-c", text] if language == "bash" else [sys.executable, "-c", text]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-        assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    hatchery = request.getfixturevalue("hatchery") if sys.platform == "linux" else None
+    with quick_commands(hatchery, tmp_path_factory.mktemp("bin")) as environment:
+        for language, text in story:
+            command = ["bash", "-euo", "pipefail", "-c", text] if language == "bash" else [sys.executable, "-c", text]
+            done = subprocess.run(
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+            )
+            assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     assert (tmp_path / result).exists()
 
 

@@ -149,8 +149,8 @@ def test_a_number_that_was_selected_on_the_test_set_is_called_so(pictures, tmp_p
 def test_a_share_of_the_training_set_selects_where_asked(pictures, tmp_path, capsys):
     run = train(pictures, tmp_path / "run", val=0.2, view="plain")
     assert run.finished.selects_on == "val"
-    assert run.best.facts["train"]["count"] == 40
-    assert run.best.facts["scores"]["val"]["count"] == 10
+    assert run.best.facts["train"]["count"] == 45
+    assert run.best.facts["scores"]["val"]["count"] == 11
     assert run.best.facts["scores"]["test"]["count"] == 21
     assert run.finished.best_value == run.best.facts["scores"]["val"]["accuracy"]
     printed = capsys.readouterr().out
@@ -231,7 +231,7 @@ def test_two_runs_in_one_folder_at_once_are_refused_by_the_holders_name(copied, 
         {"model": "alexnet", "size": 20},
         {"test": "no-such-list.txt"},
         {"val": "1.5"},
-        {"batch_size": 51, "drop_last": True},
+        {"batch_size": 57, "drop_last": True},
         {"device": "cuda:99"},
         {"weights": "none.safetensors"},
     ],

@@ -133,10 +133,14 @@ class Plan:
         unclear = len(reasons) != 1 and not self.config.output.profile
         return "; ".join([*reasons, *(["--profile shows the parts"] if unclear else [])])
 
+    def part(self, images: int, processes: int) -> int:
+        """Return the least of a batch of `images` that the network sees at once: a process's share, in parts."""
+        share = images // processes
+        return share // min(self.config.training.accumulate, share)
+
     def smallest_part(self, processes: int) -> int:
-        """Return the least images that the network sees at once: a process's share, computed in parts."""
-        shares = (size // processes for size in (self.order.size(0), self.shortest_batch))
-        return min(share // min(self.config.training.accumulate, share) for share in shares)
+        """Return the least images that the network sees at once."""
+        return min(self.part(size, processes) for size in (self.order.size(0), self.shortest_batch))
 
     def due(self, step: int) -> Due:
         """Return what is due after `step` steps: a pure calendar."""

@@ -25,14 +25,6 @@ TALLY = "EYAS_FAULTS_TALLY"  # a file to which every trial adds a line
 
 
 @pytest.fixture(scope="session")
-def hatchery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hatchery]:
-    """Forks commands."""
-    found = Hatchery(tmp_path_factory.mktemp("hatchery"))
-    yield found
-    found.close()
-
-
-@pytest.fixture(scope="session")
 def failing_hatchery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hatchery]:
     """Forks commands above a C library that can make any file operation fail."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")

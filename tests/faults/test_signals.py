@@ -101,7 +101,7 @@ def test_a_second_signal_ends_a_run_at_once_and_nothing_saved_is_lost(hatchery, 
         time.sleep(0.05 * (number % 10))
         for _ in range(2):
             trial.send(signal.SIGTERM if number % 2 else signal.SIGINT)
-        trial.wait(10)
+        trial.wait(60)
         # the two may have become one, or have come in the last step: then the run is complete
         assert trial.code in (AT_ONCE, INTERRUPTED, 0), trial.text
         assert "Traceback" not in trial.text, trial.text

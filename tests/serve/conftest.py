@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.scenes import scene
-from tests.serve.servers import Running, classifier_of, file_of, serving
 
 from eyas import Classifier
+
+if TYPE_CHECKING or find_spec("fastapi"):
+    from tests.serve.servers import Running, classifier_of, file_of, serving
+
+collect_ignore_glob = [] if find_spec("fastapi") else ["test_*.py"]  # without the extra `serve`
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -21,7 +20,7 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b"}
 
 def raw(port: int, *parts: bytes) -> bytes:
     """Return what a server answers to bytes, read until it closes or has answered."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         for part in parts:
             line.sendall(part)
         return line.recv(65536)
@@ -90,11 +89,15 @@ def test_a_damaged_image_is_refused_as_damaged(running):
         assert error_of(running.ask(data)) == (422, "unreadable")
 
 
-@pytest.mark.parametrize("bomb", [hostile.png_bomb, lambda: hostile.jpeg_scans(20_000)], ids=["pixels", "scans"])
-def test_an_image_that_would_take_much_memory_or_time_is_refused_before_it_is_decoded(running, bomb):
-    data, began = bomb(), time.monotonic()
-    assert error_of(running.ask(data)) == (422, "unreadable")
-    assert time.monotonic() - began < 5
+@pytest.mark.parametrize(
+    ("bomb", "reason"),
+    [(hostile.png_bomb, "more than 50 million"), (lambda: hostile.jpeg_scans(20_000), "a JPEG of 20,0")],
+    ids=["pixels", "scans"],
+)
+def test_an_image_that_would_take_much_memory_or_time_is_refused_before_it_is_decoded(running, bomb, reason):
+    response = running.ask(bomb())
+    assert error_of(response) == (422, "unreadable")
+    assert reason in response.json()["error"]["message"], "what its header says, not how its decoding failed"
 
 
 def test_one_bad_file_among_good_ones_is_named(running, picture):
@@ -162,7 +165,7 @@ def test_no_answer_tells_of_the_server(running):
 def test_a_full_queue_is_refused_and_what_is_in_it_is_answered(picture):
     with held(queue=3, max_files=2) as (running, network):
         asked = [Asking(running, picture)]
-        assert network.busy.wait(10)
+        assert network.busy.wait(60)
         asked += [Asking(running, picture) for _ in range(2)]
         wait_for(lambda: len(running.service.batcher) == 2)
         refused = running.ask(picture)
@@ -181,7 +184,7 @@ def test_a_full_queue_is_refused_and_what_is_in_it_is_answered(picture):
 def test_a_request_with_more_pictures_than_there_is_room_for_is_refused_whole(picture):
     with held(queue=3, max_files=3) as (running, network):
         asked = Asking(running, picture)
-        assert network.busy.wait(10)
+        assert network.busy.wait(60)
         assert error_of(running.client.post("/predict", files=[("files", picture)] * 3)) == (503, "busy")
         network.go.set()
         assert asked.response().status_code == 200
@@ -206,16 +209,16 @@ def test_behind_a_proxy_that_is_named_the_clients_are_told_apart(picture):
     for proxy, status in ((None, 429), ("127.0.0.1", 200)):
         with held(per_client=1, proxy=proxy) as (running, network):
             Asking(running, picture)
-            assert network.busy.wait(10)
+            assert network.busy.wait(60)
             network.go.set() if proxy else None
             response = running.client.post("/predict", content=picture, headers=forwarded)
             assert response.status_code == status
 
 
 def test_what_comes_too_late_is_said_so_and_is_not_computed(picture):
-    with held(timeout=0.4) as (running, network):
+    with held(timeout=2) as (running, network):
         first = Asking(running, picture)
-        assert network.busy.wait(10)
+        assert network.busy.wait(60)
         assert error_of(running.ask(picture)) == (503, "too_late")
         assert error_of(first.response()) == (503, "too_late")
         network.go.set()
@@ -226,7 +229,7 @@ def test_what_comes_too_late_is_said_so_and_is_not_computed(picture):
 def test_what_nobody_waits_for_any_more_is_not_computed(picture):
     with held() as (running, network):
         first = Asking(running, picture)
-        assert network.busy.wait(10)
+        assert network.busy.wait(60)
         with socket.create_connection(("127.0.0.1", running.port)) as line:
             head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(picture)}\r\n\r\n"
             line.sendall(head.encode() + picture)

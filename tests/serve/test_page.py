@@ -74,7 +74,7 @@ def open_page(browser: Any, served: Running) -> Iterator[Any]:
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(8000)
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: outside(request.url, port) and wrong.append(request.url))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: "Content Security Policy" in said.text and wrong.append(said.text))
@@ -235,7 +235,7 @@ def test_a_server_that_is_busy_or_gone_is_told_and_the_next_try_works(open_page,
     with held(per_client=1, queue=16) as (busy, network):
         page = open_page(busy.port)
         choose(page, picture)
-        assert network.busy.wait(10)
+        assert network.busy.wait(60)
         other = open_page(busy.port, locale="zh-CN")
         choose(other, picture)
         other.wait_for_selector("#problem:not([hidden])")

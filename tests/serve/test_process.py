@@ -63,7 +63,7 @@ def test_a_process_answers_and_a_signal_ends_it_when_what_is_in_work_is_answered
             said = b"".join(iter(lambda: line_in_work.recv(65536), b""))
         assert said.startswith(b"HTTP/1.1 200 ")
         assert json.loads(said.partition(b"\r\n\r\n")[2])["answers"][0]["label"] == answer["label"]
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
 
@@ -75,7 +75,7 @@ def in_work(port: int, length: int) -> Iterator[socket.socket]:
         "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nExpect: 100-continue\r\n"
         f"Content-Length: {length}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         line.sendall(head.encode())
         assert line.recv(1000).startswith(b"HTTP/1.1 100 ")
         yield line
@@ -83,9 +83,9 @@ def in_work(port: int, length: int) -> Iterator[socket.socket]:
 
 def refused_by(port: int) -> None:
     """Wait until nobody is let in any more."""
-    for _ in range(200):
+    for _ in range(3000):
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            socket.create_connection(("127.0.0.1", port), timeout=60).close()
         except ConnectionRefusedError:
             return
         time.sleep(0.02)
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_it_and_a_second_one_waits_for_nobody(model):
         time.sleep(0.3)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_port_that_is_taken_is_said_before_the_model_is_read(model):

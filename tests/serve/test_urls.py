@@ -73,23 +73,23 @@ def web(*addresses: str, permitted: Callable[[object], bool] = lambda address: T
     return Web(lambda host, port: [left.pop(0)], permitted)
 
 
-def refused(url: str, most: int = 1000, seconds: float = 5, web: Web | None = None) -> tuple[int, str]:
+def refused(url: str, most: int = 1000, seconds: float = 60, web: Web | None = None) -> tuple[int, str]:
     with pytest.raises(RefusalError) as error:
         fetch(url, most=most, seconds=seconds, web=web)
     return error.value.status, error.value.code
 
 
 def test_what_lies_at_an_address_is_fetched_also_over_redirects(port):
-    assert fetch(f"http://birds.example:{port}/picture", most=100, seconds=5, web=web("127.0.0.1")) == (
+    assert fetch(f"http://birds.example:{port}/picture", most=100, seconds=60, web=web("127.0.0.1")) == (
         f"birds.example:{port}".encode()
     )
-    assert fetch(f"http://birds.example:{port}/to//picture", most=100, seconds=5, web=web(*["127.0.0.1"] * 2))
+    assert fetch(f"http://birds.example:{port}/to//picture", most=100, seconds=60, web=web(*["127.0.0.1"] * 2))
 
 
 def test_a_name_is_looked_up_once_and_gone_to_where_it_was_looked_up(port):
     """The second look-up would lead elsewhere, as a name does whose owner means ill; it is not made."""
     one = web("127.0.0.1")
-    assert fetch(f"http://rebinding.example:{port}/picture", most=100, seconds=5, web=one)
+    assert fetch(f"http://rebinding.example:{port}/picture", most=100, seconds=60, web=one)
 
 
 def test_a_server_of_ones_own_network_is_not_asked(port):
@@ -133,17 +133,14 @@ def test_a_picture_that_is_too_large_is_not_read_to_its_end(port):
 
 @pytest.mark.parametrize("path", ["drip", "nothing"])
 def test_a_host_that_drips_or_has_nothing_is_given_up(port, path):
-    began = time.monotonic()
+    """The one that drips has all of its picture in the end: it would be fetched if nothing cut it off."""
     assert refused(f"http://birds.example:{port}/{path}", seconds=0.3, web=web("127.0.0.1")) == (422, "not_fetched")
-    assert time.monotonic() - began < 5
 
 
 def test_a_host_that_is_silent_is_given_up():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://birds.example:{silent.getsockname()[1]}/"
-        began = time.monotonic()
         assert refused(url, seconds=0.3, web=web("127.0.0.1")) == (422, "not_fetched")
-        assert time.monotonic() - began < 5
 
 
 def test_a_server_takes_addresses_only_where_it_is_told_to(running, port):

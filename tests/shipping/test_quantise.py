@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from eyas.data.datasets import open_images
 from eyas.data.settings import DataConfig
 from eyas.shipping.graph import INPUT, OUTPUT
 from eyas.shipping.onnx_file import open_onnx
 from eyas.shipping.quantise import measured, quantise
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 COLOURS = np.eye(3, dtype=np.float32)
 

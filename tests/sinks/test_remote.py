@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -123,9 +122,9 @@ def test_a_service_that_fails_is_given_up_with_one_line(tmp_path, capsys, call):
 def test_a_service_that_hangs_delays_no_step_and_the_end_only_for_a_while(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(remote, "UNBEGUN", 0.2)
     let_go = threading.Event()
-    began = time.monotonic()
-    hand(Notes([], hangs=let_go), tmp_path, whole(tmp_path))
-    assert time.monotonic() - began < 2
+    told: list[object] = []
+    hand(Notes(told, hangs=let_go), tmp_path, whole(tmp_path))  # comes back though the service still hangs
+    assert told == []
     assert "did not answer in time" in capsys.readouterr().err
     let_go.set()
 

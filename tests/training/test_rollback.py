@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
 import pytest
 import torch
 from tests.runs import QUICK, assert_same_run, config_of, run_fit, saved_state
-from timm.models import register_model
 from torch import nn
 
 import eyas
@@ -26,14 +24,43 @@ from eyas.training.runtime import open_runtime
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
 
-EXPLODES = {"lr": 1e18, "momentum": 0.9}
+register_model = pytest.importorskip("timm.models").register_model  # the only way to a network of one's own by a name
+
+
+class Runaway(nn.Module):
+    """Has a number that weight decay alone changes: beyond float32 at the same step on every machine, or never.
+
+    A real network that diverges does so by the last bits of every step before.
+    """
+
+    def __init__(self, num_classes: int = 10, **_: object) -> None:
+        super().__init__()
+        self.fc = nn.Linear(1, num_classes)
+        self.fc.weight.requires_grad_(False)
+        self.number = nn.Parameter(torch.full((1, 1), 2e33))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(images.mean((1, 2, 3))[:, None]) + 0 * self.number
+
+
+@register_model
+def runaway_net(pretrained: bool = False, **given: Any) -> nn.Module:
+    return Runaway(**given)
+
+
+# times -9 in each step: step 6 of 12 makes it infinite; with half the rate from step 4 on, times -4, step 6 does again;
+# with a quarter of it from the beginning, times -1.5, it stays finite
+TOO_QUICK = {"model": "timm/runaway_net", "lr": 1.0, "weight_decay": 10.0, "report": "none", "view": "none"}
+EXPLODES = {**TOO_QUICK, "weight_decay": 1e12}
+ROLLBACK = {**QUICK, **TOO_QUICK, "on_nan": "rollback"}
 
 
 def test_a_loss_that_is_not_finite_names_the_step_the_rate_and_the_files(pictures, tmp_path):
     with pytest.raises(DivergedError) as fault:
         run_fit(config_of(pictures, **EXPLODES), tmp_path / "run")
     words = str(fault.value)
-    assert re.search(r"^step \d+: the training loss is (nan|inf) \(epoch 1, learning rate 1e\+18\), of ", words)
+    assert words.startswith("step 2: the training loss is nan (epoch 1, learning rate 1), of all 16 images ")
+    assert "(the weights were not finite before it: step 1 made them so)" in words
     named = re.findall(r"list\.txt:\d+: \w+/\d+\.png", words)
     assert len(named) == 3 and "and 13 more" in words
     assert "--on-nan rollback" in words and "lower --lr" in words
@@ -72,32 +99,26 @@ def test_where_nobody_looks_at_every_step_the_first_bad_one_is_found_by_its_reco
         assert plan.train.images.place(int(plan.order.batch(bad)[0])) in str(fault.value)
 
 
-TOO_QUICK = {"lr": 200.0, "on_nan": "rollback"}  # ends in numbers beyond float32 after the first epoch's save
-
-
 def test_a_run_that_diverges_goes_back_and_on_with_half_the_rate_until_it_can(pictures, tmp_path):
-    given = {**QUICK, **TOO_QUICK, "test": pictures["test"]}
-    run = eyas.train(pictures["train"], **given, out=tmp_path / "run")
+    run = eyas.train(pictures["train"], **ROLLBACK, test=pictures["test"], out=tmp_path / "run")
     assert (run.finished.epoch, run.finished.reason) == (3, "complete")
     events = read_events(run.directory / "events.jsonl")
     rates = {event["step"]: event["lr"] for event in events if event["event"] == "trained"}
-    assert rates[1] == rates[12] in (100, 50, 25, 12.5, 6.25)
+    assert set(rates.values()) == {0.25}
     assert [event["step"] for event in events if event["event"] == "trained"] == list(range(1, 13))
     assert [row["epoch"] for row in run.history] == ["1", "2", "3"]
-    times = round(math.log2(200 / rates[12]))
     notes = [event["message"] for event in events if event["event"] == "noted"]
-    assert any(note.startswith("Went back to the state after step 4: step 8: ") for note in notes)
-    assert any(note.startswith("Went back to the state after step 0: ") for note in notes)
-    assert f"The learning rate is {0.5**times:g} of the schedule's since then." in notes
+    assert any(note.startswith("Went back to the state after step 4: step 7: ") for note in notes)
+    assert any(note.startswith("Went back to the state after step 0: step 7: ") for note in notes)
+    assert "The learning rate is 0.25 of the schedule's since then." in notes
 
 
 def test_a_run_that_went_back_is_repeated_to_the_bit_also_when_it_is_cut(pictures, tmp_path):
-    given = {**QUICK, **TOO_QUICK, "test": pictures["test"], "train": pictures["train"]}
+    given = {**ROLLBACK, **pictures}
     for name in ("one", "other"):
         eyas.train(**given, out=tmp_path / name)
     assert_same_run(tmp_path / "one", tmp_path / "other")
-    whole = saved_state(tmp_path / "one")[1]["diverged"]
-    assert whole
+    assert len(saved_state(tmp_path / "one")[1]["diverged"]) == 2
     cut = eyas.train(**{**given, "epochs": 2}, out=tmp_path / "cut")
     assert cut.finished.epoch == 2
     resume(tmp_path / "cut", epochs=3)
@@ -106,7 +127,7 @@ def test_a_run_that_went_back_is_repeated_to_the_bit_also_when_it_is_cut(picture
 
 def test_what_diverges_however_small_the_rate_becomes_stops_after_five_times(pictures, tmp_path):
     given = {**QUICK, **EXPLODES, "test": pictures["test"], "on_nan": "rollback"}
-    with pytest.raises(DivergedError, match=r"^step \d+: "):
+    with pytest.raises(DivergedError, match=r"^step 2: "):
         eyas.train(pictures["train"], **given, out=tmp_path / "run")
     assert len(saved_state(tmp_path / "run")[1]["diverged"]) == 5
     for path in (tmp_path / "run").rglob("*.safetensors"):
@@ -115,7 +136,7 @@ def test_what_diverges_however_small_the_rate_becomes_stops_after_five_times(pic
 
 
 def test_a_run_that_stopped_for_it_goes_on_where_a_resume_says_rollback(pictures, tmp_path):
-    given = {**QUICK, **TOO_QUICK, "test": pictures["test"], "train": pictures["train"]}
+    given = {**ROLLBACK, **pictures}
     with pytest.raises(DivergedError):
         eyas.train(**{**given, "on_nan": "stop"}, out=tmp_path / "run")
     run = resume(tmp_path / "run", on_nan="rollback")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -94,15 +95,27 @@ def kept(run: Path) -> list[Path]:
     return [run / name for name in (STATE, EARLIER) if (run / name).exists()]
 
 
-def test_an_event_has_the_seconds_that_the_training_paused(pictures, tmp_path):
-    with saver_of(pictures, tmp_path / "run", **WIDE) as (state, saver):
+def test_an_event_has_the_seconds_that_the_training_paused(pictures, tmp_path, monkeypatch):
+    """To wait for the save before is a pause: here of 100 seconds, by a clock that only the disk moves."""
+    now, waits, flush = [0.0], threading.Event(), os.fsync
+
+    def slow(file: int) -> None:
+        waits.wait(60)
+        now[0] = 100.0
+        flush(file)
+
+    def clock() -> float:
+        waits.set()
+        return now[0]
+
+    with saver_of(pictures, tmp_path / "run") as (state, saver):
+        monkeypatch.setattr(os, "fsync", slow)
         list(saver.save(state, None))
-        between = time.perf_counter()
+        monkeypatch.setattr(time, "perf_counter", clock)
         list(saver.save(state, EpochDone({}, improved=False)))
-        ended = time.perf_counter()
-        _, *events = saver.wait()
-    assert sum(event.seconds for event in events) <= ended - between
-    assert sum(event.seconds for event in events) > 0.5 * (ended - between), "to wait for the save before is a pause"
+        events = saver.wait()
+    assert [event.kind for event in events] == ["epoch", "state"]
+    assert sum(event.seconds for event in events) == 100
 
 
 def test_only_what_is_whole_on_the_disk_is_told(pictures, tmp_path):
@@ -206,7 +219,7 @@ def test_a_generator_that_is_closed_leaves_whole_files_and_no_thread(pictures, t
         for event in events:
             if isinstance(event, Saved):  # of step 1; step 2 is being written, unless the disk was the quicker one
                 break
-        assert writing_threads()
+        assert writing_threads(), "the thread stays for the next save, whether one is being written or not"
         events.close()
     assert not writing_threads()
     assert not list(run.rglob(f"{TEMPORARY}*"))

@@ -116,7 +116,7 @@ def test_class_weights_are_one_for_a_sample_on_average_and_alike_for_a_class(pic
     labels = torch.from_numpy(plan.train.images.labels)
     assert given[labels].mean().item() == pytest.approx(1, abs=1e-6)
     sums = given * torch.bincount(labels)
-    assert sums.tolist() == pytest.approx([50 / 3] * 3, rel=1e-6)
+    assert sums.tolist() == pytest.approx([56 / 3] * 3, rel=1e-6)
 
 
 def test_without_class_weights_there_are_none(pictures):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from eyas.errors import SettingsError
 from eyas.model.zoo import Builder, outline
@@ -83,6 +84,29 @@ def shape_table(model: nn.Module, batch: torch.Tensor) -> list[tuple[str, str, s
         hidden = ("...", "", f"{len(stages) - room + 1} more")
         stages = [*stages[: room // 2 - 1], hidden, *stages[-room // 2 :]]
     return [("images", _shape(batch), ""), *stages, ("logits", _shape(output), "")]
+
+
+@contextmanager
+def values_normalised(model: nn.Module) -> Iterator[dict[str, int]]:
+    """Give, once the block is over, how many values of a channel every batch normalisation took its variance from.
+
+    By the layer's name, of the layers in training mode; of one that is used more than once the least.
+    """
+    counts: dict[str, int] = {}
+
+    def count(name: str) -> Callable[..., None]:
+        def hook(layer: Any, inputs: Any) -> None:
+            if layer.training:
+                values = inputs[0].numel() // layer.num_features
+                counts[name] = min(values, counts.get(name, values))
+
+        return hook
+
+    with ExitStack() as hooks:
+        for name, layer in model.named_modules():
+            if isinstance(layer, _BatchNorm):
+                hooks.enter_context(layer.register_forward_pre_hook(count(name)))
+        yield counts
 
 
 def check_logits(logits: object, model_name: str, *, batch_size: int, num_classes: int) -> None:

@@ -219,6 +219,7 @@ TOLD: Words = {  # in Chinese, what a run says at its start is about
     "val": "验证集",
     "test": "测试集",
     "note": "说明",
+    "warning": "警告",
     "preprocess": "预处理",
     "augment": "数据增强",
     "model": "模型",

@@ -200,6 +200,7 @@ def started(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> St
             ("images", plan.train.in_words()),
             ("device", runtime.in_words()),
             ("software", software()),
+            *(("warning", said) for said in check.warnings),
         ),
         shapes=check.shapes,
         first_batch=check.pictures,

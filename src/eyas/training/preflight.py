@@ -21,7 +21,7 @@ from eyas.events import Pictured
 from eyas.files import TEMPORARY
 from eyas.model.classifier import Classifier
 from eyas.model.graph import graph_of
-from eyas.model.shapes import check_logits, check_size, explain_failure, shape_table
+from eyas.model.shapes import check_logits, check_size, explain_failure, shape_table, values_normalised
 from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.runtime import Runtime
 from eyas.training.state import TrainState
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PICTURES = 32
 SHOWN_SIZE = 128  # pixels of the images that are shown with their answers: as large as a chart draws them
 LARGE = 32 * 2**20  # bytes of a model that is not written whole to try it: that would take longer than a step
+FEW_VALUES = 8  # of a channel: with fewer, a step of batch normalisation can change the weights beyond measure
 _IMAGES = 2  # the least that batch normalisation takes; the time of a whole batch would be lost on a CPU
 
 
@@ -42,6 +43,7 @@ class Preflight:
     shapes: tuple[tuple[str, str, str], ...]
     pictures: np.ndarray  # uint8 [n, H, W, 3]
     labels: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def preflight(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> Preflight:
@@ -77,14 +79,34 @@ def preflight(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> 
     rows.append(("network input", _shape(inputs), f"{inputs.min().item():.2f} to {inputs.max().item():.2f}"))
     rows += shape_table(state.model, inputs)
     labels = runtime.put(plan.train.labels(samples[: len(inputs)]))
-    with _left_as_it_was(state.model):
+    with _left_as_it_was(state.model), values_normalised(state.model) as values:
         rows.append(_loss_row(state.model, inputs, labels, plan, runtime))
         if runtime.config.compile == "on":
             rows.append(_compiled_row(network, state, plan, runtime, size=images.shape[-1]))
     if runtime.is_main and state.step == 0:
         rows.append(_file_row(state.model, plan, images[:1]))
     words = tuple(plan.classes[label] for label in plan.train.labels(samples).tolist())
-    return Preflight(tuple(rows), images.permute(0, 2, 3, 1).cpu().numpy(), words)
+    warnings = _warnings(values, len(inputs), plan, runtime)
+    return Preflight(tuple(rows), images.permute(0, 2, 3, 1).cpu().numpy(), words, warnings)
+
+
+def _warnings(values: dict[str, int], images: int, plan: Plan, runtime: Runtime) -> tuple[str, ...]:
+    """Return what is said where batch normalisation sees very few values; `values` are those of so many `images`."""
+    layer, fewest = min(values.items(), key=lambda item: item[1], default=("", FEW_VALUES * images))
+    enough = -(-FEW_VALUES * images // fewest)  # images
+    full, last = plan.order.size(0), plan.shortest_batch
+    parts = {size: plan.part(size, runtime.world) for size in (full, last)}
+    size = min(parts, key=lambda size: parts[size])
+    if parts[size] >= enough:
+        return ()
+    which = "the last batch of an epoch" if size < full else "a batch"
+    seen = "" if parts[size] == size else f", of which the network sees {parts[size]} at once"
+    remedies = ["--drop-last leaves it out"] if size < full and parts[full] >= enough else []
+    remedies += ["another --batch-size"]
+    remedies += ["a smaller --accumulate"] if plan.config.training.accumulate > 1 else []
+    found = f"{which} has {size} image(s){seen}: {layer} (batch normalisation) takes its variance from"
+    means = f"{parts[size] * fewest // images} values per channel, and a step with so few can ruin the weights."
+    return (f"{found} {means} What helps: {', '.join(remedies)}, or a larger --size.",)
 
 
 def pictured(plan: Plan) -> tuple[Pictured, ...]:
