@@ -18,7 +18,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # From the ground up. A module imports from the layers below its own, and within a layer from its own room.
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
-    "ground": ("errors", "files", "settings", "device", "progress", "headers", "tensorfile", "profile", "trace", "terminal"),
+    "ground": ("errors", "files", "settings", "device", "progress", "headers", "tensorfile", "profile", "trace", "terminal", "system", "pathnames"),
     "parts: data": ("data", "metrics", "confidence", "events", "recipes", "paired"),
     "parts: network, charts": ("model", "render"),
     "parts: training": (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import lzma
@@ -19,6 +18,8 @@ from pathlib import Path, PurePosixPath
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eyas.errors import DataError
+from eyas.files import file_lock
+from eyas.system import replace
 
 BLOCK = 1 << 18
 MOST_TIMES, SPARE = 50, 1 << 26  # an archive of images hardly grows: what becomes this many times its size is a bomb
@@ -47,7 +48,7 @@ def fetch(
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise unreachable(address, target, error) from None
         _verify(part, address, md5, sha256)
-        part.replace(target)
+        replace(part, target)
     return target
 
 
@@ -101,8 +102,7 @@ def _refuse_bomb(archive: Path, total: int) -> None:
 def locked(target: Path) -> Iterator[None]:
     """Let one process at a time make `target`; the others wait and then find it there."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(f".{target.name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with file_lock(target.with_name(f".{target.name}.lock")):
         yield
 
 

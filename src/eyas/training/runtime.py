@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import signal
@@ -21,9 +20,9 @@ from torch.nn.parallel import DistributedDataParallel
 from eyas.data.order import Indices, key
 from eyas.device import choose_device, device_in_words, settled_precision
 from eyas.profile import NoSpans, Profile, Spans
+from eyas.system import keep_memory, stop_signals
 from eyas.training.settings import DeviceConfig
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _POLL_STEPS = 16  # several processes ask each other this seldom whether one was told to stop: it costs a message
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -202,14 +201,14 @@ def open_runtime(config: DeviceConfig, *, profile: bool = False) -> Iterator[Run
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
         torch.use_deterministic_algorithms(True)
-    _keep_memory()
     runtime = Runtime(config, rank=rank, world=world, local_rank=local_rank)
     if profile and runtime.is_main:
         runtime.profile = Spans(runtime.settle)
     if world > 1:
         dist.init_process_group("nccl" if runtime.device.type == "cuda" else "gloo")
     try:
-        yield runtime
+        with keep_memory():
+            yield runtime
     finally:
         if world > 1:
             dist.destroy_process_group()
@@ -218,19 +217,9 @@ def open_runtime(config: DeviceConfig, *, profile: bool = False) -> Iterator[Run
 _ENVIRONMENT = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
 
 
-def _keep_memory() -> None:
-    """Let glibc keep the memory of one step for the next: to fault its pages in anew took a third of the time."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library: it does as it likes
-        return
-    mallopt(_M_MMAP_THRESHOLD, 2**30)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
 @contextmanager
 def stoppable(runtime: Runtime) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM inside ask the run to stop after its step and be saved; a second one ends it at once.
+    """Let Ctrl-C, SIGTERM and Ctrl-Break inside stop the run after its step, saved; a second one ends it at once.
 
     They only set a flag: nothing is ever saved inside a signal's handler.
     """
@@ -242,7 +231,7 @@ def stoppable(runtime: Runtime) -> Iterator[None]:
 
     before: dict[signal.Signals, Any] = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             before[number] = signal.signal(number, ask)
     except ValueError:  # not the main thread: then whoever owns it decides
         before = {}
