@@ -53,6 +53,7 @@ def emulate() -> None:
     _change(ctypes, "CDLL", _library)
     _change(os, "kill", _killed)
     _change(os, "fsync", _forced)
+    _change(signal, "signal", _handled)
     _change(os.path, "realpath", _real)
     _change(threading.Event, "wait", _waited)
     sys.addaudithook(_refuse)
@@ -100,6 +101,11 @@ def _killed(usual: Callable[..., Any], by_eyas: bool, process: int, number: int)
     usual(process, number)
 
 
+def _handled(usual: Callable[..., Any], by_eyas: bool, number: int, handler: Any) -> Any:
+    # PyTorch asks for this one only where it is not on Windows
+    return signal.SIG_DFL if number == signal.SIGCHLD else usual(number, handler)
+
+
 def _forced(usual: Callable[..., Any], by_eyas: bool, file: Any) -> None:
     import fcntl
 
@@ -145,9 +151,9 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 def _refuse_name(path: Any) -> None:
     if isinstance(path, int) or str(path).startswith(OURS):
         return
-    for name in Path(os.fsdecode(path)).parts[1:]:
+    for name in Path(os.fsdecode(path)).parts:
         device = name.partition(".")[0].lower() in DEVICES
-        if device or (name not in (".", "..") and name[-1] in " .") or set(name) & set('\\<>:"|?*'):
+        if device or (name not in ("/", ".", "..") and name[-1] in " .") or set(name) & set('\\<>:"|?*'):
             raise OSError(22, "Invalid argument (a name that Windows does not keep)", path)
 
 

@@ -97,6 +97,32 @@ def served(run: Path) -> dict[str, Any]:
     return {"code": code, "answers": answers}
 
 
+def locked(folder: Path) -> list[object]:
+    """Return whether a lock that is held is seen, what is told of its holder, and whether it is seen afterwards."""
+    from eyas.errors import RunInUseError
+    from eyas.files import folder_lock, is_locked
+
+    told: object = None
+    with folder_lock(folder):
+        seen = is_locked(folder)
+        try:
+            with folder_lock(folder):
+                pass
+        except RunInUseError as error:
+            told = f"process {os.getpid()} on" in str(error)
+    return [seen, told, is_locked(folder)]
+
+
+def fetched(folder: Path) -> str:
+    """Return what is downloaded, from a folder of this machine."""
+    from eyas.data.download import fetch
+
+    (folder / "mirror").mkdir()
+    (folder / "mirror" / "set.txt").write_text("a set", encoding="utf-8")
+    target = fetch("https://example.org/set.txt", folder / "data" / "set.txt", mirror=str(folder / "mirror"))
+    return target.read_text(encoding="utf-8")
+
+
 def story(folder: Path) -> dict[str, Any]:
     """Return what came of every step."""
     from tests.runs import assert_same_run
@@ -117,6 +143,7 @@ def story(folder: Path) -> dict[str, Any]:
     found["workers"] = cut_and_resumed(beside, *flags, "--workers", 1, by=signal.SIGINT)
     assert_same_run(alone, beside)
 
+    found["gone back"] = command("train", *flags, "--lr", "1e30", "--on-nan", "rollback", "--out", folder / "wild")[0]
     found["evaluate"] = command("evaluate", cut, lists["test"], "--json", folder / "scores.json", "--device", "cpu")[0]
     found["predict"] = command("predict", cut, folder / "test", "--copy-to", folder / "sorted", "--device", "cpu",
                                "--out", folder / "answers.csv")[0]  # fmt: skip
@@ -125,7 +152,10 @@ def story(folder: Path) -> dict[str, Any]:
     found["export"] = command("export", cut, "--check", lists["test"])[0]
     found["exported"] = sorted(path.name for path in cut.glob("*.onnx*"))
     found["runs"] = command("runs", folder)[0]
+    found["inspect"] = [command("inspect", lists["train"], "--cache-dir", folder / "cache")[0] for _ in range(2)]
     found["serve"] = served(cut)
+    found["locked"] = locked(folder)
+    found["fetched"] = fetched(folder)
     found["refused"] = [command("train", *flags, "--out", folder / name)[0] for name in ("aux", "run.", "a:b")]
     found["replaced"] = len(windows.replaced)
     return found

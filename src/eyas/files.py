@@ -31,7 +31,7 @@ def atomic_path(target: Path, *, lasting: bool = True) -> Iterator[Path]:
     Without `lasting` the disk is not waited for: enough for what can be made again after a power loss.
     Raises `FileError` with the path where the disk is full or not writable; nothing temporary stays behind.
     """
-    _check_name(target)
+    check_name(target)
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
     try:
         yield temporary
@@ -70,7 +70,7 @@ def link(source: Path, target: Path) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make `folder` and what is missing above it; a power loss takes none of it away again. Raises `FileError`."""
-    _check_name(folder)
+    check_name(folder)
     try:
         missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ def _room(folder: Path) -> str:
     return f" ({free / 1e6:.1f} MB are free on this disk)" if free < _LITTLE else ""
 
 
-def _check_name(path: Path) -> None:
+def check_name(path: Path) -> None:
     """Raise `FileError` for a path that the system would refuse, or write under another name."""
     if (name := refused_name(path)) is not None:
         raise FileError(f"{path}: Windows keeps no file or folder of the name {name!r}. Choose another name.")

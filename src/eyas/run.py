@@ -14,7 +14,7 @@ from eyas.data.named import names
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import FileError, OutOfMemoryError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
-from eyas.files import folder_lock, make_folder, write_text
+from eyas.files import check_name, folder_lock, make_folder, write_text
 from eyas.pathnames import safe_name
 from eyas.sets import open_sets
 from eyas.sinks import Sinks, open_sinks
@@ -252,6 +252,7 @@ def new_directory(config: RunConfig) -> Path:
         taken = {path.name for path in Path("runs").glob(f"{name}-*")}
         return Path("runs") / next(f"{name}-{n}" for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
     directory = Path(config.output.out)
+    check_name(directory)
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"--out {directory}: is a file; a folder is needed.")
     _check_holds_no_run(directory)
