@@ -123,6 +123,24 @@ def fetched(folder: Path) -> str:
     return target.read_text(encoding="utf-8")
 
 
+def damaged_while_mapped(listed: Path, cache: Path) -> list[str]:
+    """Return how the files of a set's pixels end that are used before and after the first one was damaged."""
+    from eyas.data.batches import prepare
+    from eyas.data.datasets import open_images
+    from eyas.data.preprocess import Preprocess
+    from eyas.data.settings import DataConfig
+
+    config = DataConfig(cache="disk", cache_dir=str(cache))
+    used = []
+    for _ in range(2):
+        used.append(prepare(open_images(str(listed), config, split="train"), Preprocess(8), config))
+        assert used[-1].store is not None and used[-1].store.file is not None
+        with used[-1].store.file.open("r+b") as file:
+            file.seek(-9, os.SEEK_END)
+            file.write(b"damage")
+    return [prepared.store.file.stem[40:] for prepared in used]
+
+
 def story(folder: Path) -> dict[str, Any]:
     """Return what came of every step."""
     from tests.runs import assert_same_run
@@ -156,6 +174,7 @@ def story(folder: Path) -> dict[str, Any]:
     found["serve"] = served(cut)
     found["locked"] = locked(folder)
     found["fetched"] = fetched(folder)
+    found["damaged"] = damaged_while_mapped(lists["train"], folder / "cache")
     found["refused"] = [command("train", *flags, "--out", folder / name)[0] for name in ("aux", "run.", "a:b")]
     found["replaced"] = len(windows.replaced)
     return found
