@@ -34,6 +34,7 @@ LIFE = {
     "serve": {"code": 0, "answers": [200]},
     "locked": [True, True, False],
     "fetched": "a set",
+    "cannot begin": [2, False],
     "damaged": ["", "-1"],
     "refused": [74, 74, 74],
 }

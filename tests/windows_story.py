@@ -63,6 +63,7 @@ def cut_and_resumed(run: Path, *words: object, by: signal.Signals) -> list[int]:
 def write_lists(folder: Path) -> dict[str, Path]:
     """Write pictures of more than one size, and the lists of them."""
     from PIL import Image
+
     from tests.conftest import write_pictures
 
     lists = {}
@@ -172,6 +173,8 @@ def story(folder: Path) -> dict[str, Any]:
     found["runs"] = command("runs", folder)[0]
     found["inspect"] = [command("inspect", lists["train"], "--cache-dir", folder / "cache")[0] for _ in range(2)]
     found["serve"] = served(cut)
+    code, _ = command("train", lists["train"], *QUICK, "--size", 8, "--batch-size", 1, "--out", folder / "nothing")
+    found["cannot begin"] = [code, (folder / "nothing").exists()]
     found["locked"] = locked(folder)
     found["fetched"] = fetched(folder)
     found["damaged"] = damaged_while_mapped(lists["train"], folder / "cache")

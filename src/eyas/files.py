@@ -108,6 +108,14 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def remove_lock(folder: Path) -> None:
+    """Remove the lock of a folder that was removed while it was held, and the folder: Windows has kept both."""
+    if system.NAME == system.WINDOWS:
+        with contextlib.suppress(OSError):  # somebody has it by now
+            (folder / ".lock").unlink(missing_ok=True)
+            folder.rmdir()
+
+
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Hold a file that is there for its lock alone, once whoever has it lets go of it."""

@@ -275,11 +275,12 @@ def _commands(record: Record) -> tuple[tuple[str, str], ...]:
     """Return the commands that repeat the run and use its model."""
     from eyas.training.optim import HORIZON
 
-    run = quoted(str(record.folder.absolute()))
+    folder = record.folder.absolute()
+    run, settings = quoted(str(folder)), quoted(str(folder / "config.toml"))
     stretch = " --stretch-schedule" if record.config.schedule.schedule in HORIZON else ""
     longer = f"eyas resume {run} --epochs {record.config.training.epochs + 5}{stretch}"
     return (
-        ("repeat", f"eyas train --config {run}/config.toml --out runs/again"),
+        ("repeat", f"eyas train --config {settings} --out runs/again"),
         ("longer", longer),
         ("measure", f"eyas evaluate {run} DATA"),
         ("predict", f"eyas predict {run} PICTURES --top 3"),

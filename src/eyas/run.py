@@ -14,7 +14,7 @@ from eyas.data.named import names
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import FileError, OutOfMemoryError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
-from eyas.files import check_name, folder_lock, make_folder, write_text
+from eyas.files import check_name, folder_lock, make_folder, remove_lock, write_text
 from eyas.pathnames import safe_name
 from eyas.sets import open_sets
 from eyas.sinks import Sinks, open_sinks
@@ -94,7 +94,7 @@ def train_config(config: RunConfig) -> Run:
             plan = make_plan(config, directory, sets=sets)
         fresh = not directory.exists()
         make_folder(directory)
-        with _locked(directory, runtime):
+        with contextlib.ExitStack() as afterwards, _locked(directory, runtime):
             try:
                 if runtime.is_main:
                     _check_holds_no_run(directory)  # another may have begun one here in the meantime
@@ -103,6 +103,7 @@ def train_config(config: RunConfig) -> Run:
             except BaseException:
                 if fresh and runtime.is_main and not (directory / CONFIG).exists():
                     shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
+                    afterwards.callback(remove_lock, directory)
                 raise
 
 

@@ -177,7 +177,7 @@ def leave_signals_to_parent() -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when its parent dies, where the kernel can do that; elsewhere PyTorch looks for it now and then."""
+    """End this process when its parent dies, where the kernel can do that; elsewhere PyTorch looks for it."""
     if NAME != LINUX:
         return
     parent = os.getppid()

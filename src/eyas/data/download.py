@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from eyas.errors import DataError
 from eyas.files import file_lock
+from eyas.pathnames import is_absolute
 from eyas.system import replace
 
 BLOCK = 1 << 18
@@ -210,7 +211,7 @@ def _verify(part: Path, address: str, md5: str | None, sha256: str | None) -> No
 def _refuse_outside(archive: Path, names: list[str]) -> None:
     for name in names:
         path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts:
+        if is_absolute(str(path)) or ".." in path.parts:
             raise DataError(
                 f"{archive}: holds {name!r}, which would be written outside its folder. Remove the archive."
             )
