@@ -36,7 +36,7 @@ LIFE = {
     "fetched": "a set",
     "cannot begin": [2, False],
     "damaged": ["", "-1"],
-    "refused": [74, 74, 74],
+    "refused": [74] * 5,
 }
 
 

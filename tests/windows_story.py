@@ -179,6 +179,8 @@ def story(folder: Path) -> dict[str, Any]:
     found["fetched"] = fetched(folder)
     found["damaged"] = damaged_while_mapped(lists["train"], folder / "cache")
     found["refused"] = [command("train", *flags, "--out", folder / name)[0] for name in ("aux", "run.", "a:b")]
+    found["refused"] += [command("predict", cut, folder / "test", "--copy-to", folder / "con")[0]]
+    found["refused"] += [command("datasets", "digits", "--export", folder / "nul.files")[0]]
     found["replaced"] = len(windows.replaced)
     return found
 

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from eyas.errors import SettingsError
-from eyas.files import atomic_path, make_folder
+from eyas.files import atomic_path, check_name, make_folder
 from eyas.pathnames import LONGEST, cut, safe_name
 
 
@@ -55,6 +55,7 @@ class Sorter:
 
 def check_target(folder: str, paths: Sequence[str | Path]) -> None:
     """Raise `SettingsError` where copies would lie in a folder that is read: the next time they would be images."""
+    check_name(Path(folder))
     target = Path(folder).resolve()
     for path in map(Path, paths):
         if path.is_dir() and target.is_relative_to(path.resolve()):

@@ -11,7 +11,7 @@ from eyas.data.imageset import ImageSet
 from eyas.data.named import open_named, splits_of
 from eyas.data.settings import DataConfig
 from eyas.errors import FileError, SettingsError
-from eyas.files import make_folder, write_text
+from eyas.files import check_name, make_folder, write_text
 
 
 def export_named(name: str, directory: str | Path, config: DataConfig) -> list[Path]:
@@ -21,6 +21,7 @@ def export_named(name: str, directory: str | Path, config: DataConfig) -> list[P
     raises `FileError`.
     """
     folder = Path(directory)
+    check_name(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"{folder}: is not empty. Name a new folder to export to.")
     sets = {
