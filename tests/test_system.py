@@ -16,8 +16,10 @@ from eyas.data.packed import PackedStrings
 from eyas.data.paths import Root, tidy_paths
 from eyas.pathnames import is_absolute, last_part, quoted, refused_name, safe_name
 from eyas.run import new_directory
-from eyas.system import free_memory, keep_memory, locked, said_of_end
+from eyas.system import free_memory, locked, said_of_end
 from eyas.terminal import speak_plainly
+from eyas.training.runtime import open_runtime
+from eyas.training.settings import DeviceConfig
 
 MB = 2**20
 
@@ -91,11 +93,11 @@ def mapped_blocks() -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="needs glibc")
-def test_memory_is_kept_inside_and_afterwards_large_blocks_go_back_to_the_system_as_before():
+def test_memory_is_kept_in_a_run_and_after_it_large_blocks_go_back_to_the_system_as_before():
     library = ctypes.CDLL(None)
     library.malloc.restype, library.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
     grown = []
-    with keep_memory():
+    with open_runtime(DeviceConfig(device="cpu")):
         before = mapped_blocks()
         block = library.malloc(ctypes.c_size_t(64 * MB))
         grown.append(mapped_blocks() - before)
