@@ -181,7 +181,10 @@ def _locking(number: int, how: int, count: int) -> None:
 
     if os.lseek(number, 0, os.SEEK_CUR) < os.fstat(number).st_size:
         raise AssertionError("the lock lies on the text, which then nobody else can read")
-    fcntl.flock(number, fcntl.LOCK_UN if how == MSVCRT.LK_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(number, fcntl.LOCK_UN if how == MSVCRT.LK_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise PermissionError(13, "Permission denied") from None
 
 
 MSVCRT = types.SimpleNamespace(LK_UNLCK=0, LK_NBLCK=2, locking=_locking)

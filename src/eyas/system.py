@@ -62,7 +62,7 @@ def _byte_locked(file: IO[Any], *, hold: bool) -> bool:
     os.lseek(number, _LOCKED_BYTE, os.SEEK_SET)
     try:
         msvcrt.locking(number, msvcrt.LK_NBLCK if hold else msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
-    except OSError:
+    except PermissionError:  # another has it
         return False
     finally:
         os.lseek(number, place, os.SEEK_SET)
