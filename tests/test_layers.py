@@ -20,7 +20,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # From the ground up. A module imports from the layers below its own, and within a layer from its own room.
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
-    "ground": ("errors", "files", "settings", "device", "progress", "headers", "tensorfile", "profile", "trace", "terminal"),
+    "ground": ("errors", "files", "settings", "device", "progress", "headers", "tensorfile", "profile", "trace", "terminal", "system", "pathnames"),
     "parts: data": ("data", "metrics", "confidence", "events", "recipes", "paired"),
     "parts: network, charts": ("model", "render"),
     "parts: training": (
@@ -314,3 +314,32 @@ def test_no_test_asserts_how_long_something_took(file):
             sides = (part.left, part.right) if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub) else ()
             readings = [side for side in map(ast.unparse, sides) if side in names or CLOCK.fullmatch(side)]
             assert not readings, f"{file}:{asserted.lineno}: asserts a time"
+
+
+OF_ONE_SYSTEM = re.compile(
+    r"fcntl|resource|msvcrt|SIGKILL|SIGCHLD|SIGBREAK|setpgid|/proc|sysconf|mallopt|malloc_trim|prctl|CDLL|WinDLL|os\.kill\b"
+    r"|sys\.platform|os\.name\b|SO_REUSEADDR|O_NONBLOCK|hardlink_to|os\.link\b|\.fsync\("
+)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_what_the_systems_do_each_in_its_own_way_is_in_one_file(file):
+    text = file.read_text(encoding="utf-8")
+    found = [f"{file}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}" for match in OF_ONE_SYSTEM.finditer(text)]
+    assert found == [] or file.name == "system.py"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_text_is_read_and_written_in_an_encoding_that_is_named(file):
+    """Without one it is the system's, which on Windows has few letters."""
+    for call in (node for node in ast.walk(tree_of(file)) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func).rpartition(".")[2]
+        if name not in ("open", "fdopen", "read_text", "write_text") or ast.unparse(call.func) in OF_OTHER_KINDS:
+            continue
+        words = [word.value for word in ast.walk(call) if isinstance(word, ast.Constant)]
+        binary = any(isinstance(word, str) and "b" in word and len(word) < 4 for word in words)
+        named = any(one.arg == "encoding" for one in call.keywords) or "utf-8" in words
+        assert binary or named, f"{file}:{call.lineno}: {ast.unparse(call)}"
+
+
+OF_OTHER_KINDS = {"os.open", "Image.open", "tarfile.open", "write_text", "self._open"}  # of files.py: in UTF-8

@@ -12,13 +12,16 @@ from types import FrameType
 
 from eyas.commands import COMMANDS, Arguments, told
 from eyas.errors import EyasError, SettingsError, suggest
-from eyas.terminal import clean
+from eyas.system import ending_signals
+from eyas.terminal import clean, speak_plainly
 
 
 def main(arguments: Arguments | None = None) -> int:
     """Run the command and return its exit code; every failure that eyas can name is one message on stderr."""
     given = sys.argv[1:] if arguments is None else arguments
     _set_environment()
+    for stream in (sys.stdout, sys.stderr):
+        speak_plainly(stream)
     try:
         with _stopped_alike(), _plain_warnings():
             return _run(given)
@@ -37,20 +40,21 @@ def main(arguments: Arguments | None = None) -> int:
 
 @contextmanager
 def _stopped_alike() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does, so that it clears away what it has half done."""
+    """Let SIGTERM and Ctrl-Break end a command as Ctrl-C does, so that it clears away what it has half done."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     try:
-        before = signal.signal(signal.SIGTERM, stop)
+        before = {number: signal.signal(number, stop) for number in ending_signals()}
     except ValueError:  # not the main thread: signals belong to whoever owns it
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, usual in before.items():
+            signal.signal(number, usual)
 
 
 @contextmanager

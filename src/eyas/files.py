@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -13,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from eyas import system
 from eyas.errors import DataError, FileError, RunInUseError
+from eyas.pathnames import refused_name
 
 PREDICTIONS = "predictions.safetensors"  # in a run folder: what its best model answered, sample by sample
 TEMPORARY = ".tmp-"  # files of this prefix are rubbish of a run that was cut off; only the lock's holder removes them
@@ -30,14 +31,15 @@ def atomic_path(target: Path, *, lasting: bool = True) -> Iterator[Path]:
     Without `lasting` the disk is not waited for: enough for what can be made again after a power loss.
     Raises `FileError` with the path where the disk is full or not writable; nothing temporary stays behind.
     """
+    check_name(target)
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
     try:
         yield temporary
         if lasting:
-            _flush(temporary)
-        temporary.replace(target)
+            system.flush(temporary)
+        system.replace(temporary, target)
         if lasting:
-            _flush(target.parent)
+            system.flush(target.parent)
     except OSError as error:
         raise FileError(f"{target}: cannot be written: {error.strerror or error}{_room(target.parent)}") from error
     finally:
@@ -63,20 +65,18 @@ def link(source: Path, target: Path) -> None:
     """
     with atomic_path(target) as temporary:
         temporary.unlink(missing_ok=True)
-        try:
-            temporary.hardlink_to(source)
-        except OSError:
-            shutil.copyfile(source, temporary)
+        system.link_or_copy(source, temporary)
 
 
 def make_folder(folder: Path) -> None:
     """Make `folder` and what is missing above it; a power loss takes none of it away again. Raises `FileError`."""
+    check_name(folder)
     try:
         missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for path in missing:
             with contextlib.suppress(PermissionError):  # to write in a folder one need not be able to read it
-                _flush(path.parent)
+                system.flush(path.parent)
     except OSError as error:
         raise FileError(f"{folder}: cannot be made: {error.strerror or error}{_room(folder.parent)}") from error
 
@@ -91,7 +91,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         try:
             file = held.enter_context((folder / ".lock").open("a+", encoding="utf-8", errors="replace"))
-            _lock(file)
+            _lock(file, held)
             _remove_rubbish(folder)
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
@@ -108,31 +108,48 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def remove_lock(folder: Path) -> None:
+    """Remove the lock of a folder that was removed while it was held, and the folder: Windows has kept both."""
+    if system.NAME == system.WINDOWS:
+        with contextlib.suppress(OSError):  # somebody has it by now
+            (folder / ".lock").unlink(missing_ok=True)
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold a file that is there for its lock alone, once whoever has it lets go of it."""
+    with path.open("ab") as file, system.locked(file, wait=True):
+        yield
+
+
 def is_locked(folder: Path) -> bool:
     """Return whether a process holds `folder`'s lock. Looking takes it for an instant, which `_lock` waits out."""
     try:
-        with (folder / ".lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with (folder / ".lock").open("rb") as file, system.locked(file, shared=True):
+            return False
     except BlockingIOError:
         return True
     except OSError:  # there is none, or it is not ours to look at
         return False
-    return False
 
 
-def _lock(file: TextIO) -> None:
-    """Lock an open file. Raises `BlockingIOError` if another has it, soon unless that one is just dying."""
+def _lock(file: TextIO, held: contextlib.ExitStack) -> None:
+    """Lock an open file for as long as `held` lasts.
+
+    Raises `BlockingIOError` if another has it, soon unless that one is just dying.
+    """
     begun = time.monotonic()
     end = begun + _DYING
     while True:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return held.enter_context(system.locked(file))
         except BlockingIOError:
             file.seek(0)
             holder = re.match(r"process (\d+) on (.*) since", file.read())
             here = holder is not None and holder[2] == socket.gethostname()
-            held = holder is None or not here or _runs(int(holder[1]))
-            if (held and time.monotonic() > begun + _GLANCE) or time.monotonic() > end:
+            lives = holder is None or not here or system.runs(int(holder[1]))
+            if (lives and time.monotonic() > begun + _GLANCE) or time.monotonic() > end:
                 raise
             time.sleep(0.02)
 
@@ -145,19 +162,8 @@ def _remove_rubbish(folder: Path) -> None:
             if found is None or path.is_symlink() or not path.is_file():
                 continue
             writer = int(found[1] or os.getpid())
-            if writer == os.getpid() or not _runs(writer):
-                path.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    """Return whether a process of this number runs on this machine."""
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # it does, and is not ours
-        return True
-    return True
+            if writer == os.getpid() or not system.runs(writer):
+                system.remove(path)
 
 
 def _room(folder: Path) -> str:
@@ -169,13 +175,10 @@ def _room(folder: Path) -> str:
     return f" ({free / 1e6:.1f} MB are free on this disk)" if free < _LITTLE else ""
 
 
-def _flush(path: Path) -> None:
-    """Force a file's bytes, or a folder's names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def check_name(path: Path) -> None:
+    """Raise `FileError` for a path that the system would refuse, or write under another name."""
+    if (name := refused_name(path)) is not None:
+        raise FileError(f"{path}: Windows keeps no file or folder of the name {name!r}. Choose another name.")
 
 
 def model_file(path: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from eyas.data.settings import PreprocessConfig
 from eyas.errors import DataError, EyasError, SettingsError, suggest
 from eyas.events import Event, Finished
 from eyas.files import write_bytes
+from eyas.pathnames import last_part, quoted
 from eyas.record import Record, read_record
 from eyas.render.material import Calibration, Material, Shot, Shots
 from eyas.render.page import page
@@ -146,7 +146,7 @@ class _Pictures:
         """Return a sample with its picture and, where asked for, its map; `said`: label, answer, how likely each is."""
         if self._images is None or self._classifier is None:
             return Shot(None, None, *said, f"#{sample}")
-        place = self._images.place(sample).rsplit("/", 1)[-1]
+        place = last_part(self._images.place(sample))
         try:
             image = self._images.images.picture(sample)
         except DataError:
@@ -275,11 +275,12 @@ def _commands(record: Record) -> tuple[tuple[str, str], ...]:
     """Return the commands that repeat the run and use its model."""
     from eyas.training.optim import HORIZON
 
-    run = shlex.quote(str(record.folder.absolute()))
+    folder = record.folder.absolute()
+    run, settings = quoted(str(folder)), quoted(str(folder / "config.toml"))
     stretch = " --stretch-schedule" if record.config.schedule.schedule in HORIZON else ""
     longer = f"eyas resume {run} --epochs {record.config.training.epochs + 5}{stretch}"
     return (
-        ("repeat", f"eyas train --config {run}/config.toml --out runs/again"),
+        ("repeat", f"eyas train --config {settings} --out runs/again"),
         ("longer", longer),
         ("measure", f"eyas evaluate {run} DATA"),
         ("predict", f"eyas predict {run} PICTURES --top 3"),

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eyas.config import RunConfig, check_whole, make_config, to_toml, with_absolute_paths
+from eyas.data.named import names
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import FileError, OutOfMemoryError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
-from eyas.files import folder_lock, make_folder, write_text
+from eyas.files import check_name, folder_lock, make_folder, remove_lock, write_text
+from eyas.pathnames import safe_name
 from eyas.sets import open_sets
 from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.remote import check_loggers
@@ -92,7 +94,7 @@ def train_config(config: RunConfig) -> Run:
             plan = make_plan(config, directory, sets=sets)
         fresh = not directory.exists()
         make_folder(directory)
-        with _locked(directory, runtime):
+        with contextlib.ExitStack() as afterwards, _locked(directory, runtime):
             try:
                 if runtime.is_main:
                     _check_holds_no_run(directory)  # another may have begun one here in the meantime
@@ -101,6 +103,7 @@ def train_config(config: RunConfig) -> Run:
             except BaseException:
                 if fresh and runtime.is_main and not (directory / CONFIG).exists():
                     shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
+                    afterwards.callback(remove_lock, directory)
                 raise
 
 
@@ -245,11 +248,13 @@ def _check_horizon(config: RunConfig, longer: RunConfig) -> None:
 def new_directory(config: RunConfig) -> Path:
     """Return the run folder to make. Raises `RunInUseError` if it holds a run, `SettingsError` if it is a file."""
     if config.output.out is None:
-        source = config.data.train.split(":")[0].rstrip("/")
-        name = f"{config.model.model.replace('/', '-')}-{Path(source).stem or 'data'}"
+        known = config.data.train.partition(":")[0]
+        source = known if known in names() else config.data.train  # the `:` of a path is no split's
+        name = safe_name(f"{config.model.model.replace('/', '-')}-{Path(source).stem or 'data'}")
         taken = {path.name for path in Path("runs").glob(f"{name}-*")}
         return Path("runs") / next(f"{name}-{n}" for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
     directory = Path(config.output.out)
+    check_name(directory)
     if directory.exists() and not directory.is_dir():
         raise SettingsError(f"--out {directory}: is a file; a folder is needed.")
     _check_holds_no_run(directory)

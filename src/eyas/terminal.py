@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
+from typing import TextIO
+
+from eyas import system
 
 STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # controls, directions, undecodable bytes, line separators
 
@@ -21,3 +25,9 @@ def clean(text: object) -> str:
 def clean_lines(text: object) -> str:
     """Return `text` as `clean` does, its line ends kept: for messages of several lines."""
     return "\n".join(clean(line) for line in str(text).split("\n"))
+
+
+def speak_plainly(stream: TextIO) -> None:
+    """Let a stream write what it has no letters for as escapes; on Windows let one that has few of them write UTF-8."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(encoding="utf-8" if system.NAME == system.WINDOWS else None, errors="backslashreplace")

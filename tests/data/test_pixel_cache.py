@@ -109,6 +109,16 @@ def test_the_longest_unused_set_makes_room_for_a_new_one(list_file):
     assert sum(path.stat().st_size for path in cached(list_file)) <= room
 
 
+def test_a_set_that_another_run_is_just_decoding_does_not_make_room(list_file):
+    prepared(list_file, 8)
+    being_made = cached(list_file)[0].with_name(f".tmp-1-0-{'0' * 40}.npy")
+    being_made.write_bytes(bytes(2000))
+    os.utime(being_made, (1, 1))
+    prepared(list_file, 7, cache_gb=2e-6)
+    assert being_made.exists()
+    assert len(cached(list_file)) == 2  # it and the new one
+
+
 def test_a_set_larger_than_the_bound_is_decoded_anew_for_every_batch(list_file):
     small = prepared(list_file, cache_gb=1e-7)
     assert small.store is None

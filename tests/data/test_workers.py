@@ -27,6 +27,7 @@ from eyas.data.settings import DataConfig
 from eyas.data.workers import read_by_processes
 from eyas.errors import TrainingError
 
+IN_PROC = pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 WANTED = [(np.arange(start, start + 4), 0) for start in range(0, 80, 4)]
 
 
@@ -86,6 +87,7 @@ def test_a_file_at_which_every_process_dies_ends_the_run_by_its_name():
     assert len(told) == 3
 
 
+@IN_PROC
 def test_a_process_killed_from_outside_while_the_training_is_elsewhere_disturbs_nothing_there(tmp_path):
     told: list[str] = []
     batches = read(Numbers(), told)
@@ -100,6 +102,7 @@ def test_a_process_killed_from_outside_while_the_training_is_elsewhere_disturbs_
     assert len(told) <= 1  # none where all batches were ready by then
 
 
+@IN_PROC
 def test_no_process_stays_behind():
     told: list[str] = []
     batches = read(Numbers(6, signal.SIGSTOP), told)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -12,12 +11,8 @@ from itertools import count
 from pathlib import Path
 
 from eyas.errors import SettingsError
-from eyas.files import atomic_path, make_folder
-from eyas.terminal import STEERING
-
-LONGEST = 200  # bytes of a name: what is written aside gets some more
-_FORBIDDEN = frozenset('/\\<>:"|?*')  # on one of the systems that a folder is carried to
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows keeps for itself
+from eyas.files import atomic_path, check_name, make_folder
+from eyas.pathnames import LONGEST, cut, safe_name
 
 
 class Sorter:
@@ -34,7 +29,7 @@ class Sorter:
 
         Raises `FileError` where the disk refuses.
         """
-        target = self._root / self._folders[label] / _cut(os.path.basename(path), LONGEST)  # noqa: PTH119
+        target = self._root / self._folders[label] / cut(os.path.basename(path), LONGEST)  # noqa: PTH119
         if os.path.lexists(target):
             free = self._free(target, path)
             if free is None:
@@ -60,6 +55,7 @@ class Sorter:
 
 def check_target(folder: str, paths: Sequence[str | Path]) -> None:
     """Raise `SettingsError` where copies would lie in a folder that is read: the next time they would be images."""
+    check_name(Path(folder))
     target = Path(folder).resolve()
     for path in map(Path, paths):
         if path.is_dir() and target.is_relative_to(path.resolve()):
@@ -74,7 +70,7 @@ def folder_names(labels: Sequence[str]) -> list[str]:
     What a folder cannot be called on some system becomes `_`; of names that become alike (also but for capitals or
     the form of their accents) the later ones get a number.
     """
-    safe = [_safe(label) for label in labels]
+    safe = [safe_name(label) for label in labels]
     found: dict[int, str] = {}
     taken: set[str] = set()
     for number in sorted(range(len(labels)), key=lambda one: safe[one] != labels[one]):  # unchanged ones come first
@@ -86,30 +82,8 @@ def folder_names(labels: Sequence[str]) -> list[str]:
     return [found[number] for number in range(len(labels))]
 
 
-def _safe(label: str) -> str:
-    """Return a label as a folder's name, on any system."""
-    letters = ("_" if _forbidden(letter) else letter for letter in label)
-    name = _cut("".join(letters), LONGEST).rstrip(" .") or "_"
-    # hidden folders are left out where a data set is read; Windows keeps some names for itself
-    return f"_{name}" if name[0] == "." or name[0] == " " or _DEVICE.fullmatch(name) else name
-
-
-def _forbidden(letter: str) -> bool:
-    return letter in _FORBIDDEN or unicodedata.category(letter) in STEERING
-
-
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _cut(name: str, longest: int) -> str:
-    """Return a name of at most `longest` bytes, its ending kept."""
-    encoded = os.fsencode(name)
-    if len(encoded) <= longest:
-        return name
-    stem, ending = os.path.splitext(name)  # noqa: PTH122 - a Path of that name may be refused
-    ending = ending if len(os.fsencode(ending)) < 20 else ""
-    return os.fsencode(stem)[: longest - len(os.fsencode(ending))].decode("utf-8", "ignore") + ending
 
 
 def _numbered(target: Path, first: int) -> Iterator[Path]:

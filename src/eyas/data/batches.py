@@ -20,10 +20,11 @@ from eyas.data.order import Indices
 from eyas.data.pixel_cache import PixelCache
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
-from eyas.data.stores import Filling, Store, are_small, as_tensor, free_memory, in_memory
+from eyas.data.stores import Filling, Store, are_small, as_tensor, in_memory
 from eyas.data.workers import Wanted, read_by_processes
 from eyas.errors import DataError, TrainingError
 from eyas.profile import NoSpans, Profile
+from eyas.system import free_memory
 
 SHOWN = 10  # unreadable files named in a message; the rest is counted
 

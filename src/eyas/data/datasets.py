@@ -33,7 +33,7 @@ def open_images(spec: str, config: DataConfig, *, split: str) -> ImageSet:
         return open_folder(path, split)
     if path.exists():
         raise DataError(f"{spec}: a list of images ends in {', '.join(LISTS)}.")
-    if "/" in spec or path.suffix:
+    if "/" in spec or "\\" in spec or path.suffix:
         raise DataError(f"{spec}: there is no such file or folder.")
     raise SettingsError(
         f"{spec}: neither a list file, nor a folder, nor a named data set.{suggest(name, names())} See eyas datasets."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import lzma
@@ -19,6 +18,9 @@ from pathlib import Path, PurePosixPath
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eyas.errors import DataError
+from eyas.files import file_lock
+from eyas.pathnames import is_absolute
+from eyas.system import replace
 
 BLOCK = 1 << 18
 MOST_TIMES, SPARE = 50, 1 << 26  # an archive of images hardly grows: what becomes this many times its size is a bomb
@@ -47,7 +49,7 @@ def fetch(
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise unreachable(address, target, error) from None
         _verify(part, address, md5, sha256)
-        part.replace(target)
+        replace(part, target)
     return target
 
 
@@ -101,8 +103,7 @@ def _refuse_bomb(archive: Path, total: int) -> None:
 def locked(target: Path) -> Iterator[None]:
     """Let one process at a time make `target`; the others wait and then find it there."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(f".{target.name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with file_lock(target.with_name(f".{target.name}.lock")):
         yield
 
 
@@ -210,7 +211,7 @@ def _verify(part: Path, address: str, md5: str | None, sha256: str | None) -> No
 def _refuse_outside(archive: Path, names: list[str]) -> None:
     for name in names:
         path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts:
+        if is_absolute(str(path)) or ".." in path.parts:
             raise DataError(
                 f"{archive}: holds {name!r}, which would be written outside its folder. Remove the archive."
             )

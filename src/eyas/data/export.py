@@ -11,7 +11,7 @@ from eyas.data.imageset import ImageSet
 from eyas.data.named import open_named, splits_of
 from eyas.data.settings import DataConfig
 from eyas.errors import FileError, SettingsError
-from eyas.files import write_text
+from eyas.files import check_name, make_folder, write_text
 
 
 def export_named(name: str, directory: str | Path, config: DataConfig) -> list[Path]:
@@ -21,6 +21,7 @@ def export_named(name: str, directory: str | Path, config: DataConfig) -> list[P
     raises `FileError`.
     """
     folder = Path(directory)
+    check_name(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"{folder}: is not empty. Name a new folder to export to.")
     sets = {
@@ -28,8 +29,8 @@ def export_named(name: str, directory: str | Path, config: DataConfig) -> list[P
         for split in splits_of(name)
         if split in ("train", "val", "test")
     }
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         written = [_write_split(folder, split, images) for split, images in sets.items()]
     except OSError as error:
         raise FileError(f"{folder}: cannot be written: {error.strerror or error}") from error

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from eyas.data.classes import plain
 from eyas.data.findings import FEW_IMAGES
 from eyas.data.imageset import FileImages, ImageSet
+from eyas.pathnames import is_absolute
 
 Pixels = NDArray[np.uint8]
 Named = tuple[ImageSet, Pixels | None]  # a set and its pixels uint8 [N, h, w, 3], where they are in memory
@@ -95,7 +96,7 @@ def _equal_paths(sets: dict[str, Named]) -> Iterator[Group]:
         assert isinstance(files, FileImages)
         root = os.path.realpath(files.root)
         for row, path in enumerate(files.paths):
-            groups[path if path[:1] == "/" else f"{root}/{path}"].append((split, row))
+            groups[path if is_absolute(path) else f"{root}/{path}"].append((split, row))
     yield from (group for group in groups.values() if len(group) > 1)
 
 

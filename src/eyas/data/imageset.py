@@ -18,6 +18,7 @@ from eyas.data.decode import decode_with_kind, to_rgb, to_tensor
 from eyas.data.packed import PackedStrings
 from eyas.data.reading import read_file
 from eyas.errors import DataError
+from eyas.pathnames import is_absolute
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,7 +115,7 @@ class FileImages:
 
     def picture_with_kind(self, index: int) -> tuple[Image.Image, str]:
         """Return one image, mode RGB, and its file's format and mode, such as `PNG P`; raises `DataError`."""
-        path = f"{self.root}/{name}" if (name := self.paths[index])[:1] != "/" else name  # a Path is slow to make
+        path = f"{self.root}/{name}" if not is_absolute(name := self.paths[index]) else name  # a Path is slow to make
         try:
             data = read_file(path)
             if len(data) != self.sizes[index]:
@@ -150,7 +151,7 @@ class FileImages:
     def times(self) -> Ints:
         """Return when each file was changed last, int64 [N] nanoseconds."""
         start = f"{self.root}/"
-        times = (os.stat(path if path[:1] == "/" else start + path).st_mtime_ns for path in self.paths)  # noqa: PTH116
+        times = (os.stat(path if is_absolute(path) else start + path).st_mtime_ns for path in self.paths)  # noqa: PTH116
         return np.fromiter(times, np.int64, len(self))
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eyas import system
 from eyas.data.packed import Coded, Coding, Ints, PackedStrings, Packing, Spans
+from eyas.pathnames import is_absolute, slashed
 
 Problems = list[tuple[int, str]]  # (line, reason)
 _DRIVE = re.compile(r"[A-Za-z]:(?=/)")
@@ -54,7 +56,7 @@ def tidy_paths(paths: PackedStrings, root: Root) -> tuple[PackedStrings, tuple[s
         paths = PackedStrings.of(path.strip('"') for path in paths)
     if b"\\" in paths.blob:
         paths = replace(paths, blob=paths.blob.replace(b"\\", b"/"))
-        if b":/" in paths.blob:
+        if b":/" in paths.blob and system.NAME != system.WINDOWS:
             paths = PackedStrings.of(_DRIVE.sub("", path, count=1) for path in paths)
         notes += ("paths are written the Windows way: \\ is read as /",)
     paths, moved = _find_absolute(paths, root.folder)
@@ -74,17 +76,26 @@ def _normal(path: str) -> str:
     """Return a path without `.`, `..` and doubled slashes in it."""
     if not any(part in path for part in ("..", "./", "//")):
         return path
-    return re.sub("^//", "/", os.path.normpath(path))
+    normal = slashed(os.path.normpath(path))
+    return re.sub("^//", "/", normal) if system.NAME != system.WINDOWS else normal  # there it begins a server's name
 
 
 def _outside(paths: PackedStrings) -> Ints:
     """Return the rows of the paths that leave the root by what they say."""
     spans = paths.spans()
-    absolute = np.concatenate([np.zeros(0, np.bool_), *(part.begin_with("/") for part in spans.parts())])
+    absolute = np.concatenate([np.zeros(0, np.bool_), *(_absolute(part) for part in spans.parts())])
     if b".." not in paths.blob:
         return np.flatnonzero(absolute)
     upwards = [path[:2] == ".." and path[2:3] in ("", "/") for path in paths]
     return np.flatnonzero(absolute | np.array(upwards, np.bool_))
+
+
+def _absolute(paths: Spans) -> NDArray[np.bool_]:
+    """Tell of each path whether it is absolute: with a drive on Windows, where no other `:` is in a path."""
+    absolute = paths.begin_with("/")
+    if system.NAME == system.WINDOWS:
+        absolute |= Spans(paths.text, paths.starts + 1, paths.ends).begin_with(":")
+    return absolute
 
 
 def folder_names(paths: PackedStrings) -> Coded:
@@ -115,9 +126,9 @@ def _folder_ends(paths: Spans) -> Ints:
 def _find_absolute(paths: PackedStrings, root: Path) -> tuple[PackedStrings, tuple[str, ...]]:
     """Make paths under `root` relative; find those of another machine by their longest end there."""
     spans, moves, packing = paths.spans(), dict[str, str | None](), Packing()
-    if not any(part.begin_with("/").any() for part in spans.parts()):
+    if not any(_absolute(part).any() for part in spans.parts()):
         return paths, ()
-    inside = _with_slash(str(root.resolve()))
+    inside = _with_slash(slashed(str(root.resolve())))
     for part in spans.parts():
         moved = _moved(part, moves, root, inside)
         packing.add(moved.blob, np.diff(moved.offsets))
@@ -133,7 +144,7 @@ def _with_slash(folder: str) -> str:
 
 def _moved(paths: Spans, moves: dict[str, str | None], root: Path, inside: str) -> PackedStrings:
     """Return paths with the folder of an absolute one replaced as `moves` says; a folder not yet in it is added."""
-    rows = np.flatnonzero(paths.begin_with("/"))
+    rows = np.flatnonzero(_absolute(paths))
     ends = _folder_ends(paths.take(rows))
     folders, names = Spans(paths.text, paths.starts[rows], ends), Spans(paths.text, ends + 1, paths.ends[rows])
     codes, firsts = folders.groups()
@@ -152,11 +163,11 @@ def _moved(paths: Spans, moves: dict[str, str | None], root: Path, inside: str) 
 
 def _move(folder: str, name: str, root: Path, inside: str) -> str | None:
     """Return the folder under `root` that an absolute one stands for, with a slash, or None to leave it."""
-    for base in (inside, _with_slash(str(root.absolute()))):
+    for base in (inside, _with_slash(slashed(str(root.absolute())))):
         if f"{folder}/".startswith(base):
             return f"{folder}/"[len(base) :]
     if os.path.isdir(folder):  # noqa: PTH112 - a Path of each folder of a million lines would be slow
-        real = _with_slash(os.path.realpath(folder))
+        real = _with_slash(slashed(os.path.realpath(folder)))
         return real[len(inside) :] if real.startswith(inside) else None
     parts = folder.strip("/").split("/")
     for start in range(len(parts)):
@@ -198,7 +209,7 @@ def _remedy(paths: PackedStrings, sizes: Ints) -> str:
     """Return the flag that lets a list's paths outside the root be read: their own folder where all are absolute."""
     outside = np.flatnonzero(sizes == _OUTSIDE)
     folders = {os.path.dirname(paths[row]) for row in outside[:REPORTED].tolist()}  # noqa: PTH120
-    if len(outside) < len(paths) or not all(folder.startswith("/") for folder in folders):
+    if len(outside) < len(paths) or not all(map(is_absolute, folders)):
         return "--outside-root allows it"
     return f"--root {os.path.commonpath(folders)} would fit, --outside-root allows it" if folders else ""
 
@@ -208,13 +219,13 @@ class _Inside:
 
     def __init__(self, root: Root) -> None:
         self.front = os.fsencode(root.folder) + b"/"
-        self.real = os.path.realpath(os.fsencode(root.folder)).rstrip(b"/") + b"/"
+        self.real = self._real(os.fsencode(root.folder)).rstrip(b"/") + b"/"
         self.anywhere = root.outside
         self.folders: dict[bytes, bool] = {}
 
     def allows(self, path: bytes) -> bool:
         """Tell by a path's own words whether it stays in the root."""
-        return self.anywhere or not (path[:1] == b"/" or path[:3] == b"../" or path == b"..")
+        return self.anywhere or not (is_absolute(path) or path[:3] == b"../" or path == b"..")
 
     def has(self, path: bytes, *, link: bool) -> bool:
         """Tell it of a file once links are followed; `link` says that the file itself is one."""
@@ -226,17 +237,22 @@ class _Inside:
         return self._leads_inside(path) if link else known
 
     def _leads_inside(self, path: bytes) -> bool:
-        return (os.path.realpath(path) + b"/").startswith(self.real)
+        return (self._real(path) + b"/").startswith(self.real)
+
+    @staticmethod
+    def _real(path: bytes) -> bytes:
+        return os.fsencode(slashed(os.fsdecode(os.path.realpath(path))))
 
 
 def _look(paths: PackedStrings, start: int, inside: _Inside) -> list[int]:
     """Return the sizes of some thousand files."""
     found = []
     for path in paths.pieces(start, start + _LOOKED_AT):
-        if path[:1] in (b"/", b".") and not inside.allows(path):
+        absolute = is_absolute(path)
+        if (absolute or path[:1] == b".") and not inside.allows(path):
             found.append(_OUTSIDE)
             continue
-        whole = path if path[:1] == b"/" else inside.front + path
+        whole = path if absolute else inside.front + path
         try:
             seen = os.lstat(whole)
             link = stat.S_ISLNK(seen.st_mode)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -22,10 +21,12 @@ import torch
 from eyas.data.imageset import ImageSet
 from eyas.data.preprocess import Preprocess
 from eyas.data.stores import Allocate, Filling, Pixels, Store, as_tensor
-from eyas.files import TEMPORARY, write_text
+from eyas.files import TEMPORARY, file_lock, make_folder, write_text
+from eyas.system import remove, replace
 
 FORMAT = 1  # raised when the same images would be written otherwise
 _BLOCK = 2**26  # bytes under one checksum
+_GENERATIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class PixelCache:
 
         The store is None where there is no room. Two runs that need the same one decode it once: the second waits.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         name = identity(images, fitting)
         if (found := self._opened(name, fitting)) is not None:
             return found
@@ -48,13 +49,12 @@ class PixelCache:
             return self._opened(name, fitting) or self._made(name, images, fitting)
 
     def _made(self, name: str, images: ImageSet, fitting: Preprocess) -> tuple[Store | None, Filling]:
-        temporary = self.folder / f"{TEMPORARY}{os.getpid()}-{name}.npy"
+        attempts: list[Path] = []
         try:
-            filling = Filling(len(images), fitting, self._allocate(temporary))
+            filling = Filling(len(images), fitting, self._allocate(name, attempts))
             filling.fill(images)
             if filling.pixels is None:
                 return None, filling
-            _flushed(filling.pixels)
             about = {
                 "format": FORMAT,
                 "source": images.source,
@@ -63,25 +63,31 @@ class PixelCache:
                 "shape": filling.pixels.shape,
                 "sums": checksums(filling.pixels),
             }
-            temporary.replace(self.folder / f"{name}.npy")
+            _flushed(filling.pixels)
+            filling.pixels = None  # Windows renames no file that is mapped
+            target = next(path for path in self._generations(name) if remove(path))
+            replace(attempts[-1], target)
         finally:
-            temporary.unlink(missing_ok=True)
+            for attempt in attempts:
+                remove(attempt)
         # written last: what has no description is not there
-        write_text(self.folder / f"{name}.json", json.dumps(about))
+        write_text(self.folder / f"{name}.json", json.dumps({"file": target.name, **about}))
         return self._opened(name, fitting) or (None, filling)
 
     def _opened(self, name: str, fitting: Preprocess) -> tuple[Store, Filling] | None:
         """Return what the folder has under a name, None where it has nothing that is whole."""
-        path, description = self.folder / f"{name}.npy", self.folder / f"{name}.json"
+        description = self.folder / f"{name}.json"
         try:
             about: dict[str, Any] = json.loads(description.read_text(encoding="utf-8"))
+            path = next(path for path in self._generations(name) if path.name == about["file"])
             pixels: Pixels = np.load(path, mmap_mode="r")
             whole = tuple(about["shape"]) == pixels.shape and about["sums"] == checksums(pixels)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, StopIteration):
             return None
         if not whole:
+            del pixels  # Windows removes no file that is mapped
             for damaged in (description, path):
-                damaged.unlink(missing_ok=True)
+                remove(damaged)
             return None
         for used in (path, description):
             with contextlib.suppress(OSError):  # somebody else's folder may be readable only
@@ -92,37 +98,44 @@ class PixelCache:
         known = Filling(len(pixels), fitting, lambda _: None, readable=readable, unreadable=unreadable)
         return Store(as_tensor(pixels), about["native"], path), known
 
-    def _allocate(self, temporary: Path) -> Allocate:
+    def _generations(self, name: str) -> Iterator[Path]:
+        """Yield the names that a set's pixels may have: Windows may keep an older file, because it is mapped."""
+        yield from (self.folder / f"{name}{f'-{number}' if number else ''}.npy" for number in range(_GENERATIONS))
+
+    def _allocate(self, name: str, attempts: list[Path]) -> Allocate:
         def allocate(shape: tuple[int, ...]) -> Pixels | None:
             size = int(np.prod(shape, dtype=np.int64))
             if not self._make_room(size):
                 return None
-            temporary.unlink(missing_ok=True)  # a filling that begins anew still reads its first attempt
-            pixels: Pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            # a filling that begins anew still reads its first attempt
+            attempts.append(self.folder / f"{TEMPORARY}{os.getpid()}-{len(attempts)}-{name}.npy")
+            pixels: Pixels = np.lib.format.open_memmap(attempts[-1], mode="w+", dtype=np.uint8, shape=shape)
             return pixels
 
         return allocate
 
     def _make_room(self, size: int) -> bool:
         """Remove the longest unused sets until `size` bytes fit; return whether they do."""
-        kept = sorted(self.folder.glob("*.npy"), key=lambda path: path.stat().st_mtime)
+        whole = (path for path in self.folder.glob("*.npy") if not path.name.startswith(TEMPORARY))
+        kept = sorted(whole, key=lambda path: path.stat().st_mtime)
         used = sum(path.stat().st_size for path in kept)
         if size > self.limit or size > 0.9 * (shutil.disk_usage(self.folder).free + used):
             return False
         while kept and (used + size > self.limit or size > 0.9 * shutil.disk_usage(self.folder).free):
             oldest = kept.pop(0)
-            used -= oldest.stat().st_size
-            for path in (oldest.with_suffix(".json"), oldest, oldest.with_suffix(".lock")):
-                path.unlink(missing_ok=True)  # a run that has it mapped keeps its pages
-        return True
+            freed, name = oldest.stat().st_size, oldest.stem.partition("-")[0]
+            remove(self.folder / f"{name}.json")
+            if remove(oldest):  # a run that has it mapped keeps its pages, and on Windows the file
+                used -= freed
+            remove(self.folder / f"{name}.lock")
+        return used + size <= self.limit
 
     @contextlib.contextmanager
     def _held(self, name: str) -> Iterator[None]:
         """Hold a name for this process; the kernel lets go of it however the process ends."""
-        with (self.folder / f"{name}.lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with file_lock(self.folder / f"{name}.lock"):
             for rubbish in self.folder.glob(f"{TEMPORARY}*-{name}.npy"):
-                rubbish.unlink(missing_ok=True)
+                remove(rubbish)
             yield
 
 

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from eyas.errors import DataError
+from eyas.system import reading_flags
 
 LARGEST_IMAGE = 1 << 29  # bytes: 50 million pixels of 16-bit RGBA without compression are 400 million
 LARGEST_LIST = 1 << 32  # bytes: a hundred million lines
@@ -15,7 +16,7 @@ LARGEST_LIST = 1 << 32  # bytes: a hundred million lines
 def read_file(path: str | Path, most: int = LARGEST_IMAGE) -> bytes:
     """Return the bytes of a regular file; pipes, devices and more than `most` bytes raise `DataError`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = os.open(path, reading_flags())
         try:
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode):

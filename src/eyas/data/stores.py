@@ -173,18 +173,3 @@ def in_memory(limit: int | None) -> Allocate:
         return np.empty(shape, np.uint8) if fits else None
 
     return allocate
-
-
-def free_memory() -> int:
-    """Return the bytes of memory that can be had without swapping, in a container within its limit."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    try:
-        group = Path("/sys/fs/cgroup")
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        return free if limit == "max" else max(0, min(free, int(limit) - int(used)))
-    except (OSError, ValueError):
-        return free

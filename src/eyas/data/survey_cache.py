@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from eyas.data.imageset import FileImages, ImageSet
 from eyas.data.survey import RECORD, Survey, blank, survey
 from eyas.errors import FileError
-from eyas.files import write_bytes
+from eyas.files import make_folder, write_bytes
+from eyas.pathnames import is_absolute
 
 FORMAT = 1  # raised when the same file would give another record
 Keys = NDArray[np.uint64]
@@ -52,7 +53,7 @@ class SurveyCache:
         body = entries.tobytes()
         header = {**_made_by(), "kinds": found.kinds, "sha256": hashlib.sha256(body).hexdigest()}
         with contextlib.suppress(OSError, FileError):  # a cache that cannot be written costs time, nothing else
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             path.unlink(missing_ok=True)
             if self._make_room(len(body)):
                 write_bytes(path, json.dumps(header).encode() + b"\n" + body)
@@ -110,7 +111,7 @@ def _keys(files: FileImages) -> Keys:
     start, root = f"{files.root}/", os.path.realpath(files.root)
     parts: list[bytes] = []
     for path in files.paths:
-        name = path if path[:1] == "/" else start + path
+        name = path if is_absolute(path) else start + path
         try:
             seen = os.stat(name)  # noqa: PTH116 - a million times
             told = f"{root}\0{path}\0{seen.st_size}\0{seen.st_mtime_ns}\0{seen.st_ino}"

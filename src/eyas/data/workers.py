@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import math
 import multiprocessing
-import os
-import signal
 import time
 import warnings
 from collections import deque
@@ -22,13 +18,13 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from eyas.data.order import Indices
 from eyas.errors import DataError, TrainingError
+from eyas.system import end_with_parent, leave_signals_to_parent, said_of_end, same_answer_to_dead_children
 
 Wanted = tuple[Indices, int]  # samples of a batch, and the epoch that sees them
 Slot = int  # which piece of the shared memory a batch is put into
 RETRIES = 3  # times that all processes are begun anew after one failed
 PREFETCH = 2  # batches that each process has ready
 _LOOK = 5.0  # seconds between two looks at whether all processes live
-_END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl.h
 _FAILURES = (RuntimeError, OSError, EOFError)  # what asking a dead process ends in
 
 
@@ -98,7 +94,9 @@ class _Work:
         self._free = list(range(len(self._memory)))
         self._doing = multiprocessing.RawArray("q", self._workers)  # each process's sample + 1, 0 between two
         self._since = multiprocessing.RawArray("d", self._workers)  # when it began with that
-        with warnings.catch_warnings(), _unharmed_by_signals():
+        # PyTorch would raise an error wherever the training stands at the moment that a process dies; whether all live
+        # is looked at every few seconds
+        with warnings.catch_warnings(), same_answer_to_dead_children():
             warnings.simplefilter("ignore")  # more workers than cores: asked for, and no fault
             loader: DataLoader[Any] = DataLoader(
                 _Reader(self._reading, self._memory, self._doing, self._since),
@@ -140,9 +138,7 @@ class _Work:
         """Return what happened to which process, and on which file it was."""
         for number, worker in enumerate(images._workers):
             if (code := worker.exitcode) is not None:
-                how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-                memory = " (was memory short?)" if code == -signal.SIGKILL else ""
-                return f"A process that reads images, {worker.pid}, {how}{memory}{self._on(number)}."
+                return f"A process that reads images, {worker.pid}, {said_of_end(code)}{self._on(number)}."
         if "timed out" not in str(error):
             return f"A process that reads images failed: {str(error).splitlines()[0]}"
         busy = [number for number in range(self._workers) if self._doing[number]]
@@ -175,18 +171,6 @@ def _end(images: Any) -> None:
     for worker in images._workers:
         worker.kill()
     images._shutdown_workers()
-
-
-@contextlib.contextmanager
-def _unharmed_by_signals() -> Iterator[None]:
-    """Keep PyTorch from raising an error wherever the training stands at the moment that a process dies.
-
-    Its handler for the death of a child is set when a loader begins; whether all live is looked at every few seconds.
-    """
-    before = signal.getsignal(signal.SIGCHLD)
-    yield
-    with contextlib.suppress(ValueError):  # not the main thread: then nothing was set
-        signal.signal(signal.SIGCHLD, before)
 
 
 def _view(memory: Any, count: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -229,20 +213,8 @@ def _as_it_is(batch: Any) -> Any:
 def _quiet_worker(_: int) -> None:
     """One thread per process, and signals left to the training process, which saves and then ends its workers.
 
-    A group of their own keeps away from them what is sent to all of a job: Ctrl-C, `kill -TERM -GROUP`.
+    It ends with that one: where it has inherited the run's lock, nobody else could have the run.
     """
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.setpgid(0, 0)
-    _end_with_parent()
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that trains dies, where the kernel can do that: it has inherited the run's lock."""
-    parent = os.getppid()
-    try:
-        ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
-    except (OSError, AttributeError):  # no Linux: PyTorch's workers look for their parent every five seconds
-        return
-    if os.getppid() != parent:
-        os._exit(1)
+    leave_signals_to_parent()
+    end_with_parent()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from eyas.files import make_folder
 from eyas.metrics import Scores
 from eyas.render.charts import confusion_chart, per_class_chart, save_chart
 
@@ -13,6 +14,6 @@ def save_scores(scores: Scores, folder: Path, *, prefix: str = "") -> None:
 
     Raises `FileError` where the disk refuses it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     save_chart(per_class_chart(scores), folder / f"{prefix}per-class.svg")
     save_chart(confusion_chart(scores), folder / f"{prefix}confusion.svg")

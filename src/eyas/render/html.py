@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 
 from PIL import Image
 
@@ -36,7 +36,7 @@ def picture(image: Image.Image, about: str = "") -> str:
 
 def stylesheet() -> str:
     """Return the style of pages on runs."""
-    return files("eyas.render").joinpath("page.css").read_text(encoding="utf-8")
+    return Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
 def head(title: str, style: str, language: str = "en") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Query, Request, Response
@@ -121,7 +121,7 @@ def _add_states(app: FastAPI, service: Service) -> None:
 
 
 def _add_page(app: FastAPI, service: Service) -> None:
-    folder = files("eyas.serve") / "page"
+    folder = Path(__file__).parent / "page"
 
     def add(path: str, content: bytes, kind: str) -> None:
         async def page() -> Response:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from eyas.errors import EyasError, SettingsError
 from eyas.files import model_file
 from eyas.serve.settings import ServeConfig
+from eyas.system import claim_address, stop_signals
 from eyas.terminal import clean
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def _answer(service: Service, door: socket.socket) -> None:
             pass
         if server.started:
             print(_greeting(service, door), flush=True)
-        over.wait()
+        while not over.wait(0.5):  # on Windows a wait without an end is not woken by Ctrl-C
+            pass
         service.gate.stopping = True
         server.should_exit = True
         thread.join(_patience(service.config) + STOPPING_SECONDS)
@@ -109,13 +111,13 @@ def _patience(config: ServeConfig) -> int:
 
 @contextlib.contextmanager
 def _told_of_signals(over: threading.Event, server: uvicorn.Server) -> Iterator[None]:
-    """Set `over` at SIGTERM or Ctrl-C; at a second one the server no longer waits for anyone."""
+    """Set `over` at Ctrl-C, SIGTERM or Ctrl-Break; at a second one the server no longer waits for anyone."""
 
     def told(number: int, frame: FrameType | None) -> None:
         server.force_exit = over.is_set()
         over.set()
 
-    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, told) for number in stop_signals()}
     try:
         yield
     finally:
@@ -133,7 +135,7 @@ def _bound(host: str, port: int) -> socket.socket:
         ) from None
     door = socket.socket(family, kind, protocol)
     try:
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        claim_address(door)
         door.bind(address)
     except OSError as error:
         door.close()

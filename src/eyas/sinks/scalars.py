@@ -6,6 +6,7 @@ import re
 
 from eyas.events import EpochTrained, Evaluated, Setting
 from eyas.metrics import Scores
+from eyas.pathnames import last_part
 
 CURVES_CLASSES = 50  # above this, a curve for each class is a page nobody scrolls through: only the charts
 BEST = ("accuracy", "loss", "macro_f1")
@@ -89,7 +90,7 @@ def shown_settings(settings: tuple[tuple[str, Setting], ...]) -> dict[str, Setti
 
 
 def _last_part(value: Setting) -> Setting:
-    return value.rstrip("/").rpartition("/")[2] if isinstance(value, str) else value
+    return last_part(value) if isinstance(value, str) else value
 
 
 def class_tags(classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from eyas.events import Evaluated, Finished, Started
 from eyas.metrics import Scores
+from eyas.pathnames import quoted
 from eyas.sinks.earlier import best_of_before
 from eyas.sinks.story import EpochRow, Story
 from eyas.sinks.wording import said_accuracy, said_duration, said_loss, said_percent
@@ -188,4 +188,4 @@ def _places(started: Started) -> Iterator[Text]:
 
 
 def _command(verb: str, started: Started) -> str:
-    return clean(f"{verb} {shlex.quote(str(started.directory))}")
+    return clean(f"{verb} {quoted(str(started.directory))}")

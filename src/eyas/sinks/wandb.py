@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
+from eyas.pathnames import quoted
 from eyas.sinks.remote import CLASSES, Begun, Ended, Numbers
 
 
@@ -43,7 +43,7 @@ class WeightsAndBiases:
     def place(self) -> str:
         """Return which run it is and where it is seen: its address; offline its folder, and what sends it later."""
         if self._run.offline:
-            return f"run {self._run.name}, offline; to send it: wandb sync {shlex.quote(self._run.sync_dir)}"
+            return f"run {self._run.name}, offline; to send it: wandb sync {quoted(self._run.sync_dir)}"
         return f"run {self._run.name}, {self._run.url}"
 
     def log(self, numbers: Numbers) -> None:

@@ -18,6 +18,7 @@ from eyas.events import Noted, Saved
 from eyas.files import PREDICTIONS, link, make_folder
 from eyas.metrics import Scores
 from eyas.model.classifier import model_header
+from eyas.pathnames import last_part
 from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.fingerprint import changed_files
 from eyas.training.finite import diverged
@@ -249,11 +250,6 @@ def _number(path: Path) -> int:
     return int(path.stem.removeprefix("epoch-"))
 
 
-def _name(source: str) -> str:
-    """Return a set's name without its folder: where it lay is nobody else's concern, and may change at a resume."""
-    return source.rstrip("/").rsplit("/", 1)[-1]
-
-
 def _facts(state: TrainState, plan: Plan, scores: dict[str, Scores]) -> dict[str, Any]:
     """Return what a model file says of how it came about: values that depend on nothing but the run's settings."""
     return {
@@ -262,10 +258,10 @@ def _facts(state: TrainState, plan: Plan, scores: dict[str, Scores]) -> dict[str
         "select": plan.config.training.select,
         "selects_on": plan.selects_on,
         "seed": plan.seed,
-        "train": {"source": _name(plan.train.images.source), "count": len(plan.train)},
+        "train": {"source": last_part(plan.train.images.source), "count": len(plan.train)},
         "scores": {
             split: {
-                "source": _name(plan.evaluations[split].images.source),
+                "source": last_part(plan.evaluations[split].images.source),
                 "count": score.count,
                 "skipped": score.skipped,
                 "correct": score.correct,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from eyas.errors import DivergedError, EyasError, OutOfMemoryError, TrainingError
 from eyas.events import Noted
+from eyas.system import give_back_memory
 from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.checkpoint import EARLIER, STATE, newest_state, state_header
 from eyas.training.runtime import Runtime
@@ -133,7 +132,6 @@ def _let_go(fault: BaseException) -> None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

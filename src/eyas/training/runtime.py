@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import signal
@@ -22,9 +21,9 @@ from eyas.data.order import Indices, key
 from eyas.device import Room, choose_device, device_in_words, has_tf32, settled_precision, sums_type
 from eyas.model.pooling import with_deterministic_pooling
 from eyas.profile import NoSpans, Profile, Spans
+from eyas.system import keep_memory, stop_signals
 from eyas.training.settings import DeviceConfig
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _KERNELS = 64  # compiled versions of a network in one run
 _POLL_STEPS = 16  # several processes ask each other this seldom whether one was told to stop: it costs a message
 _DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -229,11 +228,10 @@ def open_runtime(config: DeviceConfig, *, profile: bool = False) -> Iterator[Run
     `profile` measures where the time goes, in the first process. The device is then waited for at every mark.
     """
     rank, world, local_rank = (int(os.environ.get(name, first)) for name, first in _ENVIRONMENT)
-    _keep_memory()
     runtime = Runtime(config, rank=rank, world=world, local_rank=local_rank)
     if profile and runtime.is_main:
         runtime.profile = Spans(runtime.settle)
-    with runtime.back:
+    with runtime.back, keep_memory():
         _set_arithmetic(runtime)
         if world > 1:
             on_gpu = runtime.device.type == "cuda"
@@ -266,19 +264,9 @@ def _set_arithmetic(runtime: Runtime) -> None:
 _ENVIRONMENT = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
 
 
-def _keep_memory() -> None:
-    """Let glibc keep the memory of one step for the next: to fault its pages in anew took a third of the time."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library: it does as it likes
-        return
-    mallopt(_M_MMAP_THRESHOLD, 2**30)
-    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-
-
 @contextmanager
 def stoppable(runtime: Runtime) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM inside ask the run to stop after its step and be saved; a second one ends it at once.
+    """Let Ctrl-C, SIGTERM and Ctrl-Break inside stop the run after its step, saved; a second one ends it at once.
 
     They only set a flag: nothing is ever saved inside a signal's handler.
     """
@@ -290,7 +278,7 @@ def stoppable(runtime: Runtime) -> Iterator[None]:
 
     before: dict[signal.Signals, Any] = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             before[number] = signal.signal(number, ask)
     except ValueError:  # not the main thread: then whoever owns it decides
         before = {}
