@@ -188,12 +188,14 @@ def end_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def same_answer_to_dead_children() -> Iterator[None]:
-    """Put back what was done when a child dies, should it be changed inside."""
+def same_answer_to_dead_children(but: str) -> Iterator[None]:
+    """Put back what was done when a child dies, should it be changed inside; what library `but` does is left out."""
     if NAME == WINDOWS:
         yield
         return
     before = signal.getsignal(signal.SIGCHLD)
+    if before is None or getattr(before, "__module__", "").startswith(but):
+        before = signal.SIG_DFL
     yield
     with contextlib.suppress(ValueError):  # not the main thread: then nothing was changed
         signal.signal(signal.SIGCHLD, before)

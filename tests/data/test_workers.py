@@ -79,6 +79,23 @@ def test_a_process_that_dies_or_hangs_is_named_and_begun_anew_and_no_batch_is_lo
     assert "begun anew" in told[0]
 
 
+AFTER_A_LOADER = """
+import signal, sys
+from torch.utils.data import DataLoader
+from tests.data.test_workers import EXPECTED, Numbers, read
+assert len(list(DataLoader([1, 2, 3], num_workers=1))) == 3
+told = []
+assert list(read(Numbers(0, signal.SIGKILL, sys.argv[1]), told)) == EXPECTED
+assert len(told) == 1
+"""
+
+
+def test_a_plain_loader_that_was_used_before_disturbs_nothing(tmp_path):
+    command = [sys.executable, "-c", AFTER_A_LOADER, str(tmp_path / "once")]
+    answer = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+
+
 def test_a_file_at_which_every_process_dies_ends_the_run_by_its_name():
     told: list[str] = []
     batches = read(Numbers(9, signal.SIGKILL), told)

@@ -94,9 +94,9 @@ class _Work:
         self._free = list(range(len(self._memory)))
         self._doing = multiprocessing.RawArray("q", self._workers)  # each process's sample + 1, 0 between two
         self._since = multiprocessing.RawArray("d", self._workers)  # when it began with that
-        # PyTorch would raise an error wherever the training stands at the moment that a process dies; whether all live
-        # is looked at every few seconds
-        with warnings.catch_warnings(), same_answer_to_dead_children():
+        # PyTorch would raise an error wherever the training stands at the moment that a process dies, also where it was
+        # a loader of before that asked for it; whether all live is looked at every few seconds
+        with warnings.catch_warnings(), same_answer_to_dead_children(but="torch."):
             warnings.simplefilter("ignore")  # more workers than cores: asked for, and no fault
             loader: DataLoader[Any] = DataLoader(
                 _Reader(self._reading, self._memory, self._doing, self._since),
