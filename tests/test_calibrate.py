@@ -113,7 +113,7 @@ def test_the_command_says_what_it_did(run, capsys):
     assert main(["calibrate", str(run)]) == 0
     said = capsys.readouterr().out
     assert said.startswith("temperature ")
-    assert "val (20 images, fitted on these): loss" in said
+    assert "val (22 images, fitted on these): loss" in said
     assert "test (21 images): loss" in said
 
 

@@ -271,12 +271,12 @@ def test_a_file_is_written_whole_or_not_at_all(model, photos, tmp_path):
 
 
 def test_a_parquet_file_has_the_columns_of_csv_with_types(model, photos, tmp_path):
-    import pyarrow.parquet
+    parquet = pytest.importorskip("pyarrow.parquet")
 
     (photos / "red" / "000.png").write_bytes(b"x")
     predict(tmp_path / "out.parquet", model, [photos], top=2)
     predict(tmp_path / "out.csv", model, [photos], top=2)
-    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    table = parquet.read_table(tmp_path / "out.parquet")
     rows, texts = table.to_pylist(), csv_rows(tmp_path / "out.csv")
     assert list(rows[0]) == list(texts[0])
     assert {str(field.type) for field in table.schema if field.name.startswith("probability")} == {"double"}
@@ -289,11 +289,11 @@ def test_a_parquet_file_has_the_columns_of_csv_with_types(model, photos, tmp_pat
 
 
 def test_a_long_parquet_file_is_written_in_parts(model, photos, tmp_path, monkeypatch):
-    import pyarrow.parquet
+    parquet = pytest.importorskip("pyarrow.parquet")
 
     monkeypatch.setattr("eyas.answers.rows.GROUP", 2)
     predict(tmp_path / "out.parquet", model, [photos])
-    file = pyarrow.parquet.ParquetFile(tmp_path / "out.parquet")
+    file = parquet.ParquetFile(tmp_path / "out.parquet")
     assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [2, 2, 1]
     assert file.read().column("path").to_pylist() == files_in([photos])
 

@@ -130,6 +130,7 @@ def test_names_mean_our_own_then_torchvisions_then_timms() -> None:
 
 
 def test_every_listed_name_can_be_given() -> None:
+    pytest.importorskip("timm")
     names = model_names("resnet5")
 
     assert {"resnet50", "timm/resnet50"} <= {entry.name for entry in names}
