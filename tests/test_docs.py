@@ -145,7 +145,7 @@ def written_files() -> list[Path]:
     if done.returncode == 0 and done.stdout:
         return [file for name in done.stdout.splitlines() if (file := ROOT / name).is_file()]
     places = (".ci", "benchmarks", "docs", "examples", "scripts", "src", "tests")
-    found = [*ROOT.glob("*.*"), *(file for place in places for file in (ROOT / place).rglob("*"))]
+    found = [*ROOT.glob("*"), *(file for place in places for file in (ROOT / place).rglob("*"))]
     return [file for file in found if file.is_file() and "__pycache__" not in file.parts]
 
 
