@@ -22,7 +22,10 @@ PAGES = sorted(
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 OF_OTHER_TIMES = ("CHANGELOG.md", "docs/why.md")  # tell also of flags that are gone
-OF_OTHERS = {"--nproc-per-node", "--logdir", "--slow", "--gpu", "--all", "--strict"}  # torchrun, tensorboard, ...
+OF_OTHERS = {
+    "--nproc-per-node", "--logdir", "--slow", "--gpu", "--all", "--strict", "--matrix", "--list", "--rows", "--times",
+    "--whole", "--order-seed",
+}  # torchrun, tensorboard, ...  # fmt: skip
 
 
 def text_of(page: str) -> str:

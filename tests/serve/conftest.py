@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.scenes import scene
-from tests.serve.servers import Running, classifier_of, file_of, serving
 
 from eyas import Classifier
+
+if TYPE_CHECKING or find_spec("fastapi") and find_spec("httpx"):  # else no test here is run
+    from tests.serve.servers import Running, classifier_of, file_of, serving
 
 
 @pytest.fixture(scope="session")
