@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.test_docs import written_files
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ from tests.scenes import scene
 
 from eyas import Classifier
 
-if TYPE_CHECKING or find_spec("fastapi") and find_spec("httpx"):  # else no test here is run
+if TYPE_CHECKING or (find_spec("fastapi") and find_spec("httpx")):  # else no test here is run
     from tests.serve.servers import Running, classifier_of, file_of, serving
 
 
