@@ -7,6 +7,8 @@ import io
 import math
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -60,6 +62,30 @@ def test_an_own_transform_gives_the_same_pixels_in_processes_that_are_spawned(im
         for workers in (0, 1)
     )
     assert all(torch.equal(one, other) for one, other in zip(here, there, strict=True))
+
+
+SCRIPT = """
+import multiprocessing, sys
+import eyas
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    child = multiprocessing.Process(target=print)
+    child.start()
+    child.join()
+    sys.exit(child.exitcode)
+eyas.{verb}
+"""
+
+
+@pytest.mark.parametrize("verb", ["train('digits')", "resume('runs/1')"])
+def test_a_script_that_trains_at_its_top_is_told_where_that_belongs(tmp_path, verb):
+    """A spawned process runs the script again; it would begin a run of its own."""
+    (tmp_path / "script.py").write_text(SCRIPT.format(verb=verb))
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'put what trains under `if __name__ == "__main__":`.' in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
 
 
 class Foreign(Dataset[Any]):
