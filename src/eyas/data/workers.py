@@ -203,12 +203,16 @@ def _end(images: Any) -> None:
 def _unharmed_by_signals() -> Iterator[None]:
     """Keep PyTorch from raising an error wherever the training stands at the moment that a process dies.
 
-    Its handler for the death of a child is set when a loader begins; whether all live is looked at every few seconds.
+    Its handler for the death of a child is set when a process's first loader begins, which may be another than ours;
+    whether all live is looked at every few seconds.
     """
     before = signal.getsignal(signal.SIGCHLD)
-    yield
-    with contextlib.suppress(ValueError):  # not the main thread: then nothing was set
-        signal.signal(signal.SIGCHLD, before)
+    of_torch = getattr(before, "__module__", "").startswith("torch.")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # not the main thread: then nothing was set
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL if of_torch else before)
 
 
 def _view(memory: Any, count: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
