@@ -24,6 +24,7 @@ NEEDS = {
     "serve/test_": ("httpx", "fastapi", "uvicorn", "python_multipart", "prometheus_client"),
     "serve/test_openapi.py": ("schemathesis",),
     "test_exporting.py": ("onnx", "onnxruntime", "onnxscript"),
+    "training/test_rollback.py": ("timm",),
     "shipping/test_quantise.py": ("onnx", "onnxruntime", "onnxscript"),
 }
 HERE = Path(__file__).parent

@@ -9,7 +9,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from PIL import ExifTags, Image, ImageOps
@@ -143,6 +142,7 @@ def test_a_draw_belongs_to_the_sample_and_not_to_its_batch():
 
 @pytest.mark.parametrize("extra", [{}, {"--accumulate": "2"}])
 def test_two_processes_train_like_one_and_count_every_sample_once(pictures, tmp_path, extra):
+    pytest.importorskip("timm")
     flags = {"--model": SMOOTH, "--size": "32", "--epochs": "2", "--batch-size": "16", "--lr": "0.002",
              "--device": "cpu", "--threads": "1", "--view": "none", **extra}  # fmt: skip
     rows = {}
@@ -176,6 +176,7 @@ def test_an_evaluation_counts_every_sample_once_whatever_the_batch_size(uncut, p
 
 
 def test_accumulating_in_four_parts_equals_one(pictures, tmp_path):
+    pytest.importorskip("timm")
     for parts in (1, 4):
         run_fit(
             config_of(pictures, model=SMOOTH, size=32, accumulate=parts, mixup=0.2, lr=0.002), tmp_path / str(parts)
@@ -223,6 +224,7 @@ def differing_pictures(folder: Path) -> list[Path]:
 
 
 def test_evaluate_predict_the_library_and_an_exported_file_give_the_same_probabilities(pictures, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
     run_fit(config_of(pictures, resize="crop", views="flip", epochs=1, momentum=0.9), tmp_path / "run")
     classifier = replace(Classifier.load(tmp_path / "run" / "last.safetensors"), temperature=1.5)
     classifier.save(model := tmp_path / "model.safetensors")

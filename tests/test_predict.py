@@ -271,6 +271,7 @@ def test_a_file_is_written_whole_or_not_at_all(model, photos, tmp_path):
 
 
 def test_a_parquet_file_has_the_columns_of_csv_with_types(model, photos, tmp_path):
+    pytest.importorskip("pyarrow")
     import pyarrow.parquet
 
     (photos / "red" / "000.png").write_bytes(b"x")
@@ -289,6 +290,7 @@ def test_a_parquet_file_has_the_columns_of_csv_with_types(model, photos, tmp_pat
 
 
 def test_a_long_parquet_file_is_written_in_parts(model, photos, tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
     import pyarrow.parquet
 
     monkeypatch.setattr("eyas.answers.rows.GROUP", 2)
@@ -299,6 +301,7 @@ def test_a_long_parquet_file_is_written_in_parts(model, photos, tmp_path, monkey
 
 
 def test_a_parquet_file_that_broke_off_leaves_the_one_before(model, photos, tmp_path):
+    pytest.importorskip("pyarrow")
     (tmp_path / "out.parquet").write_text("of yesterday")
     with pytest.raises(CheckpointError):
         predict(tmp_path / "out.parquet", photos / "red" / "000.png", [photos])
