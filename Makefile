@@ -1,10 +1,11 @@
-# Two commands for a fresh machine with Python 3.11 or newer, git and make:
+# Two commands for a fresh machine with Python 3.11.4 or newer, git and make:
 #   make demo    install, train on embedded data, evaluate, predict (about 4 minutes, most of it PyTorch's download)
 #   make test    install with the tools of development, run the tests
 #   make torture the whole of the fault suite (about an hour on 2 cores); writes its table to docs/reliability.md
 
-PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))'
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
+	$$p $(NEW_ENOUGH) >/dev/null 2>&1 && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -58,5 +59,6 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:
-	@test -n '$(PYTHON)' || { echo 'eyas needs Python 3.11 or newer. Name one: make demo PYTHON=/path/to/python' >&2; exit 1; }
+	@$(or $(PYTHON),false) $(NEW_ENOUGH) 2>/dev/null || { \
+		echo 'eyas needs Python 3.11.4 or newer$(if $(PYTHON),; $(PYTHON) is not). Name one: make demo PYTHON=/path/to/python' >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)

@@ -1,8 +1,10 @@
-"""Small real files that tests train on."""
+"""Small real files that tests train on; the conditions that scripts/matrix sets; which tests need which extra."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import random
 import re
 import signal
 from collections.abc import Generator, Iterator
@@ -19,6 +21,19 @@ from tests.faults.trial import Hatchery
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts jobs in the background without it
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads would only fight
 
+if method := os.environ.get("EYAS_TEST_START_METHOD"):
+    multiprocessing.set_start_method(method)
+
+# files that are nothing without these libraries, which only extras bring; single tests use pytest.importorskip
+NEEDS = {
+    "serve/test_": ("httpx", "fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+    "serve/test_openapi.py": ("schemathesis",),
+    "test_exporting.py": ("onnx", "onnxruntime", "onnxscript"),
+    "gpu/test_memory.py": ("timm",),
+    "training/test_rollback.py": ("timm",),
+    "shipping/test_quantise.py": ("onnx", "onnxruntime", "onnxscript"),
+}
+HERE = Path(__file__).parent
 COLOURS = {"red": (200, 60, 60), "green": (60, 180, 60), "blue": (60, 60, 210)}
 
 EXTRAS = {"timm": "timm", "export": "onnxruntime", "serve": "fastapi", "parquet": "pyarrow"}
@@ -44,6 +59,38 @@ def _without_extra() -> Generator[None, None, None]:
         if extra and extra[1] in EXTRAS and find_spec(EXTRAS[extra[1]]) is None:
             pytest.skip(f"without the extra {extra[1]}")
         raise
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--order-seed", type=int, help="shuffle the files, and the tests in each, by this number")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--order-seed")
+    if seed is not None:
+        shuffled = random.Random(seed)
+        place = {path: shuffled.random() for path in dict.fromkeys(item.path for item in items)}
+        items.sort(key=lambda item: (place[item.path], shuffled.random()))
+
+
+class Lacking(pytest.Module):
+    """A file whose tests are left out, because a library is not installed."""
+
+    def collect(self) -> list[pytest.Item]:
+        pytest.skip(f"needs {self.config.stash[MISSING][self.path]}", allow_module_level=True)
+
+
+MISSING: pytest.StashKey[dict[Path, str]] = pytest.StashKey()
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    name = module_path.relative_to(HERE).as_posix()
+    needed = [library for place, libraries in NEEDS.items() if name.startswith(place) for library in libraries]
+    missing = [library for library in needed if find_spec(library) is None]
+    if not missing:
+        return None
+    parent.config.stash.setdefault(MISSING, {})[module_path] = ", ".join(missing)
+    return Lacking.from_parent(parent, path=module_path)
 
 
 def write_pictures(folder: Path, counts: dict[str, int], *, size: int = 20, seed: int = 0) -> Path:

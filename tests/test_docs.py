@@ -22,7 +22,10 @@ PAGES = sorted(
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 OF_OTHER_TIMES = ("CHANGELOG.md", "docs/why.md")  # tell also of flags that are gone
-OF_OTHERS = {"--nproc-per-node", "--logdir", "--slow", "--gpu", "--all", "--strict"}  # torchrun, tensorboard, ...
+OF_OTHERS = {
+    "--nproc-per-node", "--logdir", "--slow", "--gpu", "--all", "--strict", "--matrix", "--list", "--rows", "--times",
+    "--whole", "--order-seed",
+}  # torchrun, tensorboard, ...  # fmt: skip
 
 
 def text_of(page: str) -> str:
@@ -145,7 +148,7 @@ def written_files() -> list[Path]:
     if done.returncode == 0 and done.stdout:
         return [file for name in done.stdout.splitlines() if (file := ROOT / name).is_file()]
     places = (".ci", "benchmarks", "docs", "examples", "scripts", "src", "tests")
-    found = [*ROOT.glob("*.*"), *(file for place in places for file in (ROOT / place).rglob("*"))]
+    found = [*ROOT.glob("*"), *(file for place in places for file in (ROOT / place).rglob("*"))]
     return [file for file in found if file.is_file() and "__pycache__" not in file.parts]
 
 

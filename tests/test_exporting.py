@@ -27,8 +27,10 @@ from eyas.run import train
 from eyas.sets import open_sets
 from eyas.shipping.checking import check
 from eyas.shipping.facts import read_facts
-from eyas.shipping.onnx_file import open_onnx, refuse_large
+from eyas.shipping.graph import WholeClassifier
+from eyas.shipping.onnx_file import open_onnx, refuse_large, to_onnx
 from eyas.shipping.pictures import open_sources
+from eyas.shipping.program import traced
 from eyas.shipping.quantise import Quantised
 from eyas.shipping.readme import readme
 from eyas.shipping.settings import ExportConfig
@@ -36,6 +38,7 @@ from tests.runs import QUICK
 from tests.scenes import scene
 
 onnxruntime = pytest.importorskip("onnxruntime")
+onnx_library = pytest.importorskip("onnx")
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,22 @@ def test_it_is_checked_on_the_runs_own_test_pictures_in_many_sizes_alone_and_tog
     session = onnxruntime.InferenceSession(str(onnx.path))
     assert session.get_inputs()[0].type == "tensor(uint8)"
     assert session.get_inputs()[0].shape[1] == 3
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+def test_products_in_float64_stand_in_their_plain_form_which_every_onnxruntime_computes(run, resize):
+    """A Transpose before one is fused with it by onnxruntime 1.22 to 1.25, which then have no kernel for it."""
+    classifier = Classifier.load(run)
+    whole = WholeClassifier(classifier.network, replace(classifier.preprocess, resize=resize), 1.0).eval()
+    proto, _ = to_onnx(traced(whole, "compact", "dynamic"), "compact", 20, {})
+    graph = onnx_library.shape_inference.infer_shapes(proto).graph
+    doubles = {
+        value.name for value in graph.value_info if value.type.tensor_type.elem_type == onnx_library.TensorProto.DOUBLE
+    }
+    products = [node for node in graph.node if doubles & set(node.output) and re.search("MatMul|Gemm", node.op_type)]
+    assert [(node.domain, node.op_type) for node in products] == [("", "MatMul")] * 2
+    made_by = {name: node.op_type for node in graph.node for name in node.output}
+    assert "Transpose" not in {made_by[name] for node in products for name in node.input}
 
 
 def test_the_file_says_what_it_is_to_whoever_reads_it(onnx, pt2, run):

@@ -159,6 +159,7 @@ def trained(hatchery: Hatchery, command: list[str], world: int, launch: str) -> 
 
 @pytest.mark.parametrize(("extra", "launch"), [({}, "torchrun"), ({"--accumulate": "2"}, "here")])
 def test_two_processes_train_like_one_and_count_every_sample_once(hatchery, pictures, tmp_path, extra, launch):
+    pytest.importorskip("timm", minversion="1.0.11")
     flags = {"--model": SMOOTH, "--size": "32", "--epochs": "2", "--batch-size": "16", "--lr": "0.002",
              "--device": "cpu", "--threads": "1", "--view": "none", **extra}  # fmt: skip
     rows = {}
@@ -191,6 +192,7 @@ def test_an_evaluation_counts_every_sample_once_whatever_the_batch_size(uncut, p
 
 
 def test_accumulating_in_four_parts_equals_one(pictures, tmp_path):
+    pytest.importorskip("timm", minversion="1.0.11")
     for parts in (1, 4):
         run_fit(
             config_of(pictures, model=SMOOTH, size=32, accumulate=parts, mixup=0.2, lr=0.002), tmp_path / str(parts)

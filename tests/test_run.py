@@ -323,6 +323,7 @@ def test_a_cosine_is_stretched_only_where_that_is_said(pictures, tmp_path):
 
 
 def test_the_summary_after_a_resume_shows_the_best_models_scores_on_every_split(pictures, tmp_path, capsys):
+    pytest.importorskip("timm", minversion="1.0.11")
     frozen = {"lr": 1e-12, "model": "timm/test_convnext", "size": 32, "view": "plain"}
     run = train(pictures, tmp_path / "run", epochs=1, val=pictures["train"], **frozen)
     eyas.resume(run.directory, epochs=2)
@@ -336,6 +337,7 @@ def test_the_summary_after_a_resume_shows_the_best_models_scores_on_every_split(
 
 
 def test_a_run_that_stalled_stays_stopped_until_more_is_asked_for(pictures, tmp_path):
+    pytest.importorskip("timm", minversion="1.0.11")
     run = train(pictures, tmp_path / "run", epochs=9, patience=2, lr=1e-12, model="timm/test_convnext", size=32)
     assert (run.finished.reason, run.finished.epoch) == ("stalled", 3)
     before = seen(run.directory)

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from eyas.config import RunConfig
 from eyas.data.augment import Augment, mixing
-from eyas.data.batches import Change, Prepared, decoding_remedy, prepare
+from eyas.data.batches import Change, Prepared, decoding_remedy, own_change, prepare
 from eyas.data.first_look import first_look
 from eyas.data.imageset import ImageSet
 from eyas.data.order import Indices, Order, key, permuted
-from eyas.data.own_transform import own_transform, transformed
 from eyas.data.preprocess import Preprocess, resolve_preprocess
 from eyas.device import choose_device, settled_precision
 from eyas.errors import DataError, SettingsError
@@ -211,7 +210,7 @@ def make_plan(
         selects_on=selects_on,
         order=order,
         preprocess=preprocess,
-        change=_own_change(ready, config),
+        change=own_change(config.augment.transform, ready, limits.seed),
         augment=augment,
         mix=mixing(config.augment, len(train.classes)),
         loss=Loss(limits.label_smoothing, _class_weights(ready.images, config)),
@@ -261,19 +260,6 @@ def _class_weights(images: ImageSet, config: RunConfig) -> Tensor | None:
         empty = ", ".join(images.classes[number] for number in np.flatnonzero(counts == 0)[:5])
         raise DataError(f"--class-weights balanced: these classes have no training image: {empty}.")
     return torch.tensor(len(images) / (len(counts) * counts), dtype=torch.float32)
-
-
-def _own_change(prepared: Prepared, config: RunConfig) -> Change | None:
-    """Return what the user's own function does to pictures as they were read: it sees each fitted, one by one."""
-    transform = own_transform(config.augment.transform)
-    if transform is None:
-        return None
-
-    def change(pictures: Tensor, samples: Indices, epoch: int) -> Tensor:
-        fitted = prepared.fit(pictures)
-        return transformed(fitted, transform, seed=config.training.seed, epoch=epoch, samples=samples)
-
-    return change
 
 
 def _facts(plan: Plan, told: str) -> tuple[tuple[str, str], ...]:

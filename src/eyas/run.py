@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -81,6 +82,7 @@ def train(
 
 def train_config(config: RunConfig) -> Run:
     """Train as `config` says, in a new run folder. Raises `RunInUseError` if its folder holds a run already."""
+    _refuse_in_a_loader()
     directory = new_directory(config)
     check_loggers(config.output)
     sets = open_sets(config)
@@ -131,6 +133,7 @@ def resume(
     course, which `stretch_schedule` allows. `changed_files` goes on though image files were changed. Raises
     `SettingsError` if there is no run, or if what its results depend on has changed.
     """
+    _refuse_in_a_loader()
     directory = Path(run)
     directory = directory.parent if directory.is_file() else directory
     if not (directory / CONFIG).is_file():
@@ -155,6 +158,15 @@ def resume(
         with runtime.profile.span("preparing"):
             plan = make_plan(longer, directory, resuming=saved is not None, allowed_changes=allowed)
         return _trained(plan, runtime, longer if given else None)
+
+
+def _refuse_in_a_loader() -> None:
+    """Raise `SettingsError` in a process that was spawned and runs the user's script before it does its own work."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as Python asks before it starts a process
+        raise SettingsError(
+            "A process that is spawned runs the script again that started it: "
+            'put what trains under `if __name__ == "__main__":`.'
+        )
 
 
 def _trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: bool = False) -> Run:

@@ -12,10 +12,8 @@ from tests.scenes import scene
 
 from eyas import Classifier
 
-if TYPE_CHECKING or find_spec("fastapi"):
+if TYPE_CHECKING or (find_spec("fastapi") and find_spec("httpx")):  # else no test here is run
     from tests.serve.servers import Running, classifier_of, file_of, serving
-
-collect_ignore_glob = [] if find_spec("fastapi") else ["test_*.py"]  # without the extra `serve`
 
 
 @pytest.fixture(scope="session")

@@ -149,6 +149,7 @@ def test_a_loss_of_sixteen_bit_logits_is_computed_in_32():
 
 
 def test_more_parts_than_images_are_as_many_as_there_are(pictures):
+    pytest.importorskip("timm", minversion="1.0.11")
     state, losses, _ = steps(pictures, 4, batch_size=48, accumulate=64, model="timm/test_vit", size=160)
     assert state.step == 4
     assert all(loss == loss for loss in losses)
@@ -162,6 +163,7 @@ def test_sums_of_nothing_have_no_mean():
 
 
 def test_a_run_in_channels_last_order_passes_its_own_check(pictures, tmp_path):
+    pytest.importorskip("timm", minversion="1.0.11")
     config = config_of(
         pictures, model="timm/tf_efficientnet_lite0", size=64, epochs=1, batch_size=25, channels_last=True
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import tee
 from operator import itemgetter
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor
 from eyas.data.ahead import HangingError, read_ahead
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.order import Indices
+from eyas.data.own_transform import Transform, own_transform, transformed
 from eyas.data.pixel_cache import PixelCache
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
@@ -88,6 +90,40 @@ class Prepared:
     def in_words(self) -> str:
         """Return where the pixels are, for people."""
         return "decoded anew for every batch" if self.store is None else self.store.in_words()
+
+
+@dataclass(frozen=True)
+class OwnChange:
+    """The user's own function on pictures as they were read: it sees each fitted, one by one.
+
+    Only its name goes to a process that is spawned: a function of the user's need not be one that can be sent.
+    """
+
+    spec: str
+    prepared: Prepared
+    seed: int
+
+    @cached_property
+    def transform(self) -> Transform | None:
+        """The function, found by its name when a process first asks for it; `SettingsError` where it is not there."""
+        return own_transform(self.spec)
+
+    def __call__(self, pictures: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return the changed pictures."""
+        fitted = self.prepared.fit(pictures)
+        return transformed(fitted, self.transform, seed=self.seed, epoch=epoch, samples=samples)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "transform"}
+
+
+def own_change(spec: str | None, prepared: Prepared, seed: int) -> OwnChange | None:
+    """Return what `--transform` does, None where none is given; `SettingsError` where its function is not there."""
+    if spec is None:
+        return None
+    change = OwnChange(spec, prepared, seed)
+    _ = change.transform
+    return change
 
 
 def decoding_remedy(config: DataConfig) -> str:

@@ -66,7 +66,7 @@ def _equal_pixels(arrays: dict[str, Pixels]) -> Iterator[Group]:
     found, counts = np.unique(np.concatenate(list(keys.values())), return_counts=True)
     several, groups, left = found[counts > 1], defaultdict[bytes, Group](list), _CANDIDATES
     for split, pixels in arrays.items():
-        for row in np.flatnonzero(np.isin(keys[split], several))[:left].tolist():
+        for row in np.flatnonzero(np.isin(keys[split], several, kind="sort"))[:left].tolist():
             picture, left = pixels[row], left - 1
             if (picture != picture[0, 0]).any():  # a single colour says nothing
                 groups[hashlib.blake2b(picture.tobytes(), digest_size=16).digest()].append((split, row))

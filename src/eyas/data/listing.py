@@ -227,7 +227,8 @@ def _repeats(paths: PackedStrings, numbers: Ints, lines: NDArray[np.int32], prob
     alike = ordered[1:][ordered[1:] == ordered[:-1]]
     if not len(alike):
         return ()
-    rows = np.flatnonzero(np.isin(keys, alike))
+    # by sorting: the table that numpy 2.0.0 would choose overflows with uint64
+    rows = np.flatnonzero(np.isin(keys, alike, kind="sort"))
     codes, firsts = paths.spans().take(rows).groups()
     first = rows[firsts[codes]]
     other = numbers[rows] != numbers[first]

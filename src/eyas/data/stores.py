@@ -53,11 +53,21 @@ class Store:
             return self
         return replace(self, pixels=self.pixels.to(device), file=None)
 
+    def __reduce__(self) -> tuple[Callable[..., Store], tuple[object, ...]]:
+        """Send a file's path to a process that is spawned, where PyTorch would copy all pixels into shared memory."""
+        if self.file is None:
+            return Store, (self.pixels, self.native, self.file, self.rows)
+        return _reopened, (self.native, self.file, self.rows)
+
     def in_words(self) -> str:
         """Return what is kept and where, for people."""
         size = self.pixels.numel() / 2**20
         where = "in the memory of the GPU" if self.pixels.is_cuda else f"in {self.file}" if self.file else "in memory"
         return f"decoded once, {'x'.join(map(str, self.pixels.shape[1:3]))}, {size:,.0f} MB {where}"
+
+
+def _reopened(native: bool, file: Path, rows: Indices | None) -> Store:
+    return Store(as_tensor(np.load(file, mmap_mode="r")), native, file, rows)
 
 
 @dataclass(slots=True)

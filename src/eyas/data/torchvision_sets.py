@@ -54,7 +54,9 @@ def _build(name: str, entry: TorchvisionSet, split: str, directory: Path, mirror
             raise DataError(f"{name} has to be downloaded by hand into {directory}: {error}") from None
     with locked(directory / name):
         try:
-            return (_mirrored(cls, mirror) if mirror else cls)(str(directory), **arguments, download=True)
+            if mirror:  # only downloads: what is made of a class that was made here cannot be sent to a process
+                _mirrored(cls, mirror)(str(directory), **arguments, download=True)
+            return cls(str(directory), **arguments, download=not mirror)
         except Exception as error:  # the same, and whatever a network does
             if isinstance(error, HTTPError):
                 error.close()  # it holds the connection

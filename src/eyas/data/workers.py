@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -105,9 +108,9 @@ class _Work:
                 prefetch_factor=PREFETCH,
                 collate_fn=_as_it_is,
                 timeout=min(_LOOK, limit) if limit else _LOOK,
-                worker_init_fn=_quiet_worker,
+                worker_init_fn=_quiet_worker if _forked() else partial(_quiet_worker, folder=Path.cwd()),
             )
-            return iter(loader)
+            return _begun(loader, self._reading.place(0))
 
     @property
     def is_left(self) -> bool:
@@ -151,6 +154,26 @@ class _Work:
     def _on(self, number: int) -> str:
         noted = self._doing[number]
         return f", while it read {self._reading.place(noted - 1)}" if noted else ""
+
+
+def _begun(loader: DataLoader[Any], place: str) -> Any:
+    """Return the loader's iterator; where its processes are spawned, everything that they read from is sent to them."""
+    try:
+        return iter(loader)
+    except OSError:
+        raise
+    except Exception as error:  # whatever a foreign class raises when it is to be pickled
+        if _forked():
+            raise
+        raise TrainingError(
+            f"{place}: images such as this one cannot be handed to processes that read them "
+            f"({str(error).splitlines()[0]}). --workers 0 reads them by threads."
+        ) from error
+
+
+def _forked() -> bool:
+    """Return whether processes begin as copies of this one; else they know only what they are sent."""
+    return multiprocessing.get_start_method() == "fork"
 
 
 def _next(images: Iterator[Any], limit: float) -> Any:
@@ -210,11 +233,14 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _quiet_worker(_: int) -> None:
+def _quiet_worker(_: int, folder: Path | None = None) -> None:
     """One thread per process, and signals left to the training process, which saves and then ends its workers.
 
-    It ends with that one: where it has inherited the run's lock, nobody else could have the run.
+    It ends with that one: where it has inherited the run's lock, nobody else could have the run. `folder` is the one
+    worked in, for a process that would begin in another: paths may be relative to it.
     """
+    if folder is not None:
+        os.chdir(folder)
     torch.set_num_threads(1)
     leave_signals_to_parent()
     end_with_parent()

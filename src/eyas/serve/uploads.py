@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 from fastapi import Request
 from pydantic import ValidationError
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
@@ -52,12 +53,16 @@ async def read_uploads(request: Request, guest: Guest, config: ServeConfig, deco
 
 
 async def _of_form(request: Request, guest: Guest, config: ServeConfig) -> list[Upload]:
-    parser = MultiPartParser(request.headers, _counted(request, guest), max_files=config.max_files, max_fields=8)
+    refused: list[RefusalError] = []
+    parts = _kept_from(_counted(request, guest), refused)
+    parser = MultiPartParser(request.headers, parts, max_files=config.max_files, max_fields=8)
     parser.spool_max_size = int(config.max_mb * 1e6) + 1  # never on the disk
     try:
         form = await parser.parse()
-    except MultiPartException as error:
-        if "Too many files" in error.message:
+    except (MultiPartException, FormParserError) as error:  # older versions of Starlette let the second through
+        for refusal in refused:
+            raise refusal from None
+        if "Too many files" in str(error):
             guest.bring(config.max_files + 1)  # refuses in the words for it
         raise RefusalError(400, "malformed", "The form cannot be read: it is malformed.") from None
     try:
@@ -66,6 +71,16 @@ async def _of_form(request: Request, guest: Guest, config: ServeConfig) -> list[
         return [await _upload(place, *item) for place, item in enumerate(form.multi_items(), 1)]
     finally:
         await form.close()
+
+
+async def _kept_from(parts: AsyncGenerator[bytes, None], refused: list[RefusalError]) -> AsyncGenerator[bytes, None]:
+    """Yield the parts; a refusal is put aside, and told to the parser as its own error, so that it closes files."""
+    try:
+        async for part in parts:
+            yield part
+    except RefusalError as error:
+        refused.append(error)
+        raise MultiPartException("refused") from error
 
 
 async def _upload(place: int, field: str, value: UploadFile | str) -> Upload:

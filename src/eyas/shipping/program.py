@@ -68,7 +68,8 @@ def quiet() -> Iterator[None]:
     """Keep the libraries from saying what only their own authors need."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "root")]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    # onnxscript prints to stdout before version 0.7
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         for logger in loggers:
             logger.setLevel(logging.ERROR)

@@ -51,9 +51,10 @@ class Fit(nn.Module):
             fitted = images[..., _nearest(columns)][..., _nearest(rows), :].to(torch.float64)
         else:
             height, width = images.shape[-2:]
-            across, unit = _weights(columns, torch.arange(width, dtype=torch.float64), self.preprocess.interpolation)
-            fitted = _grey(images.to(torch.float64) @ across.T, unit)
-            down, unit = _weights(rows, torch.arange(height, dtype=torch.float64), self.preprocess.interpolation)
+            kind = self.preprocess.interpolation
+            across, unit = _weights(columns, torch.arange(width, dtype=torch.float64), kind, along=0)
+            fitted = _grey(images.to(torch.float64) @ across, unit)
+            down, unit = _weights(rows, torch.arange(height, dtype=torch.float64), kind, along=1)
             fitted = _grey(down @ fitted, unit)
         if self.preprocess.resize == "pad":
             fitted = torch.where(rows.there[:, None] & columns.there, fitted, self.colour)
@@ -82,11 +83,14 @@ class Fit(nn.Module):
         return rows, columns
 
 
-def _weights(axis: Axis, source: Tensor, interpolation: str) -> tuple[Tensor, Tensor]:
-    """Return whole numbers float64 [S, L] and the power of two that they are fractions of.
+def _weights(axis: Axis, source: Tensor, interpolation: str, *, along: int) -> tuple[Tensor, Tensor]:
+    """Return whole numbers float64 [S, L] or [L, S], and the power of two that they are fractions of.
 
-    As many bits as let the largest weight of the axis stay below 2^15. `source` is 0, 1, ... L - 1, float64 [L].
+    As many bits as let the largest weight of the axis stay below 2^15. `source` is 0, 1, ... L - 1, float64 [L]; it
+    runs `along` dimension 1 or 0. Made the way it is multiplied: a transpose before a product in float64 is fused by
+    onnxruntime, which up to 1.25 cannot compute what comes of it.
     """
+    source = source.unsqueeze(1 - along)
     ends = torch.arange(EDGE, dtype=torch.float64)
     places = torch.cat([axis.places, ends, axis.resized - 1 - ends])
     scale = axis.length / axis.resized
@@ -97,16 +101,17 @@ def _weights(axis: Axis, source: Tensor, interpolation: str) -> tuple[Tensor, Te
         (centre - reach + 0.5).trunc().clamp(min=0.0),
         torch.minimum((centre + reach + 0.5).trunc(), axis.length),
     )
-    near = (source >= first[:, None]) & (source < last[:, None])
+    first, last, centre = (each.unsqueeze(along) for each in (first, last, centre))
+    near = (source >= first) & (source < last)
     kernel = _triangle if interpolation == "bilinear" else _cubic
-    raw = torch.where(near, kernel((source - centre[:, None] + 0.5) / stretch), 0.0)
-    total = raw.sum(1, keepdim=True)
+    raw = torch.where(near, kernel((source - centre + 0.5) / stretch), 0.0)
+    total = raw.sum(along, keepdim=True)
     shares = raw / torch.where(total == 0, 1.0, total)  # 0 where a place lies in the margin
-    shares = torch.where(((places >= 0) & (places < axis.resized))[:, None], shares, 0.0)
+    shares = torch.where(((places >= 0) & (places < axis.resized)).unsqueeze(along), shares, 0.0)
     powers = torch.tensor([2.0**bits for bits in range(1, MOST_BITS + 1)], dtype=torch.float64)
     bits = ((shares.max() * powers + 0.5).floor() < WEIGHT).to(torch.float64).sum()
     unit = torch.pow(torch.scalar_tensor(2.0, dtype=torch.float64), bits)
-    wanted = shares[: len(axis.places)] * unit
+    wanted = shares.narrow(1 - along, 0, len(axis.places)) * unit
     return wanted.sign() * (wanted.abs() + 0.5).floor(), unit
 
 
