@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -42,7 +43,9 @@ def test_the_example_runs_in_a_kernel_and_shows_what_it_says(tmp_path):
     written = json.loads((ROOT / "examples" / "notebook.ipynb").read_text(encoding="utf-8"))
     assert not [cell for cell in written["cells"] if cell.get("outputs")], "examples are committed without outputs"
     command = [sys.executable, "-c", EXECUTE, str(ROOT / "examples" / "notebook.ipynb"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=280, check=False)
+    (tmp_path / "home").mkdir()  # kernels keep files in the user's, where one may not be able to write
+    home = {**os.environ, "HOME": str(tmp_path / "home")}
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=home, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     cells = json.loads(done.stdout)
     trained, card, answer, measured, stepwise, listed = cells

@@ -125,7 +125,7 @@ def test_it_says_what_an_audit_finds_where_one_is_asked_for(pictures, tmp_path):
     shutil.copy(Path(pictures["train"]).parent / "red" / "000.png", tmp_path / "test" / "red" / "000.png")
     lists = {"train": pictures["train"], "test": str(tmp_path / "test" / "list.txt")}
     run = trained(lists, tmp_path / "run", epochs=1, cache_dir=str(tmp_path / "cache"))
-    assert "What `eyas inspect` finds in the 71 images of this run." in shown(run, audit=True).text
+    assert "What `eyas inspect` finds in the 77 images of this run." in shown(run, audit=True).text
     assert "1 pictures are, the same or nearly, in two of this run's sets" in shown(run, audit=True).text
     assert "the same picture in two parts1" in shown(run, audit=True).text
     assert "相同的图片出现在两个部分中1" in shown(run, audit=True, language="zh").text

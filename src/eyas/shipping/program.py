@@ -68,8 +68,7 @@ def quiet() -> Iterator[None]:
     """Keep the libraries from saying what only their own authors need."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "root")]
     levels = [logger.level for logger in loggers]
-    # onnxscript prints to stdout before version 0.7
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
             logger.setLevel(logging.ERROR)
