@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -181,3 +184,26 @@ def test_preprocessing_of_a_file_without_views_has_one():
     stored = Preprocess(24).to_dict()
     del stored["views"]
     assert Preprocess.from_dict(stored) == Preprocess(24)
+
+
+RESIZES = """
+import sys
+import numpy as np
+import torch
+from eyas.data.preprocess import Preprocess
+
+images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 50, 61), np.uint8))
+for interpolation in ("bilinear", "bicubic", "nearest"):
+    for resize in ("stretch", "crop", "pad"):
+        fit = Preprocess(size=32, resize=resize, interpolation=interpolation).fit
+        sys.stdout.buffer.write(fit(images).numpy().tobytes() + fit(images[0]).numpy().tobytes())
+"""
+
+
+def test_the_grey_levels_are_the_same_on_a_processor_without_avx():
+    """torchvision resizes in floats there, where PyTorch's own kernel for grey levels is the same on every processor."""
+    answers = set()
+    for kernels in ("default", ""):
+        variables = {**os.environ, "ATEN_CPU_CAPABILITY": kernels} if kernels else os.environ
+        answers.add(subprocess.run([sys.executable, "-c", RESIZES], env=variables, capture_output=True, check=True).stdout)
+    assert len(answers) == 1

@@ -127,7 +127,7 @@ def test_compile_on_where_nothing_compiles_is_one_line_before_the_run(emulated, 
 
 def test_alexnet_trains_deterministically(cuda, pictures, tmp_path):
     """PyTorch has no deterministic gradient of its adaptive pooling on CUDA, and AlexNet is the standard recipe."""
-    config = config_of(pictures, device="cuda", model="alexnet", size=64, epochs=1, batch_size=25, deterministic=True)
+    config = config_of(pictures, device="cuda", model="alexnet", size=64, epochs=1, batch_size=28, deterministic=True)
     with open_runtime(config.device) as runtime:
         plan = make_plan(config, tmp_path)
         images = plan.preprocess.normalize(runtime.put(plan.first_images()[:2]))
@@ -135,7 +135,7 @@ def test_alexnet_trains_deterministically(cuda, pictures, tmp_path):
 
 
 def test_a_network_without_deterministic_kernels_is_refused_in_words(cuda):
-    from eyas.model.shapes import explain_failure
+    from eyas.model.failures import explain_failure
 
     error = RuntimeError(
         "adaptive_max_pool2d_backward_cuda does not have a deterministic implementation, but you set ..."

@@ -145,6 +145,6 @@ def diverging_net(pretrained: bool = False, **given: Any) -> nn.Module:
 
 
 def test_after_going_back_the_training_that_failed_takes_no_memory_any_more(pictures, tmp_path):
-    run = train(pictures["train"], out=tmp_path / "run", model="timm/diverging_net", size=16, batch_size=10, epochs=2, device="cpu", on_nan="rollback", report="none")
+    run = train(pictures["train"], out=tmp_path / "run", model="timm/diverging_net", size=16, batch_size=14, epochs=2, device="cpu", on_nan="rollback", report="none")
     assert run.finished.epoch == 2
     assert Diverging.seen and set(Diverging.seen) == {1}

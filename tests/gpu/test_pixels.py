@@ -69,7 +69,7 @@ def test_the_batches_are_the_same_wherever_the_pixels_are_kept(cuda, pictures, t
 
 def test_pixels_are_kept_on_the_device_only_if_they_fit_into_a_quarter_of_it(emulated, pictures, tmp_path):
     config = config_of(pictures, device="cuda")
-    for free, kept in ((10**9, True), (50 * 16 * 16 * 3 * 4 - 1, False)):
+    for free, kept in ((10**9, True), (56 * 16 * 16 * 3 * 4 - 1, False)):
         emulated.free = free
         with open_runtime(config.device) as runtime:
             assert make_plan(config, tmp_path).placed(runtime).train.store.pixels.is_cuda == kept

@@ -8,7 +8,8 @@ from torch import nn
 
 from eyas.errors import SettingsError
 from eyas.model.compact import compact
-from eyas.model.shapes import check_logits, explain_failure, shape_table
+from eyas.model.failures import explain_failure
+from eyas.model.shapes import check_logits, shape_table
 from eyas.model.zoo import build, outline
 
 

@@ -147,6 +147,11 @@ class Preprocess:
         if smooth and images.device.type != "cpu":
             # A CPU rounds to grey levels between the two axes. In one pass of floats bicubic would be 10 levels off.
             images = v2.resize(images, [images.shape[-2], width], mode, antialias=True)
+        elif mode is InterpolationMode.BILINEAR and torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+            # torchvision takes floats on such a processor. PyTorch's own kernel gives the same grey levels on all.
+            batch = images.reshape(-1, *images.shape[-3:])
+            whole: Tensor = nnf.interpolate(batch, (height, width), mode="bilinear", antialias=True)
+            return whole.reshape(*images.shape[:-2], height, width)
         resized: Tensor = v2.resize(images, [height, width], mode, antialias=smooth)
         return resized
 

@@ -20,8 +20,9 @@ from eyas.errors import CheckpointError, FileError, SettingsError
 from eyas.events import Pictured
 from eyas.files import TEMPORARY
 from eyas.model.classifier import Classifier
+from eyas.model.failures import explain_failure
 from eyas.model.graph import graph_of
-from eyas.model.shapes import check_logits, check_size, explain_failure, shape_table, values_normalised
+from eyas.model.shapes import check_logits, check_size, shape_table, values_normalised
 from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.runtime import Runtime
 from eyas.training.state import TrainState
@@ -79,8 +80,9 @@ def preflight(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> 
     rows.append(("network input", _shape(inputs), f"{inputs.min().item():.2f} to {inputs.max().item():.2f}"))
     rows += shape_table(state.model, inputs)
     labels = runtime.put(plan.train.labels(samples[: len(inputs)]))
-    with _left_as_it_was(state.model), values_normalised(state.model) as values:
-        rows.append(_loss_row(state.model, inputs, labels, plan, runtime))
+    with _left_as_it_was(state.model):
+        with values_normalised(state.model) as values:
+            rows.append(_loss_row(state.model, inputs, labels, plan, runtime))
         if runtime.config.compile == "on":
             rows.append(_compiled_row(network, state, plan, runtime, size=images.shape[-1]))
     if runtime.is_main and state.step == 0:
