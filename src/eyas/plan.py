@@ -79,7 +79,8 @@ class Plan:
         placed = replace(self, loss=self.loss.placed(runtime.device))
         if not runtime.keeps_pixels:
             return placed
-        train = self.train.placed(runtime.device)
+        # the user's own function is given pictures in the machine's memory, perhaps in other processes
+        train = self.train.placed(runtime.device) if self.change is None else self.train
         others = {split: prepared.placed(runtime.device) for split, prepared in self.evaluations.items()}
         runtime.keeps_pixels = any(part.targets.is_cuda for part in (train, *others.values()))
         return replace(placed, train=train, evaluations=others)

@@ -112,10 +112,20 @@ def test_no_step_waits_for_the_device(cuda, pictures, tmp_path, form):
         state = TrainState.fresh(plan, runtime)
         batches = train_batches(plan, runtime, start=0)
         train_step(state, state.model, next(batches), plan, runtime)  # the first one sets up what the others use
-        for batch in islice(batches, 3):
+        for batch in islice(batches, 2):
             with cuda.no_waits():
                 train_step(state, state.model, batch, plan, runtime)
         state.window.means()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_users_own_function_is_given_pictures_of_the_processor(cuda, pictures, tmp_path, workers):
+    own = tmp_path / "own.py"
+    own.write_text("import torch\ndef darker(image):\n    return torch.from_numpy(image.numpy() // 2)\n")
+    for device in ("cpu", "cuda"):
+        run_fit(settings(pictures, transform=f"{own}:darker", workers=workers, device=device), tmp_path / device)
+    one, other = (read_tensors(tmp_path / device / "state.safetensors", "state")[0] for device in ("cpu", "cuda"))
+    assert all(torch.allclose(one[name], other[name], atol=0.1 if cuda.is_real else 1e-5) for name in one)
 
 
 @pytest.mark.parametrize("compiled", ["off", "on"])
