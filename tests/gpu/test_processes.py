@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,15 +72,15 @@ print(run.finished.epoch)
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_one_process_of_several_trains_on_its_gpu(pictures, tmp_path):
     """Its twin: two processes on a CPU (tests/test_laws.py)."""
-    code = "import torch.distributed as dist\n" + TRAINS
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port = str(door.getsockname()[1])
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "1", "--master-port", port]
     script = tmp_path / "trains.py"
-    script.write_text(code)
+    script.write_text(TRAINS)
     path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     command = [*launch, str(script), pictures["train"], pictures["test"], str(tmp_path / "run")]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120, check=False)
