@@ -27,7 +27,7 @@ Wanted = tuple[Indices, int]  # samples of a batch, and the epoch that sees them
 Slot = int  # which piece of the shared memory a batch is put into
 RETRIES = 3  # times that all processes are begun anew after one failed
 PREFETCH = 2  # batches that each process has ready
-_LOOK = 5.0  # seconds between two looks at whether all processes live
+_LOOK = 1.0  # seconds between two looks at whether all processes live
 _FAILURES = (RuntimeError, OSError, EOFError)  # what asking a dead process ends in
 
 
