@@ -377,6 +377,7 @@ def installed(count: int = 2) -> Iterator[FakeCuda]:
         }.items():  # fmt: skip
             patch.setattr(cuda, name, value)
         patch.setattr(torch.accelerator, "synchronize", waiting)
+        patch.setattr(torch.version, "cuda", "13.0")
         patch.setattr(torch, "autocast", Autocast)
         patch.setattr(torch, "compile", _compiled)
         patch.setattr(torch.compiler, "cudagraph_mark_step_begin", _step_begins)

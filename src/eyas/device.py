@@ -15,24 +15,25 @@ from eyas.errors import SettingsError
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`, a CUDA device with its number; "auto" is the first CUDA device that this
-    PyTorch can use, else MPS, else the CPU.
+    """Return the device called `name`, a CUDA device with its number; "auto" is the first CUDA device if this PyTorch
+    can use it, else MPS, else the CPU.
 
     Warns where "auto" passes over a GPU. Raises `SettingsError` if there is no such device here, or PyTorch cannot
     use it.
     """
     if name == "auto":
         unused = _unused_gpu()
-        if not unused and _cuda_is_available()[0]:
+        if not unused and _cuda_is_available():
             return torch.device("cuda", 0)
         if unused:
-            warnings.warn(f"--device auto: {unused}", RuntimeWarning, stacklevel=2)
+            # as from here, whoever asks: so it is told once
+            warnings.warn(f"--device auto: {unused}", RuntimeWarning, stacklevel=1)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         raise SettingsError(f"--device {name}: unknown. Use cpu, cuda, cuda:0, mps or auto.") from None
-    there = {"cpu": True, "cuda": _cuda_is_available()[0], "mps": torch.backends.mps.is_available()}
+    there = {"cpu": True, "cuda": _cuda_is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device.type, False):
         usable = ", ".join(kind for kind, present in there.items() if present)
         reason = _unused_gpu() if device.type == "cuda" else ""
@@ -53,28 +54,32 @@ def choose_device(name: str) -> torch.device:
 
 def _unused_gpu() -> str:
     """Return why an NVIDIA GPU that is here computes nothing, in one sentence; "" where there is none, or it can."""
-    available, said = _cuda_is_available()
-    if available:
+    if _cuda_is_available():
         return _too_old(0)
     if torch.cuda.device_count() == 0 and not Path("/dev/nvidia0").exists() and shutil.which("nvidia-smi") is None:
         return ""
     if torch.version.cuda is None:
         return "An NVIDIA driver is here, but this PyTorch is built without CUDA: install one with it (pytorch.org)."
-    reason = said.partition(". ")[0] or f"its driver may be too old for CUDA {torch.version.cuda}"
-    return f"An NVIDIA driver is here, but PyTorch {torch.__version__} cannot use it: {reason}."
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:  # it says why each time, a warning of it is given only once
+        reason = first_line(error).partition(". ")[0]
+    else:
+        reason = "CUDA_VISIBLE_DEVICES may hide it"
+    return f"An NVIDIA driver is here, but PyTorch {torch.__version__} (CUDA {torch.version.cuda}) sees no GPU: {reason}."
 
 
-def _cuda_is_available() -> tuple[bool, str]:
-    """Return whether PyTorch can use a CUDA device, and what it says where its initialization fails."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        available = torch.cuda.is_available()
-    words = (str(warning.message).partition(": ")[2] for warning in told if "CUDA" in str(warning.message))
-    return available, next(words, "")
+def _cuda_is_available() -> bool:
+    """Return whether PyTorch can use a CUDA device; what it warns of is told by `_unused_gpu`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.cuda.is_available()
 
 
 def _too_old(index: int) -> str:
     """Return why PyTorch has no kernels for a CUDA device, in one sentence; "" if it has."""
+    if torch.version.cuda is None:  # AMD's, by ROCm: PyTorch itself does not compare them
+        return ""
     major, minor = torch.cuda.get_device_capability(index)
     built = [arch.partition("_")[::2] for arch in torch.cuda.get_arch_list()]  # such as ("sm", "90"), ("compute", "90")
     numbers = [(kind, int(digits.rstrip("af")[:-1]), int(digits.rstrip("af")[-1])) for kind, digits in built]
@@ -119,7 +124,8 @@ def settled_precision(name: str, device: torch.device) -> str:
 
 def has_tf32(device: torch.device) -> bool:
     """Return whether a device can multiply fp32 numbers rounded to 10 bits of mantissa (TF32)."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    nvidia = device.type == "cuda" and torch.version.cuda is not None
+    return nvidia and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 # how torch, oneDNN, cuBLAS and cuDNN say so; a primitive that cannot be made after the preflight made it wants memory

@@ -174,13 +174,15 @@ def make_plan(
     sets: Sets | None = None,
     resuming: bool = False,
     allowed_changes: frozenset[str] = frozenset(),
+    precision: str | None = None,
 ) -> Plan:
-    """Read and check everything that `config` names; `sets` are its data sets where they are open already.
+    """Read and check everything that `config` names; `sets` are its data sets where they are open already, `precision`
+    is what its own means on this process's device where that is known.
 
     Decodes every image once (unless `resuming` from a run that did). Raises `DataError`, `SettingsError` or
     `CheckpointError`, each naming the place and the remedy; writes nothing but downloads.
     """
-    precision = settled_precision(config.device.precision, choose_device(config.device.device))
+    precision = precision or settled_precision(config.device.precision, choose_device(config.device.device))
     config = config.model_copy(update={"device": config.device.model_copy(update={"precision": precision})})
     train, others = sets or open_sets(config)
     selects_on = next((split for split in ("val", "test") if split in others), None)

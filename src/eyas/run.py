@@ -7,13 +7,14 @@ import multiprocessing
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eyas.config import RunConfig, check_whole, make_config, to_toml, with_absolute_paths
 from eyas.data.named import names
 from eyas.data.settings import PreprocessConfig
-from eyas.errors import FileError, OutOfMemoryError, RunInUseError, SettingsError, TrainingError
+from eyas.errors import FileError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
 from eyas.files import check_name, folder_lock, make_folder, remove_lock, write_text
 from eyas.pathnames import safe_name
@@ -93,7 +94,7 @@ def train_config(config: RunConfig) -> Run:
         if runtime.world > 1 and config.output.out is None:
             raise SettingsError("--out is needed with several processes, so that all of them name the same run folder.")
         with runtime.profile.span("preparing"):
-            plan = make_plan(config, directory, sets=sets)
+            plan = make_plan(config, directory, sets=sets, precision=runtime.config.precision)
         fresh = not directory.exists()
         make_folder(directory)
         with contextlib.ExitStack() as afterwards, _locked(directory, runtime):
@@ -156,7 +157,8 @@ def resume(
     with open_runtime(longer.device, profile=longer.output.profile) as runtime, _locked(directory, runtime):
         allowed = frozenset({"epochs"} if stretch_schedule else ()) | frozenset({"files"} if changed_files else ())
         with runtime.profile.span("preparing"):
-            plan = make_plan(longer, directory, resuming=saved is not None, allowed_changes=allowed)
+            resuming, precision = saved is not None, runtime.config.precision
+            plan = make_plan(longer, directory, resuming=resuming, allowed_changes=allowed, precision=precision)
         return _trained(plan, runtime, longer if given else None)
 
 
@@ -175,12 +177,12 @@ def _trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: b
     `config` is what to write down once one batch went all the way: what can be known to fail has failed by then.
     """
     from eyas.training.loop import fit
-    from eyas.training.rollback import go_back
+    from eyas.training.rollback import go_back, memory_in_words
     from eyas.training.runtime import stoppable
 
     while True:
         try:
-            with contextlib.closing(fit(plan, runtime)) as events:
+            with contextlib.closing(fit(plan, runtime)) as events, memory_in_words(plan.directory):
                 first = next(events)
                 with stoppable(runtime):  # from here on there is a run that a signal leaves to a resume
                     if runtime.is_main and config is not None:
@@ -200,7 +202,7 @@ def _drained(plan: Plan, first: Event, events: Iterator[Event], runtime: Runtime
 
     directory, config = plan.directory, plan.config
     sets = {split: prepared.images for split, prepared in plan.evaluations.items()}
-    with _in_words(directory):
+    with _told_to_go_on(directory):
         sinks = Sinks(())
         if runtime.is_main:
             page = AtTheEnd(directory, config.output.report, sets, config.device.device)
@@ -217,23 +219,13 @@ def _drained(plan: Plan, first: Event, events: Iterator[Event], runtime: Runtime
 
 
 @contextlib.contextmanager
-def _in_words(directory: Path) -> Iterator[None]:
-    """Say of what ends a run that has begun how to go on."""
-    from eyas.device import first_line, is_out_of_memory
-
+def _told_to_go_on(directory: Path) -> Iterator[None]:
+    """Say of a file that ends a run which has begun how to go on."""
     try:
         yield
     except FileError as error:
         hint = f"What was saved before is whole. Once that is mended: eyas resume {directory}"
         raise FileError(f"{error}\n{hint}") from error
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            f"The memory ran out ({first_line(error).partition('. ')[0]}). {directory} is saved up to its "
-            "last state. Begin again with a smaller --batch-size or a smaller network, or give --accumulate 4, "
-            "which computes the same steps in parts."
-        ) from error
 
 
 def _unfinished(header: dict[str, Any], config: RunConfig, *, told_more: bool) -> bool:
@@ -263,8 +255,8 @@ def new_directory(config: RunConfig) -> Path:
         known = config.data.train.partition(":")[0]
         source = known if known in names() else config.data.train  # the `:` of a path is no split's
         name = safe_name(f"{config.model.model.replace('/', '-')}-{Path(source).stem or 'data'}")
-        taken = {path.name for path in Path("runs").glob(f"{name}-*")}
-        return Path("runs") / next(f"{name}-{n}" for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
+        numbered = (Path("runs") / f"{name}-{number}" for number in count(1))
+        return next(folder for folder in numbered if not folder.exists())
     directory = Path(config.output.out)
     check_name(directory)
     if directory.exists() and not directory.is_dir():

@@ -205,7 +205,10 @@ def said_of_end(code: int) -> str:
     """Return how a process ended that has this exit code."""
     if code >= 0:
         return f"ended with code {code}"
-    name = signal.Signals(-code).name
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # a real-time signal has no name
+        name = f"signal {-code}"
     return f"was killed by {name}" + (" (was memory short?)" if name == "SIGKILL" else "")
 
 
@@ -264,7 +267,7 @@ def free_memory(root: Path = Path("/")) -> int:
 def _left_of_limits(root: Path) -> Iterator[int]:
     """Yield what is left of every limit that this process is under: of its control group, and of each one above it."""
     try:
-        groups = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+        groups = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return
     for group in groups:  # NUMBER:CONTROLLERS:/PATH, without controllers in version 2
@@ -282,7 +285,10 @@ def _left(group: Path, limit: str, used: str, cached: str) -> int | None:
     """Return how many bytes a control group may still take; None where it is not there or has no limit."""
     try:
         left = int((group / limit).read_text(encoding="ascii")) - int((group / used).read_text(encoding="ascii"))
-        known = (line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
     except (OSError, ValueError):  # of "max"
         return None
-    return left + int(dict(known).get(cached, 0))
+    try:
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+        return left + next(int(line.split()[1]) for line in lines if line.startswith(f"{cached} "))
+    except (OSError, ValueError, IndexError, StopIteration):  # then nothing of it is counted as free
+        return left

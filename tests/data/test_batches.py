@@ -186,17 +186,18 @@ def test_grey_pixels_of_an_array_become_three_equal_planes():
     assert all(torch.equal(read[:, plane], torch.from_numpy(pixels[[2, 0]])) for plane in range(3))
 
 
+def marked(pictures, samples, epoch):
+    """A change of pictures that shows which samples they were, and in which epoch."""
+    changed = pictures.clone()
+    changed[:, 0, 0, 0] = torch.from_numpy(samples + 10 * epoch).to(torch.uint8)
+    return changed
+
+
 def test_a_change_of_ones_own_sees_each_sample_with_its_epoch_on_every_way(mixed):
     images, fitting = open_list(mixed), Preprocess(8)
-
-    def change(pictures, samples, epoch):
-        marked = pictures.clone()
-        marked[:, 0, 0, 0] = torch.from_numpy(samples + 10 * epoch).to(torch.uint8)
-        return marked
-
     wanted = [(np.array([4, 1]), 0), (np.array([1]), 3)]
     for config in (DataConfig(), DataConfig(cache="none"), DataConfig(cache="none", workers=1), DataConfig(workers=1)):
-        read = loaded(prepare(images, fitting, config), wanted, config, change=change)
+        read = loaded(prepare(images, fitting, config), wanted, config, change=marked)
         assert [pictures[:, 0, 0, 0].tolist() for _, pictures in read] == [[4, 1], [31]]
 
 

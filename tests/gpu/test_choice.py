@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 from tests.runs import config_of
@@ -78,23 +76,26 @@ def test_a_gpu_that_pytorch_has_no_kernels_for_is_named(emulated, monkeypatch, c
 
 
 def test_a_gpu_whose_driver_is_too_old_is_not_passed_over_in_silence(monkeypatch):
-    def unavailable() -> bool:
-        warnings.warn(
-            "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040). Please update",
-            UserWarning,
-            stacklevel=1,
-        )
-        return False
+    def refuse() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update your GPU driver")
 
-    monkeypatch.setattr(torch.cuda, "is_available", unavailable)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "init", refuse)
     monkeypatch.setattr(torch.version, "cuda", "13.2")
-    with pytest.warns(
-        RuntimeWarning, match=r"cannot use it: The NVIDIA driver on your system is too old \(found version 11040\)\."
-    ):
-        assert choose_device("auto") == torch.device("cpu")
-    with pytest.raises(SettingsError, match="too old"):
-        choose_device("cuda")
+    for _ in range(2):  # PyTorch warns once in a process
+        with pytest.warns(RuntimeWarning, match=r"sees no GPU: The NVIDIA driver on your system is too old \(found version 11040\)\.$"):
+            assert choose_device("auto") == torch.device("cpu")
+        with pytest.raises(SettingsError, match="too old"):
+            choose_device("cuda")
+
+
+def test_a_gpu_of_amd_is_taken(emulated, monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["gfx942"])
+    assert choose_device("auto") == torch.device("cuda", 0)
+    with pytest.raises(SettingsError, match="has no TF32"):
+        open_runtime(DeviceConfig(device="cuda", precision="tf32")).__enter__()
 
 
 def test_a_pytorch_without_cuda_beside_a_gpu_is_named(monkeypatch):
@@ -119,7 +120,7 @@ def test_where_nothing_compiles_auto_goes_on_without_and_says_why(emulated, pict
 def test_compile_on_where_nothing_compiles_is_one_line_before_the_run(emulated, pictures, tmp_path):
     emulated.compiles = False
     with pytest.raises(
-        SettingsError, match=r"--compile on: compact cannot be compiled here: .*InvalidCxxCompiler.*--compile off\."
+        SettingsError, match=r"--compile on: compact cannot be compiled here: .*InvalidCxxCompiler.*C compiler.*--compile off"
     ):
         train(pictures["train"], out=tmp_path / "run", model="compact", size=16, device="cuda", compile="on")
     assert not (tmp_path / "run").exists()
@@ -131,7 +132,7 @@ def test_alexnet_trains_deterministically(cuda, pictures, tmp_path):
     with open_runtime(config.device) as runtime:
         plan = make_plan(config, tmp_path)
         images = plan.preprocess.normalize(runtime.put(plan.first_images()[:2]))
-        runtime.place(plan.new_model())(images).sum().backward()
+        torch.nn.functional.cross_entropy(runtime.place(plan.new_model())(images), runtime.put(torch.tensor([0, 1]))).backward()
 
 
 def test_a_network_without_deterministic_kernels_is_refused_in_words(cuda):

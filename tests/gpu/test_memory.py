@@ -54,6 +54,12 @@ def test_a_training_gives_up_the_pixels_then_takes_batches_in_parts_with_the_sam
         assert torch.allclose(one[name], other[name], atol=1e-4), name
 
 
+def test_memory_that_runs_out_while_the_network_is_compiled_makes_parts_too(emulated, pictures, tmp_path):
+    emulated.room = 8
+    run = train(pictures["train"], out=tmp_path / "run", report="none", model="compact", size=16, batch_size=14, epochs=1, device="cuda", compile="on")
+    assert "computed in 2 parts" in (run.directory / "events.jsonl").read_text()
+
+
 def test_an_evaluation_remembers_how_many_images_fit(emulated, pictures, tmp_path):
     from eyas.evaluation import evaluate
 
@@ -110,7 +116,8 @@ def test_with_room_for_a_third_a_real_gpu_computes_in_parts(cuda, pictures, tmp_
         run = train(pictures["train"], out=tmp_path / "run", report="none", **given)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert run.finished.epoch == 1
+    said = (run.directory / "events.jsonl").read_text()
+    assert run.finished.epoch == 1 and "computed in" in said and "parts" in said
 
 
 class Diverging(nn.Module):

@@ -73,8 +73,8 @@ print(run.finished.epoch)
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_one_process_of_several_trains_on_its_gpu(pictures, tmp_path):
-    """Its twin: two processes on a CPU (tests/test_laws.py)."""
+def test_a_process_begun_by_torchrun_trains_on_its_gpu(pictures, tmp_path):
+    """One alone, so nothing is joined; two on a CPU are in tests/test_laws.py."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port = str(door.getsockname()[1])

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +25,7 @@ Wanted = tuple[Indices, int]  # samples of a batch, and the epoch that sees them
 Slot = int  # which piece of the shared memory a batch is put into
 RETRIES = 3  # times that all processes are begun anew after one failed
 PREFETCH = 2  # batches that each process has ready
+_BEGINNING = 120.0  # seconds in which processes must begin
 _LOOK = 1.0  # seconds between two looks at whether all processes live
 _FAILURES = (RuntimeError, OSError, EOFError)  # what asking a dead process ends in
 
@@ -59,7 +58,7 @@ def read_by_processes(
         images = work.begin(limit)
         try:
             while work.is_left:
-                yield work.take(_next(images, limit))
+                yield work.take(_next(images, limit, work.begun))
             return
         except _FAILURES as error:
             said = work.fault(images, limit, error)
@@ -98,7 +97,7 @@ class _Work:
         self._doing = multiprocessing.RawArray("q", self._workers)  # each process's sample + 1, 0 between two
         self._since = multiprocessing.RawArray("d", self._workers)  # when it began with that
         # PyTorch would raise an error wherever the training stands at the moment that a process dies, also where it was
-        # a loader of before that asked for it; whether all live is looked at every few seconds
+        # a loader of before that asked for it; whether all live is looked at every second
         with warnings.catch_warnings(), same_answer_to_dead_children(but="torch."):
             warnings.simplefilter("ignore")  # more workers than cores: asked for, and no fault
             loader: DataLoader[Any] = DataLoader(
@@ -108,9 +107,13 @@ class _Work:
                 prefetch_factor=PREFETCH,
                 collate_fn=_as_it_is,
                 timeout=min(_LOOK, limit) if limit else _LOOK,
-                worker_init_fn=_quiet_worker if _forked() else partial(_quiet_worker, folder=Path.cwd()),
+                worker_init_fn=partial(_quiet_worker, since=self._since),
             )
             return _begun(loader, self._reading.place(0))
+
+    def begun(self) -> bool:
+        """Return whether one of the processes has begun: those that are spawned load PyTorch first."""
+        return any(self._since)
 
     @property
     def is_left(self) -> bool:
@@ -176,16 +179,21 @@ def _forked() -> bool:
     return multiprocessing.get_start_method() == "fork"
 
 
-def _next(images: Iterator[Any], limit: float) -> Any:
-    """Return what the loader gives next; raises if a process has died, or nothing came for `limit` seconds."""
-    began = time.monotonic()
+def _next(images: Iterator[Any], limit: float, begun: Callable[[], bool]) -> Any:
+    """Return what the loader gives next; raises if a process has died, or nothing came for `limit` seconds.
+
+    The time that the processes take to begin is not counted, up to two minutes.
+    """
+    since, spare = time.monotonic(), 0.0 if begun() else _BEGINNING
     while True:
         try:
             return next(images)
         except StopIteration:
             raise RuntimeError("the loader ended before its last batch") from None
         except RuntimeError as error:
-            if "timed out" not in str(error) or (limit and time.monotonic() - began >= limit):
+            if spare and begun():
+                since, spare = time.monotonic(), 0.0
+            if "timed out" not in str(error) or (limit and time.monotonic() - since >= limit + spare):
                 raise
 
 
@@ -233,14 +241,13 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _quiet_worker(_: int, folder: Path | None = None) -> None:
+def _quiet_worker(number: int, since: Any) -> None:
     """One thread per process, and signals left to the training process, which saves and then ends its workers.
 
-    It ends with that one: where it has inherited the run's lock, nobody else could have the run. `folder` is the one
-    worked in, for a process that would begin in another: paths may be relative to it.
+    It ends with that one: where it has inherited the run's lock, nobody else could have the run. `since` tells there
+    that it has begun.
     """
-    if folder is not None:
-        os.chdir(folder)
     torch.set_num_threads(1)
     leave_signals_to_parent()
     end_with_parent()
+    since[number] = time.monotonic()

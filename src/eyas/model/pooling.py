@@ -16,7 +16,8 @@ def with_deterministic_pooling(model: nn.Module) -> nn.Module:
     kernels are asked for (pytorch#50198); AlexNet and VGG have such a layer.
     """
     for name, child in model.named_children():
-        if isinstance(child, nn.AdaptiveAvgPool2d):
+        # the mean of all has a deterministic gradient
+        if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size not in (1, (1, 1)):
             setattr(model, name, _DeterministicPool(child.output_size))
         else:
             with_deterministic_pooling(child)
@@ -42,10 +43,10 @@ class _Pooled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (gradient,) = gradients
         rows, columns = (
-            _windows(side, parts).to(gradient, non_blocking=True)
+            _windows(side, parts).to(gradient.device, torch.float32, non_blocking=True)
             for side, parts in zip(ctx.sides, gradient.shape[-2:], strict=True)
         )
-        return rows.T @ gradient @ columns, None
+        return (rows.T @ gradient.float() @ columns).to(gradient.dtype), None
 
 
 def _windows(side: int, parts: int) -> Tensor:

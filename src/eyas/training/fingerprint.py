@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from eyas.data.imageset import ImageSet
 from eyas.data.own_transform import transform_fingerprint
@@ -61,3 +64,8 @@ def changed_files(then: dict[str, int], train: ImageSet, others: dict[str, Image
 def _plain(value: Any) -> Any:
     """Return the value as JSON gives it back."""
     return list(value) if isinstance(value, tuple) else value
+
+
+def software() -> str:
+    """Return the versions that a result depends on, in words."""
+    return f"eyas {version('eyas')}, torch {torch.__version__}, Python {platform.python_version()}"

@@ -28,10 +28,11 @@ from eyas.profile import Lap
 from eyas.trace import TRACE
 from eyas.training.checkpoint import EpochDone, restore
 from eyas.training.clock import Clock
+from eyas.training.fingerprint import software
 from eyas.training.finite import check_window, diverged
 from eyas.training.preflight import drawn, pictured, preflight
 from eyas.training.rollback import told
-from eyas.training.runtime import Runtime, software
+from eyas.training.runtime import Runtime
 from eyas.training.saving import Saver
 from eyas.training.state import Sums, TrainState
 from eyas.training.step import Batch, train_step

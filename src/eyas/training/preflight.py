@@ -157,10 +157,15 @@ def _compiled_row(network: Any, state: TrainState, plan: Plan, runtime: Runtime,
     except Exception as error:  # of a compiler, any kind
         if is_out_of_memory(error):
             raise
+        said = first_line(error)
+        compiler = "PyTorch needs a C compiler for it (Debian, Ubuntu: apt-get install gcc g++). "
         raise SettingsError(
-            f"--compile on: {plan.config.model.model} cannot be compiled here: {first_line(error)}. PyTorch needs a C "
-            "compiler for it (Debian, Ubuntu: apt-get install gcc g++). Or train without: --compile off."
+            f"--compile on: {plan.config.model.model} cannot be compiled here: {said}. "
+            f"{compiler if 'compiler' in said.lower() else ''}Train without: --compile off "
+            '(to go on with a run: compile = "off" in its config.toml).'
         ) from error
+    if runtime.world > 1:
+        runtime.forget_compiled()  # joined with others it is compiled in pieces, so that gradients travel meanwhile
     return "compiled", _shape(images), "as the steps will call it"
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from eyas.device import first_line, is_out_of_memory
 from eyas.errors import DivergedError, EyasError, OutOfMemoryError, TrainingError
 from eyas.events import Noted
 from eyas.system import give_back_memory
@@ -38,16 +40,16 @@ def go_back(plan: Plan, runtime: Runtime, fault: TrainingError) -> None:
     match fault:
         case DivergedError() if plan.config.training.on_nan == "rollback":
             tensors, header = _other_start(plan, runtime, fault)
-            _let_go(fault)
+            _let_go(fault, runtime)
             went_back = {"to": header["state"]["step"], "said": _first_sentence(fault)}
             header["state"]["diverged"] = [*header["state"]["diverged"], went_back]
         case OutOfMemoryError() if runtime.keeps_pixels:
-            _let_go(fault)
+            _let_go(fault, runtime)
             runtime.keeps_pixels = False
             runtime.note(f"{_first_sentence(fault)} The images are not kept in the memory of the GPU any more.")
             return
         case OutOfMemoryError():
-            _let_go(fault)
+            _let_go(fault, runtime)
             tensors, header = _newest(plan, runtime)
             said = [*header["state"]["short_of_memory"], _first_sentence(fault)]
             if plan.config.training.accumulate * 2 ** len(said) > plan.order.size(0) // 2:
@@ -57,6 +59,21 @@ def go_back(plan: Plan, runtime: Runtime, fault: TrainingError) -> None:
             raise fault
     # in its place: if this file is damaged, the state before it is an older one
     write_tensors(plan.directory / STATE, "state", tensors, header)
+
+
+@contextmanager
+def memory_in_words(directory: Path) -> Iterator[None]:
+    """Raise `OutOfMemoryError` where memory runs out inside, while a run in `directory` is trained."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"The memory ran out ({first_line(error).partition('. ')[0]}). {directory} is saved up to its last state. "
+            "Begin again with a smaller --batch-size or a smaller network, or give --accumulate 4, which computes the "
+            "same steps in parts."
+        ) from error
 
 
 def _other_start(plan: Plan, runtime: Runtime, fault: DivergedError) -> Start:
@@ -125,12 +142,13 @@ def told(state: TrainState, plan: Plan) -> Iterator[Noted]:
         )
 
 
-def _let_go(fault: BaseException) -> None:
+def _let_go(fault: BaseException, runtime: Runtime) -> None:
     """Let go of what the frames of a failure hold: the model and the optimiser of the training that it ended."""
     error: BaseException | None = fault
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
+    runtime.forget_compiled()
     gc.collect()
     give_back_memory()
     if torch.cuda.is_available():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
+import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
@@ -102,10 +102,17 @@ class Runtime:
         import torch._dynamo  # takes a second
 
         self.set(torch._dynamo.config, "recompile_limit", _KERNELS)
+        self.back.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")  # --precision says whether to use them
         # A graph keeps its gradients where they are: those of the next part would overwrite them (pytorch#96693).
         graphs = self.device.type == "cuda" and self.world == 1 and parts == 1
         # The last batch is shorter and progressive sizes grow: a kernel for each size, not one slower kernel for all.
         return torch.compile(model, mode="reduce-overhead" if graphs else None, dynamic=False)
+
+    def forget_compiled(self) -> None:
+        """Let go of what was compiled: its graphs hold memory of the device as long as they are known."""
+        if "torch._dynamo" in sys.modules:
+            torch._dynamo.reset()
 
     def joined(self, network: Any) -> Any:
         """Return the network with its gradients joined with the other processes', if there are any."""
@@ -133,7 +140,7 @@ class Runtime:
         with self.profile.span("transfer"):
             if self.device.type == "cuda" and not tensor.is_cuda:  # what is there already cannot be pinned
                 tensor = tensor.pin_memory()
-            return tensor.to(self.device, non_blocking=True)
+            return tensor.to(self.device, non_blocking=self.device.type == "cuda")  # MPS would not keep a temporary
 
     def settle(self) -> None:
         """Return when the device has done all that it was given."""
@@ -252,13 +259,16 @@ def _set_arithmetic(runtime: Runtime) -> None:
         back.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled(), warn_only=warns)
         torch.use_deterministic_algorithms(True)
     if runtime.device.type == "cuda":
-        back.callback(torch.cuda.set_device, torch.cuda.current_device())
-        torch.cuda.set_device(runtime.device)  # else each process of several opens a context on the first GPU too
+        if runtime.world == 1:  # each process of several would open a context on the first GPU by going back to it
+            back.callback(torch.cuda.set_device, torch.cuda.current_device())
+        torch.cuda.set_device(runtime.device)
         runtime.set(torch.backends.cudnn, "benchmark", not config.deterministic)
-        convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-        runtime.set(convolutions, "fp32_precision", "tf32")  # PyTorch's own default
-        matrices = "tf32" if config.precision == "tf32" else "ieee"
-        runtime.set(torch.backends.cuda.matmul, "fp32_precision", matrices)
+        convolutions, matrices = torch.backends.cudnn.conv, torch.backends.cuda.matmul  # type: ignore[attr-defined]
+        for kind in (convolutions, matrices):
+            back.callback(setattr, kind, "fp32_precision", kind.fp32_precision)
+        # by the older names, which set the newer ones too: the compiler of PyTorch 2.10 reads only the older ones
+        torch.backends.cudnn.allow_tf32 = True  # PyTorch's own default
+        matrices.allow_tf32 = config.precision == "tf32"
 
 
 _ENVIRONMENT = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
@@ -287,8 +297,3 @@ def stoppable(runtime: Runtime) -> Iterator[None]:
     finally:
         for number, usual in before.items():
             signal.signal(number, usual)
-
-
-def software() -> str:
-    """Return the versions that a result depends on, in words."""
-    return f"eyas {version('eyas')}, torch {torch.__version__}, Python {platform.python_version()}"

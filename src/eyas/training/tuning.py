@@ -67,6 +67,8 @@ def _tried(plan: Plan, runtime: Runtime, config: DeviceConfig) -> tuple[float, f
         return first_line(error)
     finally:
         runtime.config = usual
+        if config.compile == "on":
+            runtime.forget_compiled()
 
 
 def _settled(config: DeviceConfig) -> DeviceConfig:
