@@ -10,7 +10,6 @@ import io
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 import urllib.request
@@ -31,7 +30,7 @@ class Watched(io.TextIOWrapper):
     """Stands for a terminal of an 8-bit code page, and does something once when a text is written to it."""
 
     def __init__(self, text: str, then: Callable[[str], object]) -> None:
-        super().__init__(io.BytesIO(), encoding="cp1252", write_through=True)
+        super().__init__(io.BytesIO(), encoding="cp1252", newline="\r\n", write_through=True)
         self.text, self.then, self.done = text, then, False
 
     def write(self, said: str) -> int:
@@ -92,9 +91,7 @@ def served(run: Path) -> dict[str, Any]:
 
         threading.Thread(target=asking).start()
 
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
-    code, _ = command("serve", run, "--port", port, "--device", "cpu", at="http://", then=ask)
+    code, _ = command("serve", run, "--port", 0, "--device", "cpu", at="http://", then=ask)
     return {"code": code, "answers": answers}
 
 

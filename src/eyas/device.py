@@ -66,7 +66,8 @@ def _unused_gpu() -> str:
         reason = first_line(error).partition(". ")[0]
     else:
         reason = "CUDA_VISIBLE_DEVICES may hide it"
-    return f"An NVIDIA driver is here, but PyTorch {torch.__version__} (CUDA {torch.version.cuda}) sees no GPU: {reason}."
+    which = f"PyTorch {torch.__version__} (CUDA {torch.version.cuda})"
+    return f"An NVIDIA driver is here, but {which} sees no GPU: {reason}."
 
 
 def _cuda_is_available() -> bool:

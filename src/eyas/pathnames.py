@@ -12,8 +12,9 @@ from eyas import system
 from eyas.terminal import STEERING
 
 LONGEST = 200  # bytes of a name: what is written aside gets some more
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows keeps for itself
-_FORBIDDEN = frozenset('/\\<>:"|?*')  # in a name, on one of the systems
+# names that Windows keeps for itself
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[1-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE)
+_FORBIDDEN = frozenset('/\\<>:"|?*' + "".join(map(chr, range(32))))  # in a name, on one of the systems
 
 
 def slashed(path: str) -> str:
@@ -23,7 +24,7 @@ def slashed(path: str) -> str:
 
 def is_absolute(path: str | bytes) -> bool:
     """Tell whether a path with `/` between its parts begins at the root, or on Windows with a drive."""
-    return path[:1] in ("/", b"/") or (system.NAME == system.WINDOWS and path[1:2] in (":", b":"))
+    return path[:1] in ("/", b"/") or (system.NAME == system.WINDOWS and path[1:3] in (":/", b":/"))
 
 
 def last_part(path: str) -> str:
@@ -65,4 +66,5 @@ def quoted(text: str) -> str:
     """Return a text as one word of a command line."""
     if system.NAME != system.WINDOWS:
         return shlex.quote(text)
-    return f'"{text}"' if re.search(r"[^\w.:\\/-]", text) else text  # as both of its shells read it
+    # as both of its shells read it, but for their own signs of variables ($, %)
+    return f'"{text}"' if not text or re.search(r"[^\w.:\\/-]", text) else text

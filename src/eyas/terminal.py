@@ -28,6 +28,11 @@ def clean_lines(text: object) -> str:
 
 
 def speak_plainly(stream: TextIO) -> None:
-    """Let a stream write what it has no letters for as escapes; on Windows let one that has few of them write UTF-8."""
-    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-        stream.reconfigure(encoding="utf-8" if system.NAME == system.WINDOWS else None, errors="backslashreplace")
+    """Let a stream write what it has no letters for as escapes; on Windows let it write UTF-8, and lines as they are.
+
+    Windows would write each end of a line as two characters, also that of a CSV, which has two of its own.
+    """
+    if isinstance(stream, io.TextIOWrapper) and system.NAME == system.WINDOWS:
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
+    elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")

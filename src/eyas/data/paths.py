@@ -94,7 +94,8 @@ def _absolute(paths: Spans) -> NDArray[np.bool_]:
     """Tell of each path whether it is absolute: with a drive on Windows, where no other `:` is in a path."""
     absolute = paths.begin_with("/")
     if system.NAME == system.WINDOWS:
-        absolute |= Spans(paths.text, paths.starts + 1, paths.ends).begin_with(":")
+        second, third = (Spans(paths.text, paths.starts + place, paths.ends) for place in (1, 2))
+        absolute |= second.begin_with(":") & third.begin_with("/")
     return absolute
 
 

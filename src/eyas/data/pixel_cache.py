@@ -124,10 +124,10 @@ class PixelCache:
         while kept and (used + size > self.limit or size > 0.9 * shutil.disk_usage(self.folder).free):
             oldest = kept.pop(0)
             freed, name = oldest.stat().st_size, oldest.stem.partition("-")[0]
-            remove(self.folder / f"{name}.json")
             if remove(oldest):  # a run that has it mapped keeps its pages, and on Windows the file
                 used -= freed
-            remove(self.folder / f"{name}.lock")
+            if not any(path.exists() for path in self._generations(name)):
+                remove(self.folder / f"{name}.json")  # the lock's file stays: somebody may be waiting for it
         return used + size <= self.limit
 
     @contextlib.contextmanager
