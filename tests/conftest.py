@@ -21,7 +21,8 @@ from tests.faults.trial import Hatchery
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts jobs in the background without it
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side: more threads would only fight
 
-if method := os.environ.get("EYAS_TEST_START_METHOD"):
+method = os.environ.get("EYAS_TEST_START_METHOD")
+if method and multiprocessing.get_start_method(allow_none=True) is None:  # a process started so has it already
     multiprocessing.set_start_method(method)
 
 # files that are nothing without these libraries, which only extras bring; single tests use pytest.importorskip
