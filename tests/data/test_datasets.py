@@ -106,7 +106,7 @@ def test_an_unknown_spec_is_an_error_that_helps(spec: str, error: type[Exception
 def test_a_text_file_works_in_a_plain_loader_with_torchvisions_transforms(tmp_path: Path) -> None:
     transform = v2.Compose([v2.Resize((8, 8)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
     dataset = ImageTxtDataset(small_list(tmp_path), transform=transform)
-    for workers in (0, 2):
+    for workers in (0, 1):  # PyTorch warns of more processes than cores
         batches = list(DataLoader(dataset, batch_size=4, num_workers=workers))
         assert [tuple(images.shape) for images, _ in batches] == [(4, 3, 8, 8), (2, 3, 8, 8)]
         assert torch.cat([labels for _, labels in batches]).tolist() == dataset.targets
