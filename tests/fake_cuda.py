@@ -44,7 +44,6 @@ class FakeCuda:
         self.free = 64 << 30  # bytes that the device says are free
         self.room: int | None = None  # images that a convolution has memory for, None: any number
         self.compiles = True  # whether torch.compile finds a compiler
-        self.moved_back = 0
 
     def wait(self, what: str) -> None:
         """Count a wait of the host for the device."""
