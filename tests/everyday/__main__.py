@@ -1,0 +1,7 @@
+"""Writes docs/everyday-data.md to stdout."""
+
+import sys
+
+from tests.everyday.page import page
+
+sys.stdout.write(page())
