@@ -33,7 +33,7 @@ class SideBySide:
     names: tuple[str, ...]
     epochs: tuple[Rows, ...]  # of each run
     runs: Table
-    verdicts: tuple[str, ...]
+    verdicts: tuple[str, ...]  # HTML
     settings: Table
 
 
@@ -47,7 +47,7 @@ def side_by_side_page(shown: SideBySide, language: str) -> str:
             f"<header><h1>{text(title)}</h1></header>",
             *_table(shown.runs, words["splits"]),
             f"<section><h2>{words['differences']}</h2>",
-            *(f"<p>{text(verdict)}</p>" for verdict in shown.verdicts),
+            *(f"<p>{verdict}</p>" for verdict in shown.verdicts),
             "</section>",
             *_curves(shown, words),
             *(_table(shown.settings, words["settings"]) if shown.settings.rows else _same(words)),
@@ -75,7 +75,8 @@ def _curves(shown: SideBySide, words: Words) -> Iterator[str]:
     if not last:
         return
     yield f"<section><h2>{words['curves']}</h2><p class=legend>"
-    yield from (f"<span>{legend_mark(kind)}{text(name)}</span>" for kind, name in zip(kinds, shown.names, strict=False))
+    for kind, name in zip(kinds, shown.names, strict=False):
+        yield f"<span>{legend_mark(kind, name)}{text(name)}</span>"
     yield "</p><div class=charts>"
     epochs = [float(epoch) for epoch in range(1, last + 1)]
     drawn = {column: _over_each_other(shown, kinds, column, last) for column, _, _ in MEASURES}
