@@ -19,11 +19,6 @@ from eyas.sinks.table import read_table
 
 HEAD_WORDS = ("run", "model", "best epoch", "set", "accuracy", "loss")  # on a page, keys of its words
 RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
-_NOT_COMPARED = {
-    *("out", "view", "report", "profile", "log_every", "keep", "save_minutes"),
-    *("histograms", "graph", "wandb", "mlflow", "log_model"),
-    *("data_dir", "cache", "cache_dir", "cache_gb", "workers", "worker_timeout"),
-}  # they change no result
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +142,10 @@ def _holm(rows: list[Difference]) -> list[Difference]:
 
 
 def _settings(folders: list[Path]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    from eyas.config import make_config
+    from eyas.config import differing, make_config, said_setting
 
-    flat = []
-    for folder in folders:
-        sections = make_config(file=folder / "config.toml").model_dump(mode="json")
-        flat.append({name: value for section in sections.values() for name, value in section.items()})
-    rows = ((name, tuple(_said(values[name]) for values in flat)) for name in flat[0] if name not in _NOT_COMPARED)
-    return tuple(row for row in rows if len(set(row[1])) > 1)
-
-
-def _said(value: Any) -> str:
-    return "-" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
+    found = differing([make_config(file=folder / "config.toml") for folder in folders])
+    return tuple((name, tuple(said_setting(one[name]) for one in found)) for name in found[0])
 
 
 def _names(folders: list[Path]) -> list[str]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from eyas.answers.table import write_table
 from eyas.confidence import fitted_temperature, reliability, softmax, thresholds
-from eyas.config import RunConfig, make_config
+from eyas.config import NO_RESULT, RunConfig, make_config, said_setting
 from eyas.data.findings import Audit
 from eyas.data.imageset import ImageSet
 from eyas.data.parts import Part
@@ -28,10 +26,6 @@ from eyas.render.words import LANGUAGES
 from eyas.terminal import clean
 
 REPORT = "report.html"
-_UNSAID = {  # settings that change no result
-    *("out", "view", "report", "profile", "data_dir", "cache_dir"),
-    *("histograms", "graph", "wandb", "mlflow", "log_model"),
-}
 
 
 def report(
@@ -171,13 +165,9 @@ def _settings(config: RunConfig) -> tuple[tuple[str, str, str], ...]:
     for section, entries in config.model_dump(mode="json").items():
         for name, value in entries.items():
             usual = standard[section][name]
-            if value != usual and name not in _UNSAID and not (section == "data" and name == "train"):
-                rows.append((name, _said(value), _said(usual)))
+            if value != usual and name not in NO_RESULT and not (section == "data" and name == "train"):
+                rows.append((name, said_setting(value), said_setting(usual)))
     return tuple(rows)
-
-
-def _said(value: Any) -> str:
-    return "–" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
 
 
 def _commands(record: Record) -> tuple[tuple[str, str], ...]:
