@@ -16,6 +16,7 @@ SQUARES, DIAMONDS = {"val", "run1", "run4", "run7"}, {"test", "run2", "run5"}  #
 MARKED = 30  # points up to which each has a mark
 
 Said = Callable[[float, int], str]  # a number in so many digits
+TINY = 1e-300  # what is smaller is nothing
 DIGITS, EXACT = 5, 17  # of the value that a point says; of any float
 
 
@@ -96,7 +97,7 @@ def curves_plot(
     if not known:
         return ""
     every = known + [value for curve in beside for value in curve.values if value == value]
-    log = min(every) > 0 and max(every) > 30 * min(every) and whole is None
+    log = min(every) > TINY and max(every) > 30 * min(every) and whole is None
     ticks = _log_ticks(min(known), max(known)) if log else _ticks(min(known), max(known), whole)
     span = (min(*ticks, *known), max(*ticks, *known))
     frame = Frame((min(epochs) - 0.3, max(epochs) + 0.3), span, log)
@@ -226,8 +227,9 @@ def _points(frame: Frame, way: Sequence[tuple[float, float]]) -> str:
 
 def _ticks(low: float, high: float, whole: tuple[float, float] | None) -> list[float]:
     """Return up to six round numbers that span low to high, within `whole` where there are such limits."""
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value, but for what floats leave
-        low, high = (min(0.0, 1.2 * low), max(0.0, 1.2 * high)) if high else (-0.1, 0.1)
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * size, TINY):  # one value, but for what floats leave
+        low, high = (min(0.0, 1.2 * low), max(0.0, 1.2 * high)) if size > TINY else (-0.1, 0.1)
         low, high = (max(low, whole[0]), min(high, whole[1])) if whole else (low, high)
     step = 10.0 ** math.floor(math.log10((high - low) / 5))
     step *= next(factor for factor in (1, 2, 5, 10) if step * factor * 5 >= high - low)

@@ -50,7 +50,7 @@ def side_by_side_page(shown: SideBySide, language: str) -> str:
             *(f"<p>{verdict}</p>" for verdict in shown.verdicts),
             "</section>",
             *_curves(shown, words),
-            *(_table(shown.settings, words["settings"]) if shown.settings.rows else _same(words)),
+            *(_table(shown.settings, words["settings"], "<code>{}</code>") if shown.settings.rows else _same(words)),
             "</body></html>\n",
         ]
     )
@@ -60,11 +60,12 @@ def _same(words: Words) -> Iterator[str]:
     yield f"<section><h2>{words['settings']}</h2><p>{words['same settings']}</p></section>"
 
 
-def _table(table: Table, title: str) -> Iterator[str]:
+def _table(table: Table, title: str, inside: str = "{}") -> Iterator[str]:
+    """Yield a table; `inside` is what each cell stands in."""
     heads = "".join(f"<th class=left>{text(head)}</th>" for head in table.heads)
     yield f"<section><h2>{title}</h2><div class=wide><table><tr>{heads}</tr>"
     for row in table.rows:
-        yield f"<tr>{''.join(f'<td class=left>{text(cell)}</td>' for cell in row)}</tr>"
+        yield f"<tr>{''.join(f'<td class=left>{inside.format(text(cell))}</td>' for cell in row)}</tr>"
     yield "</table></div></section>"
 
 
