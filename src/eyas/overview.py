@@ -225,7 +225,7 @@ def _differences(found: tuple[ListedRun, ...]) -> Iterator[str]:
         said[name] = short if len(set(short)) == len(set(whole)) else whole
     width = max(len(run.name) for run in found)
     for place, run in enumerate(found if said else ()):
-        yield f"{run.name:{width}}  differs: {', '.join(f'{name}={values[place]}' for name, values in said.items())}"
+        yield f"  {run.name:{width}}  differs: {', '.join(f'{name}={values[place]}' for name, values in said.items())}"
 
 
 def _letters(found: tuple[ListedRun, ...]) -> list[tuple[str, tuple[str, ...]]]:
