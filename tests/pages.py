@@ -45,3 +45,29 @@ class Seen(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join("".join(self.words).split())
+
+
+class Prose(HTMLParser):
+    """What a reader sees of a page in words: text and tooltips, alternative texts; without code and style."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._quoted = 0
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self._quoted += tag in ("code", "pre", "style")
+        self.words += [value or "" for name, value in attrs if name in ("alt", "title", "aria-label")]
+
+    def handle_endtag(self, tag):
+        self._quoted -= tag in ("code", "pre", "style")
+
+    def handle_data(self, data):
+        if not self._quoted:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)

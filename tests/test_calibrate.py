@@ -115,6 +115,11 @@ def test_the_command_says_what_it_did(run, capsys):
     assert said.startswith("temperature ")
     assert "val (22 images, fitted on these): loss" in said
     assert "test (21 images): loss" in said
+    sure = softmax(read_record(run).scores["val"].logits, eyas.Classifier.load(run).temperature).max(axis=1)
+    assert "What --unknown-below would do, on val (22 images):" in said
+    for bound in (0, 0.5, 0.9):
+        count = int((sure >= bound).sum())
+        assert f"{bound:>5g}  " + f"{100 * count / 22:.2f} % ({count} of 22)".rjust(24) in said
 
 
 def test_a_model_that_is_always_right_is_not_calibrated(run, pictures, tmp_path):

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eyas.confidence import BINS, doubtful_labels, fitted_temperature, log_loss, reliability, softmax
+from eyas.confidence import (
+    BINS,
+    BOUNDS,
+    doubtful_labels,
+    fitted_temperature,
+    log_loss,
+    reliability,
+    softmax,
+    thresholds,
+)
 
 
 def drawn(count: int, classes: int, *, steepness: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -103,3 +112,22 @@ def test_a_sample_that_the_model_answers_with_its_label_is_not_doubted():
 def test_a_class_without_samples_is_never_the_likely_one():
     shares = np.array([[0.1, 0.1, 0.8], [0.2, 0.1, 0.7], [0.1, 0.8, 0.1]])
     assert doubtful_labels(shares, np.array([0, 0, 1])) == []
+
+
+def test_a_bound_answers_those_that_reach_it_as_predict_does():
+    shares = np.array([[0.5, 0.5], [0.6, 0.4], [0.05, 0.95], [0.0, 1.0]])
+    found = {row.bound: row for row in thresholds(shares, np.array([0, 1, 1, 0]))}
+    assert tuple(found) == BOUNDS
+    assert [(found[bound].answered, found[bound].correct) for bound in (0.0, 0.5, 0.6, 0.7, 0.95, 0.99)] == [
+        (4, 2), (4, 2), (3, 1), (2, 1), (2, 1), (1, 0),
+    ]  # fmt: skip
+    assert found[0.6].share == 0.75
+    low, high = found[0.6].interval
+    assert low < 1 / 3 < high
+
+
+def test_with_a_larger_bound_fewer_are_answered():
+    logits, targets = drawn(300, 4)
+    answered = [row.answered for row in thresholds(softmax(logits), targets)]
+    assert answered == sorted(answered, reverse=True)
+    assert answered[0] == 300

@@ -33,7 +33,7 @@ LAYERS = {
         "training.tuning", "training.weighing", "sets", "answers", "record", "shipping",
     ),
     "plan": ("plan",),
-    "verbs": ("training.loop", "predict", "measure", "comparing", "overview", "notebook", "auditing", "reporting", "calibrating", "serve", "exporting"),
+    "verbs": ("training.loop", "predict", "measure", "comparing", "overview", "notebook", "auditing", "reporting", "mistakes", "calibrating", "serve", "exporting"),
     "runs": ("run",),
     "edge": ("cli", "commands", "cli_flags", "__main__"),
 }  # fmt: skip

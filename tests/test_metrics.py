@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from eyas.metrics import Scores, wilson
+from eyas.metrics import Guess, Scores, wilson
 
 
 def scores_of(confusion: list[list[int]] | np.ndarray, loss_sum: float = 0.0) -> Scores:
@@ -102,3 +102,20 @@ def test_a_measure_is_found_by_its_name():
     scores = scores_of([[3, 1], [1, 3]], loss_sum=4.0)
     assert (scores.measure("accuracy"), scores.measure("loss")) == (0.75, 0.5)
     assert scores.measure("macro_f1") == pytest.approx(0.75)
+
+
+def test_guessing_gives_the_share_of_the_most_frequent_class():
+    assert scores_of([[1, 3], [0, 4]]).guess == Guess(0.5, None)
+    assert scores_of([[5, 1], [1, 2]]).guess == Guess(6 / 9, "class 0")
+    assert scores_of([[2, 0, 0], [0, 2, 0], [0, 0, 0]]).guess == Guess(0.5, "class 0")  # the third one is not there
+
+
+@pytest.mark.parametrize(("right", "beats", "doubts"), [
+    (500, False, False), (530, False, False), (531, True, False), (700, True, False), (751, True, True), (300, False, False),
+])  # fmt: skip
+def test_a_result_is_one_only_where_its_interval_lies_above_guessing(right, beats, doubts):
+    half = right // 2
+    scores = scores_of([[half, 500 - half], [500 - (right - half), right - half]])
+    assert scores.guess.share == 0.5
+    assert scores.beats_guessing is beats is (wilson(right, 1000)[0] > 0.5)
+    assert scores.can_doubt is doubts

@@ -205,3 +205,33 @@ def test_a_look_at_runs_does_not_load_torch(folder):
     code = f"import sys, eyas; print(len(eyas.runs({str(folder)!r}).runs), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["4", "False"]
+
+
+def test_each_run_says_its_settings_that_not_all_share(folder, tmp_path, capsys):
+    found = by_name(folder)
+    assert found["poor"].differs == {"test": found["good"].differs["test"], "val": None, "lr": 1e-9, "epochs": 1}
+    assert found["elsewhere"].differs == {"test": None, "val": "0.3", "lr": 0.05, "epochs": 1}
+    assert main(["runs", str(folder), "--json", str(tmp_path / "runs.json")]) == 0
+    said = capsys.readouterr().out
+    assert "poor       differs: test=test/list.txt, val=-, lr=1e-09, epochs=1" in said
+    listed = json.loads((tmp_path / "runs.json").read_text(encoding="utf-8"))["runs"]
+    assert {run["name"]: run["differs"] for run in listed} == {run.name: run.differs for run in found.values()}
+
+
+def test_a_single_run_differs_from_none(folder, capsys):
+    assert runs_in(folder / "good").runs[0].differs == {}
+    assert main(["runs", str(folder / "good")]) == 0
+    assert "differs" not in capsys.readouterr().out
+
+
+def test_paths_that_end_alike_are_said_whole(folder, pictures, tmp_path, capsys):
+    for name in ("one", "other"):
+        shutil.copytree(folder / "poor", tmp_path / "runs" / name)
+    config = tmp_path / "runs" / "other" / "config.toml"
+    train = pictures["train"]
+    elsewhere = f"/elsewhere/{Path(train).parent.name}/{Path(train).name}"
+    config.write_text(config.read_text(encoding="utf-8").replace(f'train = "{train}"', f'train = "{elsewhere}"'), "utf-8")
+    assert main(["runs", str(tmp_path / "runs")]) == 0
+    said = capsys.readouterr().out
+    assert f"differs: train={elsewhere}" in said
+    assert f"differs: train={train}" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 import shutil
@@ -14,10 +15,12 @@ from PIL import Image
 
 import eyas
 from eyas.cli import main
+from eyas.confidence import BOUNDS, softmax
 from eyas.data.findings import KINDS
 from eyas.errors import CheckpointError, DataError, SettingsError
 from eyas.files import PREDICTIONS
 from eyas.record import read_record
+from eyas.render.material import DOUBTS
 from eyas.render.words import CHINESE, ENGLISH, FINDINGS
 from eyas.tensorfile import read_tensors, write_tensors
 from tests.conftest import write_pictures
@@ -30,10 +33,45 @@ def trained(pictures: dict[str, str], out: Path, **given) -> Path:
     return out
 
 
+def relabelled(source: str, target: Path, wrong: int) -> list[str]:
+    """Write a list in which the first `wrong` lines have the label of another class; return their files' names."""
+    lines = [line.split() for line in Path(source).read_text().splitlines()]
+    order = sorted(range(len(lines)), key=lambda number: (number % 7, number))  # of all classes
+    names = sorted({name for _, name in lines})
+    for number in order[:wrong]:
+        lines[number][1] = names[(names.index(lines[number][1]) + 1) % len(names)]
+    target.write_text("".join(f"{path} {name}\n" for path, name in lines))
+    return [lines[number][0] for number in order[:wrong]]
+
+
 @pytest.fixture(scope="module")
-def finished(pictures, tmp_path_factory) -> Path:
-    """A run with a validation and a test set, that left mistakes: after one epoch it has learnt little."""
-    return trained(pictures, tmp_path_factory.mktemp("report") / "run", val=0.3, epochs=1, lr=0.001)
+def some(tmp_path_factory) -> Path:
+    """A folder of 42 pictures to measure on, easy to tell apart, with their list."""
+    folder = tmp_path_factory.mktemp("measured")
+    write_pictures(folder, {"red": 14, "green": 14, "blue": 14}, seed=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(pictures, some, tmp_path_factory) -> Path:
+    """A good run with a validation and a test set; 6 of 42 test labels are wrong, and so it has mistakes."""
+    relabelled(str(some / "list.txt"), some / "six.txt", 6)
+    lists = {"train": pictures["train"], "test": str(some / "six.txt")}
+    return trained(lists, tmp_path_factory.mktemp("report") / "run", val=0.3, epochs=4)
+
+
+@pytest.fixture(scope="module")
+def middling(pictures, some, tmp_path_factory) -> Path:
+    """A run that is better than guessing, but by its labels too often wrong to doubt labels: 17 of 42 are wrong."""
+    relabelled(str(some / "list.txt"), some / "many.txt", 17)
+    lists = {"train": pictures["train"], "test": str(some / "many.txt")}
+    return trained(lists, tmp_path_factory.mktemp("middling") / "run", epochs=4, select="loss")
+
+
+@pytest.fixture(scope="module")
+def chance(pictures, tmp_path_factory) -> Path:
+    """A run that has learnt nothing."""
+    return trained(pictures, tmp_path_factory.mktemp("chance") / "run", epochs=1, lr=1e-9)
 
 
 @pytest.fixture
@@ -51,7 +89,7 @@ def test_a_run_ends_with_its_page(finished):
     scores = read_record(finished).scores["test"]
     low, high = scores.interval
     assert f"{100 * scores.accuracy:.2f} % Accuracy" in seen.text
-    assert f"of 21 test images, 95 % interval {100 * low:.2f} to {100 * high:.2f} %" in seen.text
+    assert f"of 42 test images, 95 % interval {100 * low:.2f} to {100 * high:.2f} %" in seen.text
     assert "The best epoch was chosen on the validation set" in seen.text
     assert f"{100 * scores.macro_f1:.2f} %" in seen.text
 
@@ -81,18 +119,76 @@ def test_every_number_of_the_classes_and_of_the_matrix_is_there(run):
     assert sorted(map(int, cells)) == sorted(int(count) for count in scores.confusion.flat if count)
 
 
-def test_the_surest_mistakes_come_first_with_where_the_network_looked(run):
-    record = read_record(run)
-    scores = record.scores["test"]
+def test_the_surest_mistakes_come_first_with_where_the_network_looked(middling, tmp_path):
+    scores = read_record(middling).scores["test"]
     wrong = int((scores.predicted != scores.targets).sum())
-    assert wrong > 0
-    seen = shown(run)
-    assert f"{min(wrong, 12)} of {wrong} mistakes" in seen.text
-    page = (run / "report.html").read_text(encoding="utf-8")
+    assert wrong > 12
+    page = eyas.report(middling, out=tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"12 of {wrong} mistakes" in Seen(page).text
     part = page[page.index("The surest mistakes") : page.index("Labels to look at again")]
-    assert part.count("<img") == 2 * min(wrong, 12)
+    assert part.count("<img") == 2 * 12
     sure = [float(share) for share in re.findall(r"called <b>.*?</b> \(([\d.]+)", part)]
     assert sure == sorted(sure, reverse=True)
+
+
+def test_a_model_that_is_too_often_wrong_itself_doubts_no_label(middling, tmp_path):
+    seen = Seen(eyas.report(middling, out=tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "No label is doubted: with" in seen.text
+    assert not (tmp_path / DOUBTS).exists()
+
+
+def test_wrong_labels_are_found_and_written_to_a_file_and_shown_once(finished, some, tmp_path):
+    wrong = {str(some / name) for name in relabelled(str(some / "list.txt"), tmp_path / "again.txt", 6)}
+    page = eyas.report(finished, out=tmp_path / "page.html").read_text(encoding="utf-8")
+    with (tmp_path / DOUBTS).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "label", "suggested", "probability"]
+    found = {row["path"]: row for row in rows}
+    assert wrong <= found.keys()
+    for path in wrong:
+        assert found[path]["suggested"] == Path(path).parent.name != found[path]["label"]
+        assert 0 < float(found[path]["probability"]) <= 1
+    assert (finished / DOUBTS).read_bytes() == (tmp_path / DOUBTS).read_bytes()
+    assert f"<code>{DOUBTS}</code>" in page
+    places = re.findall(r"<p class=note><bdi>(\w+\.png|[^<]*\d+\.png)</bdi></p>", page)
+    pictures = re.findall(r'<div class=pair><img [^>]*src="([^"]+)"', page)
+    assert len(places) == len(pictures) > 0
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_doubts_of_an_earlier_best_model_do_not_stay(finished, chance, tmp_path):
+    shutil.copytree(chance, tmp_path / "run")
+    shutil.copy(finished / DOUBTS, tmp_path / "run" / DOUBTS)
+    eyas.report(tmp_path / "run")
+    assert not (tmp_path / "run" / DOUBTS).exists()
+
+
+def test_a_run_at_chance_says_so_and_shows_neither_mistakes_nor_doubts(chance, tmp_path):
+    scores = read_record(chance).scores["test"]
+    low, high = (100 * end for end in scores.interval)
+    seen = Seen(eyas.report(chance, out=tmp_path / "page.html").read_text(encoding="utf-8"))
+    said = f"{100 * scores.accuracy:.2f} % [{low:.2f}, {high:.2f}]: no better than guessing (always answering red gives 38"
+    assert said in seen.text
+    assert "Labels to look at again" not in seen.text
+    assert "The surest mistakes" not in seen.text
+    assert seen.counts["img"] == 0
+    assert not (chance / DOUBTS).exists()
+    in_chinese = Seen(eyas.report(chance, out=tmp_path / "zh.html", language="zh").read_text(encoding="utf-8"))
+    assert "不比猜测好（总是回答 red 可得 38" in in_chinese.text
+
+
+def test_a_threshold_can_be_chosen_beside_the_calibration(finished, tmp_path):
+    scores = read_record(finished).scores["test"]
+    page = eyas.report(finished, out=tmp_path / "page.html").read_text(encoding="utf-8")
+    part = page[page.index("What to answer, and what to call unknown") :]
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(<td>.*?)</tr>", part)][: len(BOUNDS)]
+    sure = softmax(scores.logits)
+    for bound, row in zip(BOUNDS, rows, strict=True):
+        answered = sure.max(axis=1) >= bound
+        right = int((answered & (scores.predicted == scores.targets)).sum())
+        assert row[:3] == [f"{bound:g}", f"{100 * answered.mean():.2f}\u00a0%", str(answered.sum())]
+        assert row[4] == (str(right) if answered.any() else "–")
+    assert "makes their own numbers optimistic" in part
 
 
 def test_it_says_what_a_temperature_does_and_what_was_stored(run):
@@ -125,11 +221,11 @@ def test_it_says_what_an_audit_finds_where_one_is_asked_for(pictures, tmp_path):
     shutil.copy(Path(pictures["train"]).parent / "red" / "000.png", tmp_path / "test" / "red" / "000.png")
     lists = {"train": pictures["train"], "test": str(tmp_path / "test" / "list.txt")}
     run = trained(lists, tmp_path / "run", epochs=1, cache_dir=str(tmp_path / "cache"))
-    assert "What `eyas inspect` finds in the 77 images of this run." in shown(run, audit=True).text
+    assert "What eyas inspect finds in the 77 images of this run." in shown(run, audit=True).text
     assert "1 pictures are, the same or nearly, in two of this run's sets" in shown(run, audit=True).text
     assert "the same picture in two parts1" in shown(run, audit=True).text
     assert "相同的图片出现在两个部分中1" in shown(run, audit=True, language="zh").text
-    assert "eyas inspect` finds" not in shown(run).text
+    assert "eyas inspect finds" not in shown(run).text
 
 
 def test_every_kind_of_finding_has_a_chinese_name():
@@ -145,7 +241,8 @@ def test_pictures_that_are_gone_or_others_are_left_out_and_it_is_said(pictures, 
     shutil.copytree(Path(pictures["train"]).parent, tmp_path / "train")
     shutil.copytree(Path(pictures["test"]).parent, tmp_path / "test")
     lists = {split: str(tmp_path / split / "list.txt") for split in ("train", "test")}
-    run = trained(lists, tmp_path / "run", epochs=1, lr=0.001)
+    relabelled(lists["test"], Path(lists["test"]), 3)
+    run = trained(lists, tmp_path / "run", epochs=4)
     before = (run / "report.html").read_bytes()
     Image.new("RGB", (40, 40)).save(tmp_path / "test" / "red" / "000.png")
     with pytest.raises(DataError, match="is left as it is, since its pictures are gone now"):
@@ -291,7 +388,8 @@ def test_unreadable_pictures_that_were_left_out_do_not_shift_the_others(pictures
     shutil.copytree(Path(pictures["test"]).parent, tmp_path / "test")
     (tmp_path / "test" / "red" / "000.png").write_bytes(b"broken")
     lists = {"train": pictures["train"], "test": str(tmp_path / "test" / "list.txt")}
-    run = trained(lists, tmp_path / "run", epochs=1, lr=0.0001, skip_unreadable=True)
+    relabelled(lists["test"], Path(lists["test"]), 3)
+    run = trained(lists, tmp_path / "run", epochs=4, skip_unreadable=True)
     at_the_end = (run / "report.html").read_bytes()
     assert shown(run).counts["img"] > 0
     assert "1 unreadable images were left out" in shown(run).text

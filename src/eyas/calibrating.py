@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eyas.confidence import fitted_temperature, log_loss, reliability, softmax
+from eyas.confidence import Threshold, fitted_temperature, log_loss, reliability, softmax, thresholds
 from eyas.data.imageset import ImageSet
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, EyasError, SettingsError
@@ -31,6 +31,7 @@ class Fit:
     loss: tuple[float, float]  # mean cross entropy without and with it
     error: tuple[float, float]  # expected calibration error without and with it
     fitted: bool
+    thresholds: tuple[Threshold, ...] = ()  # with it, what `--unknown-below` would do
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +152,14 @@ def _refuse_training(folder: Path, images: ImageSet, data: str) -> None:
 
 def _fit(source: str, known: Known, temperature: float, *, fitted: bool) -> Fit:
     logits, targets = known
+    shares = softmax(logits, temperature)
     return Fit(
         source,
         len(targets),
         (log_loss(logits, targets), log_loss(logits, targets, temperature)),
-        (reliability(softmax(logits), targets).error, reliability(softmax(logits, temperature), targets).error),
+        (reliability(softmax(logits), targets).error, reliability(shares, targets).error),
         fitted,
+        thresholds(shares, targets),
     )
 
 
@@ -181,3 +184,16 @@ def print_calibrated(found: Calibrated) -> None:
         )
         if not fit.fitted and loss[1] > loss[0]:
             print(f"  On {clean(fit.source)} it became worse. `eyas calibrate RUN --reset` takes it away again.")
+    for fit in found.fits[:1]:  # the set that nothing is reported on
+        print(f"What --unknown-below would do, on {clean(fit.source)} ({fit.count:,} images):")
+        print(f"  {'below':>5}  {'answered':>24}  accuracy of the answered (95 % interval)")
+        for row in fit.thresholds:
+            answered = f"{100 * row.share:.2f} % ({row.answered:,} of {row.count:,})"
+            print(f"  {row.bound:>5g}  {answered:>24}  {_said_accuracy(row)}")
+
+
+def _said_accuracy(row: Threshold) -> str:
+    if not row.answered:
+        return "-"
+    low, high = (100 * end for end in row.interval)
+    return f"{100 * row.correct / row.answered:.2f} % [{low:.2f}, {high:.2f}] ({row.correct:,} of {row.answered:,})"

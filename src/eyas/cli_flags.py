@@ -73,6 +73,8 @@ class EvaluateFlags(Section):
     """Images per batch. Default: as many as are fast."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
     """File to write all numbers to, as JSON."""
+    answers: str | None = None
+    """File to write a row for each image to: path, label, answer, probability, right (.csv, .jsonl or .parquet)."""
     charts: str | None = None
     """Folder to draw the per-class chart and the confusion matrix into."""
 

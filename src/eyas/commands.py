@@ -49,7 +49,9 @@ def evaluate(arguments: Arguments) -> int:
     from eyas.measure import print_scores, write_scores
 
     data, device = given.data_config(), given.device_config()
-    scores, images = measure(given.run, given.data, settings=data, device=device, batch_size=given.batch_size)
+    scores, images = measure(
+        given.run, given.data, settings=data, device=device, batch_size=given.batch_size, answers=given.answers
+    )
     print_scores(scores, images)
     write_scores(scores, images, json_file=given.json_file, charts=given.charts)
     return 0

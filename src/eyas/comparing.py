@@ -19,11 +19,6 @@ from eyas.sinks.table import read_table
 
 HEAD_WORDS = ("run", "model", "best epoch", "set", "accuracy", "loss")  # on a page, keys of its words
 RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
-_NOT_COMPARED = {
-    *("out", "view", "report", "profile", "log_every", "keep", "save_minutes"),
-    *("histograms", "graph", "wandb", "mlflow", "log_model"),
-    *("data_dir", "cache", "cache_dir", "cache_gb", "workers", "worker_timeout"),
-}  # they change no result
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +142,10 @@ def _holm(rows: list[Difference]) -> list[Difference]:
 
 
 def _settings(folders: list[Path]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    from eyas.config import make_config
+    from eyas.config import differing, make_config, said_setting
 
-    flat = []
-    for folder in folders:
-        sections = make_config(file=folder / "config.toml").model_dump(mode="json")
-        flat.append({name: value for section in sections.values() for name, value in section.items()})
-    rows = ((name, tuple(_said(values[name]) for values in flat)) for name in flat[0] if name not in _NOT_COMPARED)
-    return tuple(row for row in rows if len(set(row[1])) > 1)
-
-
-def _said(value: Any) -> str:
-    return "-" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
+    found = differing([make_config(file=folder / "config.toml") for folder in folders])
+    return tuple((name, tuple(said_setting(one[name]) for one in found)) for name in found[0])
 
 
 def _names(folders: list[Path]) -> list[str]:
@@ -174,14 +161,17 @@ def write_comparison(comparison: Comparison, path: str) -> None:
 
 def write_page(comparison: Comparison, path: str, language: str) -> None:
     """Write all of it, with the curves over each other, to an HTML file."""
+    from eyas.render.chinese import in_chinese
+    from eyas.render.html import marked, text
     from eyas.render.side_by_side import SideBySide, Table, side_by_side_page
     from eyas.render.words import LANGUAGES
 
     words = LANGUAGES[language]
     names = tuple(run.name for run in comparison.runs)
-    verdicts = (*comparison.notes, *(_in_words(row, words) for row in comparison.differences))
+    told = in_chinese if language == "zh" else marked
+    verdicts = (*map(told, comparison.notes), *(text(_in_words(row, words)) for row in comparison.differences))
     settings = Table((words["setting"], *names), tuple((name, *values) for name, values in comparison.settings))
-    runs = Table(tuple(words[head] for head in HEAD_WORDS), tuple(_run_rows(comparison)))
+    runs = Table(tuple(words[head] for head in HEAD_WORDS), tuple(_run_rows(comparison, words)))
     shown = SideBySide(names, comparison.epochs, runs, verdicts, settings)
     write_bytes(Path(path), side_by_side_page(shown, language).encode("utf-8", "backslashreplace"))
 
@@ -191,10 +181,11 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from eyas.render.words import ENGLISH
     from eyas.terminal import clean
 
     console = Console(soft_wrap=True)
-    console.print(_table(RUN_HEADS, _run_rows(comparison)))
+    console.print(_table(RUN_HEADS, _run_rows(comparison, {**ENGLISH, "val": "val"})))
     for note in comparison.notes:
         console.print(Text(clean(note)))
     console.print()
@@ -234,17 +225,16 @@ def _said_p(p: float) -> str:
     return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
-def _run_rows(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+def _run_rows(comparison: Comparison, words: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each run and each set that it was measured on."""
-    from eyas.sinks.summary import selected
-
     for run in comparison.runs:
         for split, scores in run.scores.items():
             low, high = scores["interval"]
-            said = f"{100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of {scores['count']:,}"
-            left_out = f"; {scores['skipped']:,} unreadable left out" if scores["skipped"] else ""
-            chosen = f"; {selected(run.selects_on)}" if run.selects_on == split else ""
-            yield run.name, run.model, str(run.epoch), split, said + left_out + chosen, f"{scores['loss']:.4f}"
+            said = f"{100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
+            said = words["accuracy of"].format(said=said, count=f"{scores['count']:,}")
+            said += words["also skipped"].format(count=f"{scores['skipped']:,}") if scores["skipped"] else ""
+            said += words["also selected"].format(split=words[split]) if run.selects_on == split else ""
+            yield run.name, run.model, str(run.epoch), words[split], said, f"{scores['loss']:.4f}"
 
 
 def _table(heads: tuple[str, ...], rows: Any) -> Any:

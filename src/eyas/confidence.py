@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eyas.metrics import wilson
+
 BINS = 15  # of equal width, as Guo et al. 2017
+BOUNDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # of --unknown-below that a table shows; 0: every image is answered
 WARMEST = 100.0  # times as flat or as steep as the model is: a fit that runs further has nothing to fit
 
 
@@ -29,6 +32,26 @@ class Reliability:
     def mean_confidence(self) -> float:
         """The mean largest probability."""
         return float(np.nansum(self.confidence * self.counts) / self.counts.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What becomes of `count` samples where those below a bound are called unknown."""
+
+    bound: float  # the least largest probability that is answered
+    count: int
+    answered: int
+    correct: int  # of those answered
+
+    @property
+    def share(self) -> float:
+        """The share that is answered."""
+        return self.answered / self.count
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy of the answered: Wilson (1927)."""
+        return wilson(self.correct, self.answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +90,16 @@ def reliability(probabilities: np.ndarray, targets: np.ndarray) -> Reliability:
         confidence = np.bincount(bins, surest, BINS) / counts
         accuracy = np.bincount(bins, right, BINS) / counts
     return Reliability(counts, confidence, accuracy)
+
+
+def thresholds(probabilities: np.ndarray, targets: np.ndarray) -> tuple[Threshold, ...]:
+    """Return what each of `BOUNDS` makes of probabilities [N, C] for classes [N], by the rule of `--unknown-below`."""
+    surest = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == targets
+    return tuple(
+        Threshold(bound, len(targets), int((surest >= bound).sum()), int(right[surest >= bound].sum()))
+        for bound in BOUNDS
+    )
 
 
 def fitted_temperature(logits: np.ndarray, targets: np.ndarray) -> float:

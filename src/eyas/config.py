@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ from eyas.settings import Section
 from eyas.training.settings import DeviceConfig, OptimConfig, OutputConfig, ScheduleConfig, TrainConfig
 
 LARGEST = 1 << 20  # bytes of a settings file
+NO_RESULT = frozenset((  # settings that change no result
+    *("out", "view", "report", "profile", "log_every", "keep", "save_minutes"),
+    *("histograms", "graph", "wandb", "mlflow", "log_model"),
+    *("data_dir", "cache", "cache_dir", "cache_gb", "workers", "worker_timeout"),
+))  # fmt: skip
 
 
 class RunConfig(Section):
@@ -151,3 +157,18 @@ def _absolute_spec(spec: str | None) -> str | None:
 
 def _absolute(text: str | None) -> str | None:
     return str(Path(text).absolute()) if text and Path(text).exists() else text
+
+
+def differing(configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
+    """Return for each of the configs, by name, the settings that not all of them share and that may change a result."""
+    flat = [
+        {name: value for part in config.model_dump(mode="json").values() for name, value in part.items()}
+        for config in configs
+    ]
+    names = [name for name in flat[0] if name not in NO_RESULT and any(one[name] != flat[0][name] for one in flat)]
+    return [{name: one[name] for name in names} for one in flat]
+
+
+def said_setting(value: Any) -> str:
+    """Return the value of a setting as people read it, `-` where it is not given."""
+    return "-" if value is None else json.dumps(value, ensure_ascii=False).strip('"')

@@ -190,3 +190,18 @@ def model_file(path: Path) -> Path:
             return candidate
     what = "holds no model yet (best.safetensors)" if path.is_dir() else "does not exist"
     raise DataError(f"{path}: {what}. Give a run folder of `eyas train`, or a .safetensors file in it.")
+
+
+def disk_use(folder: Path) -> tuple[int, float]:
+    """Return a folder's bytes, a file of several names counted once, and when the newest of its files was changed."""
+    seen: dict[tuple[int, int], int] = {}
+    newest = folder.stat().st_mtime
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                found = os.lstat(os.path.join(place, name))  # noqa: PTH118 - of many files
+            except OSError:  # a running training replaces its files
+                continue
+            seen[found.st_dev, found.st_ino] = found.st_size
+            newest = max(newest, found.st_mtime)
+    return sum(seen.values()), newest

@@ -29,13 +29,17 @@ def evaluate(
     settings: DataConfig | None = None,
     device: DeviceConfig | None = None,
     batch_size: int | None = None,
+    answers: str | Path | None = None,
 ) -> tuple[Scores, ImageSet]:
     """Return the scores of a run's best model, or of a model file, on a data spec, and the set as it was matched.
 
     Without `data` the set is the run's own, as its config.toml names it: the test set, else the validation set, where
-    this is a share of the training set the very share. Classes are matched by name. Raises `DataError` where they do
-    not fit the model's, or an image is unreadable.
+    this is a share of the training set the very share. Classes are matched by name. `answers` is a file (.csv, .jsonl,
+    .parquet) to write a row for each image to. Raises `DataError` where classes do not fit the model's, or an image is
+    unreadable.
     """
+    if answers is not None:
+        _check_answers(Path(answers), data)
     settings, model = settings or DataConfig(), model_file(Path(run))
     if data is None:
         opened, settings = _own_set(model, settings)
@@ -68,7 +72,35 @@ def evaluate(
         at_once = batch_size or usual_batch(classifier.preprocess.size, runtime.device)
         for _ in track(passing(), -(-len(prepared) // at_once), f"Evaluating {images.source}"):
             pass
+        if answers is not None:
+            _write_answers(Path(answers), scores[0], prepared.images, classifier.temperature)
         return scores[0], prepared.images
+
+
+def _check_answers(path: Path, data: str | None) -> None:
+    """Raise `SettingsError` for a file that cannot be written: told before the images are looked at."""
+    from eyas.answers.rows import check_form
+
+    check_form(path, None)
+    if data is not None and path.exists() and Path(data).exists() and path.samefile(data):
+        raise SettingsError(f"--answers {path}: is the list that is measured. Name another file.")
+
+
+def _write_answers(path: Path, scores: Scores, images: ImageSet, temperature: float) -> None:
+    """Write each image's path, its label, the answer, how probable that is (if it was kept), whether it is right."""
+    from eyas.answers.table import path_of, write_table
+    from eyas.confidence import softmax
+
+    assert scores.predicted is not None and scores.targets is not None
+    sure = None if scores.logits is None else softmax(scores.logits, temperature).max(axis=1)
+    pairs = enumerate(zip(scores.targets.tolist(), scores.predicted.tolist(), strict=True))
+    rows = (
+        (path_of(images, i), scores.classes[label], scores.classes[answer], None if sure is None else float(sure[i]),
+         label == answer)
+        for i, (label, answer) in pairs
+    )  # fmt: skip
+    kinds = {"path": str, "label": str, "answer": str, "probability": float, "right": bool}
+    write_table(path, kinds, rows)
 
 
 def _own_set(model: Path, given: DataConfig) -> tuple[ImageSet, DataConfig]:
@@ -102,7 +134,7 @@ def print_scores(scores: Scores, images: ImageSet) -> None:
     from rich.console import Console
 
     from eyas.sinks.summary import class_table, pairs
-    from eyas.sinks.wording import said_accuracy, said_percent
+    from eyas.sinks.wording import said_accuracy, said_percent, said_verdict
 
     left_out = f" ({scores.skipped:,} unreadable left out)" if scores.skipped else ""
     console = Console(soft_wrap=True)
@@ -111,7 +143,7 @@ def print_scores(scores: Scores, images: ImageSet) -> None:
             [
                 ("measured on", f"{images.source}: {scores.count:,} images{left_out}"),
                 *(("note", note) for note in images.notes),
-                ("accuracy", f"{said_accuracy(scores)} (95 % interval)"),
+                ("accuracy", f"{said_accuracy(scores)} (95 % interval){said_verdict(scores)}"),
                 ("loss", f"{scores.loss:.4f} on average, {scores.loss_sum:.4f} in sum"),
                 ("macro F1", said_percent(scores.macro_f1)),
             ]
@@ -128,6 +160,7 @@ def write_scores(scores: Scores, images: ImageSet, *, json_file: str | None, cha
         from eyas.sinks.jsonl import scored, strict
 
         numbers = {"data": images.source, "classes": scores.classes, **scored(scores), "confusion": scores.confusion}
+        numbers |= {"guess": scores.guess, "beats_guessing": scores.beats_guessing}
         write_text(Path(json_file), json.dumps(strict(numbers), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     if charts is not None:
         from eyas.render.figures import save_scores

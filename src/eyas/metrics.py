@@ -10,6 +10,14 @@ Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 @dataclass(frozen=True, slots=True)
+class Guess:
+    """The share that is right without a look at a picture. `always` is the class to answer; None where any will do."""
+
+    share: float
+    always: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """The result of one pass over a set of `count` samples, each counted once."""
 
@@ -45,6 +53,31 @@ class Scores:
     def interval(self) -> tuple[float, float]:
         """95 % interval of the accuracy for another sample of this size: Wilson (1927)."""
         return wilson(self.correct, self.count)
+
+    @property
+    def guess(self) -> Guess:
+        """The share of the most frequent class, which is at least 1 / classes: what answering it always gives."""
+        most = int(self.support.argmax())
+        alike = bool((self.support == self.support[most]).all())
+        return Guess(int(self.support[most]) / self.count, None if alike else self.classes[most])
+
+    @property
+    def beats_guessing(self) -> bool:
+        """Whether the whole interval of the accuracy lies above what guessing gives."""
+        return self.interval[0] > self.guess.share
+
+    @property
+    def doubts_above(self) -> float:
+        """The accuracy above which labels are doubted: half way from guessing to being always right.
+
+        A worse model is wrong more often than people who label are: it would doubt what it has not learnt.
+        """
+        return (1 + self.guess.share) / 2
+
+    @property
+    def can_doubt(self) -> bool:
+        """Whether the model is good enough to doubt labels."""
+        return self.beats_guessing and self.accuracy > self.doubts_above
 
     @property
     def support(self) -> np.ndarray:

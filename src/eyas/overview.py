@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from eyas.config import RunConfig, make_config
+from eyas.config import RunConfig, differing, make_config, said_setting
 from eyas.errors import DataError, EyasError, SettingsError
-from eyas.files import PREDICTIONS, is_locked, write_text
+from eyas.files import PREDICTIONS, disk_use, is_locked, write_text
 from eyas.headers import read_header
 
 GAP = 2  # blanks between two columns
 RIGHT = frozenset({"epochs", "best", "loss", "size", "changed"})  # columns of numbers
 LEFT_OUT = ("size", "best", "changed", "data", "loss", "model", "epochs")  # where a terminal is narrow, in this order
-SAY_LITTLE = frozenset({"train", "training", "list", "labels", "data", "images"})
+SAY_LITTLE = frozenset({"train", "training", "list", "labels", "data", "images", "val", "valid", "test"})
 STATES = ("state.safetensors", "state-earlier.safetensors")
 
 
@@ -44,6 +43,7 @@ class ListedRun:
     samples: str | None  # which images those are: numbers compare only where this is the same
     bytes: int  # on the disk, a file of several names counted once
     changed: float  # seconds since the epoch (1970) when the run last wrote
+    differs: dict[str, Any] = field(default_factory=dict)  # settings by name, where not all listed runs share one
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,17 @@ def runs(folder: str | Path = "runs", *, sort: str = "accuracy") -> Overview:
         raise DataError(f"{folder}: there is no such folder. Runs are in `runs`, unless --out said otherwise.")
     single = (place / "config.toml").exists()
     folders = [place] if single else sorted(path for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
-    found, others = [], []
+    found, configs, others = [], [], []
     for path in folders:
         try:
-            found.append(_listed(path))
+            run, config = _listed(path)
         except EyasError as error:
             others.append(str(error))
+            continue
+        found.append(run)
+        configs.append(config)
+    settings = differing(configs) if configs else []
+    found = [replace(run, differs=one) for run, one in zip(found, settings, strict=True)]
     return Overview(tuple(_sorted(found, sort)), tuple(others))
 
 
@@ -108,13 +113,13 @@ def groups(found: list[ListedRun] | tuple[ListedRun, ...]) -> list[tuple[str, ..
     return sorted(sizes, key=lambda key: (key == ("",), -sizes[key], key))
 
 
-def _listed(folder: Path) -> ListedRun:
-    """Return what a run folder's files say. Raises an `EyasError` where it holds no run, or a damaged one."""
+def _listed(folder: Path) -> tuple[ListedRun, RunConfig]:
+    """Return what a run folder's files say, and its settings. Raises an `EyasError` where it holds no whole run."""
     if not (folder / "config.toml").is_file():
         raise DataError(f"{folder}: holds no run (config.toml is missing).")
     config = make_config(file=folder / "config.toml")
     try:
-        return _from_files(folder, config)
+        return _from_files(folder, config), config
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DataError(f"{folder}: is damaged: what its files say of it cannot be read ({error!r}).") from error
 
@@ -129,7 +134,7 @@ def _from_files(folder: Path, config: RunConfig) -> ListedRun:
     measured = scores[split] if split is not None else {}
     done = int(state["state"]["epochs_done"]) if state is not None else int(facts.get("epoch", 0))
     interval = measured.get("interval")
-    size, changed = _on_disk(folder)
+    size, changed = disk_use(folder)
     return ListedRun(
         name=folder.absolute().name,
         path=str(folder),
@@ -181,21 +186,6 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _on_disk(folder: Path) -> tuple[int, float]:
-    """Return a folder's bytes, a file of several names counted once, and when the newest of its files was changed."""
-    seen: dict[tuple[int, int], int] = {}
-    newest = folder.stat().st_mtime
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                found = os.lstat(os.path.join(place, name))  # noqa: PTH118 - of many files
-            except OSError:  # a running training replaces its files
-                continue
-            seen[found.st_dev, found.st_ino] = found.st_size
-            newest = max(newest, found.st_mtime)
-    return sum(seen.values()), newest
-
-
 def write_overview(overview: Overview, path: str) -> None:
     """Write all of it to a JSON file."""
     write_text(Path(path), json.dumps(asdict(overview), ensure_ascii=False, indent=1) + "\n")
@@ -218,10 +208,24 @@ def print_overview(overview: Overview, folder: str) -> None:
             if key != ("",):
                 split, source, count, _ = key
                 console.print(Text(clean(f"{letter}  {split} set of {source}: {int(count):,} images")), soft_wrap=True)
+        for line in _differences(overview.runs):
+            console.print(Text(clean(line)), soft_wrap=True)
     elif not overview.others:
         console.print(Text(clean(f"{folder}: is empty.")), soft_wrap=True)
     for said in overview.others:
         console.print(Text(clean(said)), soft_wrap=True)
+
+
+def _differences(found: tuple[ListedRun, ...]) -> Iterator[str]:
+    """Yield a line for each run with the settings that not all runs share; paths in short where that will do."""
+    said: dict[str, list[str]] = {}
+    for name in found[0].differs:
+        whole = [said_setting(run.differs[name]) for run in found]
+        short = [_data(value) if "/" in value or "\\" in value else value for value in whole]
+        said[name] = short if len(set(short)) == len(set(whole)) else whole
+    width = max(len(run.name) for run in found)
+    for place, run in enumerate(found if said else ()):
+        yield f"  {run.name:{width}}  differs: {', '.join(f'{name}={values[place]}' for name, values in said.items())}"
 
 
 def _letters(found: tuple[ListedRun, ...]) -> list[tuple[str, tuple[str, ...]]]:

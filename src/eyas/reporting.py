@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
-from eyas.confidence import doubtful_labels, fitted_temperature, reliability, softmax
-from eyas.config import RunConfig, make_config
+from eyas.answers.table import write_table
+from eyas.confidence import fitted_temperature, reliability, softmax, thresholds
+from eyas.config import NO_RESULT, RunConfig, make_config, said_setting
 from eyas.data.findings import Audit
 from eyas.data.imageset import ImageSet
 from eyas.data.parts import Part
@@ -21,23 +17,15 @@ from eyas.data.settings import PreprocessConfig
 from eyas.errors import DataError, EyasError, SettingsError, suggest
 from eyas.events import Event, Finished
 from eyas.files import write_bytes
-from eyas.pathnames import last_part, quoted
+from eyas.mistakes import DOUBTS_SHOWN, Pictures, doubted_labels, errors_of, rows_of, shares_of, shown_doubts
+from eyas.pathnames import quoted
 from eyas.record import Record, read_record
-from eyas.render.material import Calibration, Material, Shot, Shots
+from eyas.render.material import DOUBTS, Calibration, Material
 from eyas.render.page import page
 from eyas.render.words import LANGUAGES
 from eyas.terminal import clean
 
-if TYPE_CHECKING:
-    from eyas.model.classifier import Classifier
-
 REPORT = "report.html"
-ERRORS_SHOWN = 12  # each with a map of where the network looked
-DOUBTS_SHOWN = 12
-_UNSAID = {  # settings that change no result
-    *("out", "view", "report", "profile", "data_dir", "cache_dir"),
-    *("histograms", "graph", "wandb", "mlflow", "log_model"),
-}
 
 
 def report(
@@ -65,8 +53,17 @@ def report(
         raise DataError(f"{target}: is left as it is, since its pictures are gone now: {material.missing[0]} "
                         "--out FILE writes a page without them.")  # fmt: skip
     text = page(replace(material, audit=_audit(record)) if audit else material, language)
+    _write_doubts(target.with_name(DOUBTS), material, ours=out is None)
     write_bytes(target, text.encode("utf-8", "backslashreplace"))
     return target
+
+
+def _write_doubts(path: Path, material: Material, *, ours: bool) -> None:
+    """Write the doubted labels beside the page; where none is left, those of an earlier page of `ours` go."""
+    if material.doubtful:
+        write_table(path, {"path": str, "label": str, "suggested": str, "probability": float}, material.doubtful)
+    elif ours and material.doubtful is not None:
+        path.unlink(missing_ok=True)
 
 
 class AtTheEnd:
@@ -95,12 +92,14 @@ class AtTheEnd:
 def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -> Material:
     """Return everything that a page shows of a run."""
     split = next((name for name in ("test", "val") if name in record.scores), None)
-    errors = doubts = found = None
-    missing: list[str] = []
+    errors = found = doubted = None
+    pictures = Pictures({}, None)
     if split is not None:
-        pictures = _Pictures.of(record, split, sets, device, missing)
-        errors, doubts = _errors(record, split, pictures), _doubts(record, split, pictures)
         found = _calibration(record, split)
+        if record.scores[split].beats_guessing:
+            pictures = Pictures.of(record, split, sets, device)
+            doubted = doubted_labels(record)
+            errors = errors_of(record, split, pictures, [] if doubted is None else doubted[:DOUBTS_SHOWN])
     started = next((event for event in record.events if event["event"] == "started"), {})
     noted = [(event["message"], event["warning"]) for event in record.events if event["event"] == "noted"]
     return Material(
@@ -114,73 +113,15 @@ def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -
         split=split,
         calibration=found,
         errors=errors,
-        doubts=doubts,
+        doubts=None if doubted is None else shown_doubts(record, doubted, pictures),
+        doubtful=rows_of(doubted, record, pictures),
         settings=_settings(record.config),
         toml=(record.folder / "config.toml").read_text(encoding="utf-8"),
         commands=_commands(record),
         audit=None,
-        missing=tuple(missing),
+        missing=pictures.missing,
         version=version("eyas"),
     )
-
-
-class _Pictures:
-    """The pictures of a set, and where the model looks in them; without a set, or a model, none."""
-
-    def __init__(self, images: ImageSet | None, classifier: Classifier | None) -> None:
-        self._images, self._classifier = images, classifier
-
-    @staticmethod
-    def of(record: Record, split: str, sets: dict[str, ImageSet] | None, device: str, missing: list[str]) -> _Pictures:
-        """Open what there is; what is not is added to `missing` as a reason."""
-        try:
-            images = _images(record, split, sets)
-            from eyas.model.classifier import Classifier
-
-            return _Pictures(images, Classifier.load(record.folder / "best.safetensors", device))
-        except (EyasError, OSError) as error:
-            missing.append(str(error).splitlines()[0])
-            return _Pictures(None, None)
-
-    def shot(self, sample: int, said: tuple[str, str, float, float], *, heat: bool) -> Shot:
-        """Return a sample with its picture and, where asked for, its map; `said`: label, answer, how likely each is."""
-        if self._images is None or self._classifier is None:
-            return Shot(None, None, *said, f"#{sample}")
-        place = last_part(self._images.place(sample))
-        try:
-            image = self._images.images.picture(sample)
-        except DataError:
-            return Shot(None, None, *said, place)
-        return Shot(image, self._heat(image, said[1]) if heat else None, *said, place)
-
-    def _heat(self, image: Image.Image, answer: str) -> Image.Image | None:
-        from eyas.data.decode import to_tensor
-        from eyas.render.overlay import overlay
-
-        assert self._classifier is not None
-        heat = self._classifier.heatmap(image, answer)
-        return None if heat is None else overlay(self._classifier.preprocess.fit(to_tensor(image)), heat)
-
-
-def _images(record: Record, split: str, sets: dict[str, ImageSet] | None) -> ImageSet:
-    """Return the set that was measured. Raises `DataError` where it is no more what it was."""
-    if sets is None:
-        from eyas.sets import open_sets
-
-        images = open_sets(record.config)[1].get(split)
-        if images is None:
-            raise DataError(f"config.toml names no {split} set any more.")
-        if record.scores[split].skipped:
-            from eyas.data.batches import prepare
-            from eyas.data.preprocess import Preprocess
-
-            fitting = Preprocess.from_dict(record.header["preprocess"])
-            images = prepare(images, fitting, record.config.data).images
-    else:
-        images = sets[split]
-    if images.fingerprint() != record.samples[split]:
-        raise DataError(f"{images.source}: is no more the set that was measured: its images or labels were changed.")
-    return images
 
 
 def _audit(record: Record) -> Audit:
@@ -193,48 +134,9 @@ def _audit(record: Record) -> Audit:
     return audit_parts(parts, record.config.data)
 
 
-def _errors(record: Record, split: str, pictures: _Pictures) -> Shots:
-    """Return the mistakes that the model was surest of."""
-    scores = record.scores[split]
-    assert scores.predicted is not None and scores.targets is not None
-    wrong = np.flatnonzero(scores.predicted != scores.targets)
-    shares = _shares(record, split)
-    if shares is None:
-        return Shots(len(wrong), ())
-    surest = wrong[np.argsort(-shares[wrong, scores.predicted[wrong]], kind="stable")][:ERRORS_SHOWN]
-    shots = []
-    for sample in surest.tolist():
-        label, answer = int(scores.targets[sample]), int(scores.predicted[sample])
-        shares_of = (float(shares[sample, label]), float(shares[sample, answer]))
-        shots.append(pictures.shot(sample, (scores.classes[label], scores.classes[answer], *shares_of), heat=True))
-    return Shots(len(wrong), tuple(shots))
-
-
-def _doubts(record: Record, split: str, pictures: _Pictures) -> Shots | None:
-    """Return the samples whose labels are probably wrong; None where the probabilities are not known."""
-    scores, shares = record.scores[split], _shares(record, split)
-    if shares is None:
-        return None
-    assert scores.targets is not None
-    found = doubtful_labels(shares, scores.targets)
-    shown = (
-        pictures.shot(
-            one.sample, (scores.classes[one.label], scores.classes[one.likely], one.given, one.probability), heat=False
-        )
-        for one in found[:DOUBTS_SHOWN]
-    )
-    return Shots(len(found), tuple(shown))
-
-
-def _shares(record: Record, split: str) -> np.ndarray | None:
-    """Return the probabilities that the model gives, float64 [N, C]."""
-    logits = record.scores[split].logits
-    return None if logits is None else softmax(logits, record.header.get("temperature", 1.0))
-
-
 def _calibration(record: Record, split: str) -> Calibration | None:
     """Return how sure the model is and how right, and what a temperature fitted on the validation set would do."""
-    shares, scores = _shares(record, split), record.scores[split]
+    shares, scores = shares_of(record, split), record.scores[split]
     if shares is None or scores.targets is None or scores.logits is None:
         return None
     on = "val" if "val" in record.scores else split
@@ -249,7 +151,8 @@ def _calibration(record: Record, split: str) -> Calibration | None:
     if fitted is not None and abs(fitted - stored) < 1e-4 * stored:
         fitted = None  # it is there already
     then = None if fitted is None else reliability(softmax(scores.logits, fitted), scores.targets)
-    return Calibration(reliability(shares, scores.targets), stored, fitted, on, basis.count, then)
+    table = thresholds(shares, scores.targets)
+    return Calibration(reliability(shares, scores.targets), table, stored, fitted, on, basis.count, then)
 
 
 def _settings(config: RunConfig) -> tuple[tuple[str, str, str], ...]:
@@ -262,13 +165,9 @@ def _settings(config: RunConfig) -> tuple[tuple[str, str, str], ...]:
     for section, entries in config.model_dump(mode="json").items():
         for name, value in entries.items():
             usual = standard[section][name]
-            if value != usual and name not in _UNSAID and not (section == "data" and name == "train"):
-                rows.append((name, _said(value), _said(usual)))
+            if value != usual and name not in NO_RESULT and not (section == "data" and name == "train"):
+                rows.append((name, said_setting(value), said_setting(usual)))
     return tuple(rows)
-
-
-def _said(value: Any) -> str:
-    return "–" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
 
 
 def _commands(record: Record) -> tuple[tuple[str, str], ...]:

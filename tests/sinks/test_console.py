@@ -198,6 +198,22 @@ def test_all_sinks_are_closed_where_one_fails() -> None:
     assert len(closed) == 3
 
 
+@pytest.mark.parametrize("show", [plain, live])
+def test_the_end_says_where_a_result_is_no_better_than_guessing(show: Callable[..., str], tmp_path: Path) -> None:
+    guessed = [replace(one, scores=scores(33)) if isinstance(one, Evaluated) else one for one in whole(tmp_path)]
+    assert "of 300: no better than guessing (33.3 %)" in " ".join(show(guessed).split())
+    assert "guessing" not in show(whole(tmp_path))
+
+
+@pytest.mark.parametrize("show", [plain, live])
+def test_the_end_says_how_to_measure_where_nothing_was(show: Callable[..., str], tmp_path: Path) -> None:
+    unmeasured = [one for one in steps(1, 30) if not isinstance(one, Evaluated)]
+    ended = replace(finished(), best_epoch=None, best_value=None, selects_on=None)
+    said = " ".join(show([started(tmp_path, selects_on=None), *unmeasured, ended]).split())
+    assert "nothing was measured" in said and "--val 0.1" in said and "eyas evaluate" in said
+    assert "nothing was measured" not in show(whole(tmp_path))
+
+
 def test_numbers_are_said_as_people_read_them() -> None:
     assert said_accuracy(scores(80)) == "80.00 % [75.11, 84.13] of 300"
     assert [said_duration(s) for s in (0.31, 12, 59.97, 60, 750, 3599.6, 33000, 36000)] == [

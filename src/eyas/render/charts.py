@@ -93,6 +93,8 @@ def confusion_chart(scores: Scores) -> Figure:
 
 def curves_chart(rows: Sequence[Mapping[str, str | float]]) -> Figure:
     """Return loss, accuracy, learning rate and time by epoch (rows of `metrics.csv`), the best marked."""
+    from matplotlib.ticker import PercentFormatter
+
     figure = new_figure(10.4, 6.8)
     loss, accuracy, rate, seconds = figure.subplots(2, 2).flat
     epochs = _column(rows, "epoch")
@@ -101,7 +103,7 @@ def curves_chart(rows: Sequence[Mapping[str, str | float]]) -> Figure:
         _curve(accuracy, epochs, _column(rows, f"{split}_accuracy"), split)
     low, high = _column(rows, "test_accuracy_low"), _column(rows, "test_accuracy_high")
     accuracy.fill_between(epochs, low, high, color=BLUE, alpha=0.13, linewidth=0)
-    accuracy.yaxis.set_major_formatter(_tick)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))  # with the digits that its range needs
     _rate_curve(rate, epochs, _column(rows, "lr"))
     seconds.bar(epochs, _column(rows, "seconds"), color=QUIET, width=0.7 if len(epochs) > 3 else 0.3)
     best = [epoch for epoch, flag in zip(epochs, _column(rows, "best"), strict=True) if flag == 1][-1:]

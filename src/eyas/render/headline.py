@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eyas.metrics import Scores
-from eyas.render.html import text
+from eyas.render.html import marked, text
 from eyas.render.material import Material
 from eyas.render.plots import Curve, bars_plot, curves_plot, legend_mark, said_number, said_share
 from eyas.render.words import Words
@@ -17,7 +17,7 @@ def headline(material: Material, words: Words) -> Iterator[str]:
     """Yield the name, the accuracy with its interval, and what else is said in a number."""
     yield f"<header><h1>{text(material.name)}</h1>"
     if material.split is None:
-        yield f"<p>{words['nothing measured']}</p>"
+        yield f"<p class=warn>{marked(words['nothing measured'])}</p>"
     else:
         yield from _accuracy(material, material.scores[material.split], words)
     yield "<div class=cards>"
@@ -30,22 +30,35 @@ def _accuracy(material: Material, scores: Scores, words: Words) -> Iterator[str]
     split = words[str(material.split)]
     low, high = (100 * end for end in scores.interval)
     said = words["of images"].format(count=f"{scores.count:,}", split=split, low=f"{low:.2f}", high=f"{high:.2f}")
-    guess = 100 / len(scores.classes)
+    guess = 100 * scores.guess.share
     yield f"<p class=accuracy>{100 * scores.accuracy:.2f} % <small>{words['accuracy']}</small></p><p>{said}</p>"
     span = f'<i class=span style="left:{low:.2f}%;width:{high - low:.2f}%"></i>'
     marks = f'<i class=at style="left:{100 * scores.accuracy:.2f}%"></i><i class=guess style="left:{guess:.2f}%"></i>'
     yield f'<div class=scale role="img" aria-label="{said}">{span}{marks}</div>'
-    yield f"<p class=note>{words['guess'].format(share=f'{guess:.3g} %')}</p>"
+    gives = _guess(scores, words)
+    yield f"<p class=note>{words['guess'].format(gives=gives)}</p>"
+    if not scores.beats_guessing:
+        few = words["few"].format(count=f"{scores.count:,}") if 100 * scores.accuracy > guess else ""
+        ends = {"accuracy": f"{100 * scores.accuracy:.2f} %", "low": f"{low:.2f}", "high": f"{high:.2f}"}
+        yield f"<p class=warn>{words['no better'].format(**ends, gives=gives, few=few)}</p>"
     selects = material.facts.get("selects_on")
     if selects == material.split:
-        yield f"<p class=warn>{words[f'selected {selects}'].format(epochs=len(material.rows))}</p>"
+        yield f"<p class=warn>{marked(words[f'selected {selects}'].format(epochs=len(material.rows)))}</p>"
     elif selects:
         yield f"<p class=note>{words['not selected'].format(split=words[selects], this=split)}</p>"
     leaks = sum(material.audit.totals.get(kind, 0) for kind in ("leak", "near-leak")) if material.audit else 0
     if leaks:
-        yield f"<p class=warn>{words['leaks'].format(count=f'{leaks:,}')}</p>"
+        yield f"<p class=warn>{marked(words['leaks'].format(count=f'{leaks:,}'))}</p>"
     if scores.skipped:
         yield f"<p class=warn>{words['skipped'].format(count=f'{scores.skipped:,}')}</p>"
+
+
+def _guess(scores: Scores, words: Words) -> str:
+    """Return what guessing gives, and how, as HTML."""
+    guess, share = scores.guess, f"{100 * scores.guess.share:.3g} %"
+    if guess.always is None:
+        return words["by chance"].format(share=share)
+    return words["always"].format(name=f"<b>{text(guess.always)}</b>", share=share)
 
 
 def _cards(material: Material, words: Words) -> Iterator[tuple[str, str]]:
@@ -84,13 +97,13 @@ def course(material: Material, words: Words) -> Iterator[str]:
         return
     epochs = _column(material, "epoch")
     best = float(material.facts["epoch"])
-    losses = [Curve(split, _column(material, f"{split}_loss")) for split in SPLITS]
-    rights = [Curve(split, _column(material, f"{split}_accuracy")) for split in SPLITS]
+    losses = [Curve(split, _column(material, f"{split}_loss"), words[split]) for split in SPLITS]
+    rights = [Curve(split, _column(material, f"{split}_accuracy"), words[split]) for split in SPLITS]
     band = _column(material, "test_accuracy_low"), _column(material, "test_accuracy_high")
     charts = (
         ("loss", curves_plot(epochs, losses, best=best)),
         ("accuracy", curves_plot(epochs, rights, best=best, band=band, said=said_share, whole=(0.0, 1.0))),
-        ("lr", curves_plot(epochs, [Curve("plain", _column(material, "lr"))], best=best)),
+        ("lr", curves_plot(epochs, [Curve("plain", _column(material, "lr"), words["lr"])], best=best)),
         ("seconds", bars_plot(epochs, _column(material, "seconds"), said=said_number)),
     )
     yield f"<section><h2>{words['curves']}</h2>"
@@ -99,7 +112,7 @@ def course(material: Material, words: Words) -> Iterator[str]:
     yield f"<p class=note>{note}</p><p class=legend>"
     for curve in losses:
         if any(value == value for value in curve.values):
-            yield f"<span>{legend_mark(curve.kind)}{words[curve.kind]}</span>"
+            yield f"<span>{legend_mark(curve.kind, curve.name)}{curve.name}</span>"
     yield "</p><div class=charts>"
     for name, chart in charts:
         if chart:
@@ -118,4 +131,6 @@ def _duration(seconds: float, words: Words) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours:
         return words["hours"].format(hours=hours, minutes=minutes)
-    return words["minutes"].format(minutes=minutes, seconds=rest) if minutes else f"{seconds:.1f} s"
+    if minutes:
+        return words["minutes"].format(minutes=minutes, seconds=rest)
+    return words["seconds short"].format(seconds=f"{seconds:.1f}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from html import escape
 from pathlib import Path
 
@@ -16,6 +17,11 @@ RULES = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothin
 def text(words: str) -> str:
     """Return foreign text as HTML that shows it and nothing else, also where it turns the direction of writing."""
     return f"<bdi>{escape(whole(words))}</bdi>"
+
+
+def marked(words: str) -> str:
+    """Return a sentence of eyas's own as HTML: what stands between grave accents is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(whole(words)))
 
 
 def whole(words: str) -> str:

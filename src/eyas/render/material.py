@@ -7,9 +7,11 @@ from typing import Any
 
 from PIL import Image
 
-from eyas.confidence import Reliability
+from eyas.confidence import Reliability, Threshold
 from eyas.data.findings import Audit
 from eyas.metrics import Scores
+
+DOUBTS = "label-doubts.csv"  # beside the page: every doubted label
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,11 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Shots:
-    """Some of `count` samples, the strongest first."""
+    """Some of `count` samples, the strongest first; `elsewhere` of them are shown in another place."""
 
     count: int
     shown: tuple[Shot, ...]
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Calibration:
     """How sure the model is, and how right; and what a temperature would do to it."""
 
     now: Reliability
+    thresholds: tuple[Threshold, ...]
     temperature: float  # that the model carries
     fitted: float | None  # the temperature that fits best; None where none does
     fitted_on: str  # the split that it was fitted on, "" where there is none
@@ -58,8 +62,9 @@ class Material:
     scores: dict[str, Scores]  # by split
     split: str | None  # the one that is shown in full
     calibration: Calibration | None
-    errors: Shots | None
-    doubts: Shots | None
+    errors: Shots | None  # None where the model is no better than guessing
+    doubts: Shots | None  # None where it is too often wrong itself to doubt labels, or its answers were not kept
+    doubtful: tuple[tuple[str, str, str, float], ...] | None  # path, label, likelier class, its probability
     settings: tuple[tuple[str, str, str], ...]  # (name, value, standard value)
     toml: str
     commands: tuple[tuple[str, str], ...]  # (what for, a key of the words; the command)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from html import escape
 
 from eyas.data.findings import KINDS, Audit
+from eyas.render.chinese import in_chinese
 from eyas.render.headline import course, headline, splits
-from eyas.render.html import head, stylesheet, text, whole
+from eyas.render.html import head, marked, stylesheet, text, whole
 from eyas.render.material import Material
 from eyas.render.mistakes import calibration, doubts, errors
 from eyas.render.per_class import classes, confusion
@@ -38,13 +39,13 @@ def page(material: Material, language: str) -> str:
 
 
 def _data(material: Material, words: Words) -> Iterator[str]:
-    yield f"<section><h2>{words['data']}</h2><p class=note>{words['data note']}</p><table class=told>"
-    titles = TOLD if words["language"] != "en" else {}
+    yield f"<section><h2>{words['data']}</h2><p class=note>{marked(words['data note'])}</p><table class=told>"
+    titles, told = (TOLD, in_chinese) if words["language"] != "en" else ({}, marked)
     for name, said in material.told:
-        yield f"<tr><td>{text(titles.get(name, name))}</td><td class=left>{text(said)}</td></tr>"
+        yield f"<tr><td>{text(titles.get(name, name))}</td><td class=left><bdi>{told(said)}</bdi></td></tr>"
     yield "</table>"
     for said, warning in material.notes:
-        yield f"<p class={'warn' if warning else 'note'}>{text(said)}</p>"
+        yield f"<p class={'warn' if warning else 'note'}><bdi>{told(said)}</bdi></p>"
     if material.audit is not None:
         yield from _audit(material.audit, words)
     yield "</section>"
@@ -52,7 +53,7 @@ def _data(material: Material, words: Words) -> Iterator[str]:
 
 def _audit(audit: Audit, words: Words) -> Iterator[str]:
     images = sum(part.images for part in audit.parts)
-    yield f"<p>{words['audit note'].format(images=f'{images:,}')}</p>"
+    yield f"<p>{marked(words['audit note'].format(images=f'{images:,}'))}</p>"
     found = [(kind, audit.totals[kind]) for kind in KINDS if audit.totals.get(kind)]
     if not found:
         yield f"<p>{words['no findings']}</p>"
@@ -69,7 +70,8 @@ def _settings(material: Material, words: Words) -> Iterator[str]:
         yield f"<p class=note>{words['settings note']}</p><div class=wide><table><tr><th>{words['setting']}</th>"
         yield f"<th class=left>{words['value']}</th><th class=left>{words['standard']}</th></tr>"
         for name, value, standard in material.settings:
-            yield f"<tr><td>{text(name)}</td><td class=left>{text(value)}</td><td class=left>{text(standard)}</td></tr>"
+            cells = "".join(f"<td class=left><code>{text(cell)}</code></td>" for cell in (name, value, standard))
+            yield f"<tr>{cells}</tr>"
         yield "</table></div>"
     else:
         yield f"<p>{words['no settings']}</p>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 28  # room for the axes
 SQUARES, DIAMONDS = {"val", "run1", "run4", "run7"}, {"test", "run2", "run5"}  # marks of curves; others have dots
 MARKED = 30  # points up to which each has a mark
 
-Said = Callable[[float], str]
+Said = Callable[[float, int], str]  # a number in so many digits
+TINY = 1e-300  # what is smaller is nothing
+DIGITS, EXACT = 5, 17  # of the value that a point says; of any float
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Curve:
 
     kind: str
     values: Sequence[float]  # nan where there is none
-    name: str = ""  # what its points say; `kind` by itself
+    name: str  # what its points say
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +48,34 @@ class Frame:
         return TOP + (high - at) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
 
-def said_share(value: float) -> str:
-    """Return a share as a tick says it."""
-    return f"{100 * value:.3g} %"
+def said_share(value: float, digits: int = 3) -> str:
+    """Return a share in percent: `91.3 %`."""
+    return f"{said_number(100 * value, digits)} %"
 
 
-def said_number(value: float) -> str:
-    """Return a number as a tick says it: 0.001, 1e-4."""
-    if value and abs(value) < 1e-3:
-        digits, _, power = f"{value:.2e}".partition("e")
-        return f"{float(digits):g}e{int(power)}"
-    return f"{value:.3g}"
+def said_number(value: float, digits: int = 3) -> str:
+    """Return a number in at least so many digits: 0.001, 1e-4, 1250, 1.5e9."""
+    if value and not 1e-3 <= abs(value) < 1e6:
+        number, _, power = f"{value:.{digits - 1}e}".partition("e")
+        return f"{float(number):.{digits}g}e{int(power)}"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if places else text
+
+
+def tick_labels(ticks: Sequence[float], said: Said) -> list[str]:
+    """Return what ticks say, in as many digits as it takes to tell them apart and to say where they stand."""
+    exact = [_number(said(tick, EXACT)) for tick in ticks]
+    gap = min((abs(one - other) for one, other in itertools.pairwise(exact)), default=math.inf)
+    for digits in range(3, EXACT):
+        labels = [said(tick, digits) for tick in ticks]
+        if all(abs(_number(label) - value) <= 0.01 * gap for label, value in zip(labels, exact, strict=True)):
+            return labels
+    return [said(tick, EXACT) for tick in ticks]
+
+
+def _number(label: str) -> float:
+    return float(label.removesuffix(" %"))
 
 
 def curves_plot(
@@ -77,7 +97,7 @@ def curves_plot(
     if not known:
         return ""
     every = known + [value for curve in beside for value in curve.values if value == value]
-    log = min(every) > 0 and max(every) > 30 * min(every) and whole is None
+    log = min(every) > TINY and max(every) > 30 * min(every) and whole is None
     ticks = _log_ticks(min(known), max(known)) if log else _ticks(min(known), max(known), whole)
     span = (min(*ticks, *known), max(*ticks, *known))
     frame = Frame((min(epochs) - 0.3, max(epochs) + 0.3), span, log)
@@ -103,7 +123,7 @@ def bars_plot(epochs: Sequence[float], values: Sequence[float], *, said: Said = 
     marks = [mark for mark in marks if min(epochs) <= mark <= max(epochs)]
     width = min(0.75 * (frame.across(1) - frame.across(0)), 40)
     bars = (
-        _bar(frame, epoch, value, width, f"{epoch:g}: {said(value)}")
+        _bar(frame, epoch, value, width, f"{epoch:g}: {said(value, DIGITS)}")
         for epoch, value in zip(epochs, values, strict=True)
     )
     return _svg([*_axes(frame, marks, ticks, said_number, said), *bars])
@@ -121,7 +141,7 @@ def reliability_plot(found: Reliability) -> str:
     parts = [*_axes(frame, ticks, ticks, said_share, said_share)]
     for place, (count, sure, right) in enumerate(zip(found.counts, found.confidence, found.accuracy, strict=True)):
         if count:
-            said = f"{said_share(sure)}: {said_share(right)} ({count:,})"
+            said = f"{said_share(sure, 4)}: {said_share(right, 4)} ({count:,})"
             strength = 0.25 + 0.75 * math.sqrt(count / most)
             parts.append(_bar(frame, (place + 0.5) / BINS, right, width, said, strength))
             x, y = frame.across(sure), frame.down(right)
@@ -138,14 +158,14 @@ def _svg(parts: Sequence[str]) -> str:
 
 
 def _axes(frame: Frame, xs: Sequence[float], ys: Sequence[float], said_x: Said, said_y: Said) -> Iterator[str]:
-    for value in ys:
+    for value, label in zip(ys, tick_labels(ys, said_y), strict=True):
         y = frame.down(value)
         yield f'<line class=grid x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class=tick x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(said_y(value))}</text>'
-    for value in xs:
+        yield f'<text class=tick x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>'
+    for value, label in zip(xs, tick_labels(xs, said_x), strict=True):
         yield (
             f'<text class=tick x="{frame.across(value):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">'
-            f"{escape(said_x(value))}</text>"
+            f"{escape(label)}</text>"
         )
 
 
@@ -169,7 +189,7 @@ def _curve(frame: Frame, epochs: Sequence[float], curve: Curve, said: Said) -> I
     yield f'<polyline class="curve {curve.kind}" points="{_points(frame, known)}"/>'
     each = max(1, math.ceil(len(known) / MARKED))
     for epoch, value in known[::each]:
-        words = f"{curve.name or curve.kind} {epoch:g}: {said(value)}"
+        words = f"{curve.name} {epoch:g}: {said(value, DIGITS)}"
         yield _mark(curve.kind, frame.across(epoch), frame.down(value), words)
 
 
@@ -183,11 +203,11 @@ def _mark(kind: str, x: float, y: float, said: str) -> str:
     return f'<circle class="mark {kind}" cx="{x:.1f}" cy="{y:.1f}" r="3">{title}</circle>'
 
 
-def legend_mark(kind: str) -> str:
-    """Return a short piece of a curve with its mark, for a legend."""
+def legend_mark(kind: str, name: str) -> str:
+    """Return a short piece of a curve with its mark, for a legend; `name` shows on a pointer's rest."""
     return (
         f'<svg class=key viewBox="0 0 30 12" aria-hidden="true"><polyline class="curve {kind}" points="0,6 30,6"/>'
-        f"{_mark(kind, 15, 6, kind)}</svg>"
+        f"{_mark(kind, 15, 6, name)}</svg>"
     )
 
 
@@ -207,17 +227,19 @@ def _points(frame: Frame, way: Sequence[tuple[float, float]]) -> str:
 
 def _ticks(low: float, high: float, whole: tuple[float, float] | None) -> list[float]:
     """Return up to six round numbers that span low to high, within `whole` where there are such limits."""
-    if high <= low:
-        low, high = (0.0, 1.2 * high) if high > 0 else (low - 0.1, high + 0.1)
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-9 * size, TINY):  # one value, but for what floats leave
+        low, high = (min(0.0, 1.2 * low), max(0.0, 1.2 * high)) if size > TINY else (-0.1, 0.1)
         low, high = (max(low, whole[0]), min(high, whole[1])) if whole else (low, high)
     step = 10.0 ** math.floor(math.log10((high - low) / 5))
     step *= next(factor for factor in (1, 2, 5, 10) if step * factor * 5 >= high - low)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    found = [round(place * step, 12) for place in range(first, last + 1)]
+    found = [float(f"{place * step:.15g}") for place in range(first, last + 1)]
     return [tick for tick in found if whole is None or whole[0] <= tick <= whole[1]]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
     """Return the powers of ten around low to high, at most about six."""
     first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    last = max(last, first + 1)
     return [10.0**power for power in range(first, last + 1, max(1, (last - first) // 5))]

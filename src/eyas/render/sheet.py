@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from PIL import Image
 
 from eyas.data.findings import KINDS, Audit, Finding, PartSummary, Seen
-from eyas.render.html import head, text
+from eyas.render.html import head, marked, text
 from eyas.render.html import picture as as_html
 
 SHOWN = 40  # findings of a kind that have a place on the page
@@ -42,7 +42,7 @@ def sheet(audit: Audit, title: str, picture: Picture) -> str:
             *_parts(audit),
             *(line for kind in KINDS for line in _kind(audit, kind, picture)),
             *([] if audit.findings else ["<p>Nothing was found.</p>"]),
-            *(f"<p class=more>{text(note)}</p>" for note in audit.notes),
+            *(f"<p class=more><bdi>{marked(note)}</bdi></p>" for note in audit.notes),
             *_classes(audit.parts),
             "</body></html>\n",
         ]

@@ -33,7 +33,7 @@ class SideBySide:
     names: tuple[str, ...]
     epochs: tuple[Rows, ...]  # of each run
     runs: Table
-    verdicts: tuple[str, ...]
+    verdicts: tuple[str, ...]  # HTML
     settings: Table
 
 
@@ -47,10 +47,10 @@ def side_by_side_page(shown: SideBySide, language: str) -> str:
             f"<header><h1>{text(title)}</h1></header>",
             *_table(shown.runs, words["splits"]),
             f"<section><h2>{words['differences']}</h2>",
-            *(f"<p>{text(verdict)}</p>" for verdict in shown.verdicts),
+            *(f"<p>{verdict}</p>" for verdict in shown.verdicts),
             "</section>",
             *_curves(shown, words),
-            *(_table(shown.settings, words["settings"]) if shown.settings.rows else _same(words)),
+            *(_table(shown.settings, words["settings"], "<code>{}</code>") if shown.settings.rows else _same(words)),
             "</body></html>\n",
         ]
     )
@@ -60,11 +60,12 @@ def _same(words: Words) -> Iterator[str]:
     yield f"<section><h2>{words['settings']}</h2><p>{words['same settings']}</p></section>"
 
 
-def _table(table: Table, title: str) -> Iterator[str]:
+def _table(table: Table, title: str, inside: str = "{}") -> Iterator[str]:
+    """Yield a table; `inside` is what each cell stands in."""
     heads = "".join(f"<th class=left>{text(head)}</th>" for head in table.heads)
     yield f"<section><h2>{title}</h2><div class=wide><table><tr>{heads}</tr>"
     for row in table.rows:
-        yield f"<tr>{''.join(f'<td class=left>{text(cell)}</td>' for cell in row)}</tr>"
+        yield f"<tr>{''.join(f'<td class=left>{inside.format(text(cell))}</td>' for cell in row)}</tr>"
     yield "</table></div></section>"
 
 
@@ -75,7 +76,8 @@ def _curves(shown: SideBySide, words: Words) -> Iterator[str]:
     if not last:
         return
     yield f"<section><h2>{words['curves']}</h2><p class=legend>"
-    yield from (f"<span>{legend_mark(kind)}{text(name)}</span>" for kind, name in zip(kinds, shown.names, strict=False))
+    for kind, name in zip(kinds, shown.names, strict=False):
+        yield f"<span>{legend_mark(kind, name)}{text(name)}</span>"
     yield "</p><div class=charts>"
     epochs = [float(epoch) for epoch in range(1, last + 1)]
     drawn = {column: _over_each_other(shown, kinds, column, last) for column, _, _ in MEASURES}

@@ -14,7 +14,7 @@ from eyas.sinks.rows import log_line
 from eyas.sinks.story import EpochRow, Story
 from eyas.sinks.summary import result
 from eyas.sinks.table import evaluated_cells, trained_cells
-from eyas.sinks.wording import Pace, said_duration, said_loss, said_percent, said_rate
+from eyas.sinks.wording import Pace, said_duration, said_loss, said_percent, said_rate, said_verdict
 from eyas.terminal import clean
 
 OFTEN = 0.5  # seconds between two lines of progress
@@ -71,7 +71,9 @@ class NotebookView:
                 if now - self._drawn > self._cost / SHARE:
                     self._curves()
             case Finished():
+                best = self._story.best and self._story.best.shown
                 self._said = "; ".join(" ".join(pair) for pair in result(event))
+                self._said += said_verdict(best.scores) if best else ""
                 self._words()
                 self._curves()
 

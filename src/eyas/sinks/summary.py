@@ -14,7 +14,7 @@ from eyas.metrics import Scores
 from eyas.pathnames import quoted
 from eyas.sinks.earlier import best_of_before
 from eyas.sinks.story import EpochRow, Story
-from eyas.sinks.wording import said_accuracy, said_duration, said_loss, said_percent
+from eyas.sinks.wording import said_accuracy, said_duration, said_loss, said_percent, said_verdict
 from eyas.terminal import clean
 
 CLASSES_SHOWN = 30  # rows of the table of classes; of more classes the lowest F1
@@ -28,6 +28,7 @@ WRITTEN = (
     ("events.jsonl", "every event"),
     ("charts", "charts"),
     ("report.html", "report"),
+    ("label-doubts.csv", "labels to look at"),
 )
 
 
@@ -148,13 +149,19 @@ def _result(story: Story, finished: Finished, best: EpochRow | None) -> Iterator
     if story.last and story.last is not best:
         yield "final epoch", f"{story.last.epoch}"
         yield from _measured(story.last)
+    if finished.selects_on is None and story.started:
+        again = _command("eyas evaluate", story.started)
+        yield (
+            "accuracy",
+            f"nothing was measured; measure it by: {again} DATA; in a new run by --val 0.1, or --test DATA",
+        )
     resumed = story.started is not None and story.started.step > 0
     yield "time", said_duration(finished.seconds) + (" since the resume" if resumed else "")
 
 
 def _measured(row: EpochRow) -> Iterator[tuple[str, str]]:
     for split, result in row.evaluated.items():
-        yield f"{split} accuracy", said_accuracy(result.scores)
+        yield f"{split} accuracy", said_accuracy(result.scores) + said_verdict(result.scores)
 
 
 def _classes(result: Evaluated, *, best: bool) -> Iterator[RenderableType]:

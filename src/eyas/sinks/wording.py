@@ -34,6 +34,17 @@ def said_accuracy(scores: Scores) -> str:
     return f"{said_interval(scores)} of {scores.count:,}"
 
 
+def said_verdict(scores: Scores) -> str:
+    """Return what to say after an accuracy that is no better than guessing, with what guessing gives; else nothing."""
+    if scores.beats_guessing:
+        return ""
+    guess = scores.guess
+    gives = f"{100 * guess.share:.3g} %"
+    told = gives if guess.always is None else f"always answering {guess.always!r} gives {gives}"
+    few = f", as far as {scores.count:,} images can tell" if scores.accuracy > guess.share else ""
+    return f": no better than guessing ({told}){few}"
+
+
 def said_loss(loss: float | None) -> str:
     """Return a loss as `0.3042`, in six characters where it is larger, `-` where there is none yet."""
     if loss is None:

@@ -34,7 +34,8 @@ const WORDS = {
     more: (count) => `再显示 ${count} 个`, fewer: "收起", all: (count) => `显示全部 ${count} 个`,
     said: (label, share) => `最可能是 ${label}，${share}。`, of: (label) => `你的图片；最可能是 ${label}`,
     map: (label) => `图片，支持“${label}”的地方被点亮`, example: (number) => `示例 ${number}`,
-    labelled: (label) => `示例：${label}`, preprocessing: (text) => `预处理：${text}`, yours: "你的图片",
+    labelled: (label) => `示例：${label}`, preprocessing: (text) => `预处理：${text.replace(" by ", "，").replace("ratio", "比例").replace("; mean", "；均值").replace("; std", "；标准差")
+      .replace(/; answers averaged over (\d+) views/, "；对 $1 个视图的输出取平均")}`, yours: "你的图片",
     unshown: (name) => `${name} · 此浏览器无法显示这种图片`,
     no_map: "这个网络没有可显示的关注图。", no_camera: "无法使用相机：没有相机，或没有得到允许。",
     not_a_picture: "这不是图片。", offline: "服务器没有回应。它还在运行吗？",

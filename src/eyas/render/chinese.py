@@ -1,0 +1,67 @@
+"""What a run says of itself, in Chinese: sentences by their form. One of another form is quoted, as code."""
+
+from __future__ import annotations
+
+import re
+
+from eyas.render.html import marked
+
+_CLAUSES = tuple(
+    (re.compile(form), said)
+    for form, said in (
+        (r"(.+): ([\d,]+) images, ([\d,]+) classes", r"`\1`：\2 张图片，\3 个类别"),
+        (r"(.+): ([\d,]+) images \(([\d,]+) unreadable left out\), ([\d,]+) classes",
+         r"`\1`：\2 张图片（另有 \3 张无法读取，未计入），\4 个类别"),
+        (r"(.+): ([\d,]+) images \(([\d,]+) unreadable left out\)", r"`\1`：\2 张图片（另有 \3 张无法读取，未计入）"),
+        (r"(.+): ([\d,]+) images", r"`\1`：\2 张图片"),
+        (r"chooses the best epoch", "用于选出最佳轮次"),
+        (r"([\d,]+) also in the training set", r"其中 \1 张也在训练集中"),
+        (r"none given: accuracy is not measured \(--test, --val\)", "未给出：不测量准确率（`--test`、`--val`）"),
+        (r"(\d+x\d+) by (\w+) \(ratio ([\d.]+)\), (\w+)", r"\1，`\2`（比例 \3），`\4`"),
+        (r"(\d+x\d+) by (\w+), (\w+)", r"\1，`\2`，`\3`"),
+        (r"mean ([\d. ]+)", r"均值 \1"),
+        (r"std ([\d. ]+)", r"标准差 \1"),
+        (r"answers averaged over (\d+) views", r"对 \1 个视图的输出取平均"),
+        (r"weights: random, a function of the seed", "权重：随机，由种子决定"),
+        (r"weights: those saved", "权重：已保存的权重"),
+        (r"weights: (.+)", r"权重：`\1`"),
+        (r"([\w./-]+), learning rate ([\d.e+-]+), (\w+)", r"`\1`，学习率 \2，`\3`"),
+        (r"([\w./-]+), learning rate ([\d.e+-]+), (\w+), plateau (\d+)", r"`\1`，学习率 \2，`\3`，`plateau` \4"),
+        (r"([\d,]+) epochs of ([\d,]+) steps, batches of ([\d,]+)", r"\1 轮，每轮 \2 步，每批 \3 张"),
+        (r"decoded once, (\d+x\d+), ([\d,]+) MB in memory", r"解码一次，\1，\2 MB，存于内存"),
+        (r"decoded once, (\d+x\d+), ([\d,]+) MB in the memory of the GPU", r"解码一次，\1，\2 MB，存于显存"),
+        (r"decoded once, (\d+x\d+), ([\d,]+) MB in (.+)", r"解码一次，\1，\2 MB，存于 `\3`"),
+        (r"decoded anew for every batch", "每批重新解码"),
+        (r"cpu, (\d+) threads, (\w+)", r"`cpu`，\1 个线程，`\2`"),
+        (r"(.+): ([\d,]+) file\(s\) that are no images are left out", r"`\1`：有 \2 个文件不是图片，未计入"),
+        (r"([\d,]+) of ([\d,]+) classes have fewer than (\d+) training images: (.+)",
+         r"\2 个类别中有 \1 个的训练图片不足 \3 张：`\4`"),
+        (r"([\d,]+) pictures? ha(?:s|ve) different labels: (.+) is the same as (.+)",
+         r"有 \1 张图片带有不同的标签：`\2` 与 `\3` 相同"),
+        (r"eyas inspect lists them", "`eyas inspect` 会列出它们"),
+        (r"no column holds labels: the name of each image's folder is its class",
+         "没有标签列：以图片所在文件夹的名称为类别"),
+        (r"labels count from 1 \(to ([\d,]+)\)", r"标签从 1 计到 \1"),
+        (r"No improvement for (\d+) epochs: the learning rate drops to ([\d.e+-]+?)\.?",
+         r"连续 \1 轮没有提高：学习率降为 \2"),
+        (r"Resumed with (\w+) (.+) instead of (.+): right, but not to the last bit\.",
+         r"恢复训练时 `\1` 为 `\2`，原为 `\3`：结果正确，但末位可能不同"),
+        (r"(.+): was measured on no set, so there is nothing to compare\.",
+         r"`\1`：没有在任何数据集上测量，无从比较。"),
+        (r"(.+): has no (\S+), so its answers cannot be compared sample by sample\.",
+         r"`\1`：没有 `\2`，无法逐张比较其回答。"),
+        (r"No two of these runs were measured on the same samples: their numbers cannot be compared\.",
+         "没有两次训练是在相同的图片上测量的：它们的数字无法比较。"),
+    )
+)  # fmt: skip
+
+
+def in_chinese(words: str) -> str:
+    """Return what a run said as HTML in Chinese, clause by clause; what has none of the known forms is quoted."""
+    whole = _clause(words)
+    return marked(whole or "；".join(_clause(part) or f"`{part}`" for part in words.split("; ")))
+
+
+def _clause(words: str) -> str | None:
+    found = ((form.fullmatch(words), said) for form, said in _CLAUSES)
+    return next((match.expand(said) for match, said in found if match), None)
