@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from eyas.data.ahead import HangingError, read_ahead
+from eyas.data.first_look import Marks, mark_of
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.order import Indices
 from eyas.data.own_transform import Transform, own_transform, transformed
@@ -41,11 +41,12 @@ class Prepared:
     fitting: Preprocess
     store: Store | None
     targets: Tensor  # all labels, int64 [N], on the device of the store
+    marks: Marks | None = None  # of the pictures as they were decoded, uint64 [N]
 
     @staticmethod
-    def of(images: ImageSet, fitting: Preprocess, store: Store | None) -> Prepared:
+    def of(images: ImageSet, fitting: Preprocess, store: Store | None, marks: Marks | None = None) -> Prepared:
         """Return the set with its labels as a tensor."""
-        return Prepared(images, fitting, store, torch.from_numpy(images.labels))
+        return Prepared(images, fitting, store, torch.from_numpy(images.labels), marks)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -80,12 +81,6 @@ class Prepared:
         if store is None or not store.pixels.is_cuda:
             return self
         return replace(self, store=store, targets=self.targets.to(device))
-
-    def looked_at(self) -> tuple[ImageSet, NDArray[np.uint8] | None]:
-        """Return the set and the pixels of its images as they are kept, uint8 `[N, h, w, 3]`, None without a store."""
-        if self.store is None or self.store.rows is not None or self.store.pixels.is_cuda:
-            return self.images, None
-        return self.images, self.store.pixels.numpy()
 
     def in_words(self) -> str:
         """Return where the pixels are, for people."""
@@ -142,17 +137,19 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
     if isinstance(images.images, ArrayImages):
         # grey ones may be a view with three times the same plane
         pixels = np.ascontiguousarray(images.images.pixels)
-        return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True))
+        marks = np.array([mark_of(picture) for picture in pixels], np.uint64)
+        return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True), marks)
     if checked and config.cache == "none":
         return Prepared.of(images, fitting, None)
     store, seen = _filled(images, fitting, config)
+    marks = seen.marks
     if seen.unreadable and not (config.skip_unreadable and seen.readable):
         raise DataError(_report(images.source, [reason for _, reason in seen.unreadable]))
     if seen.unreadable:
         rows = np.array(seen.readable, dtype=np.int64)
         images = replace(images.select(rows), skipped=images.skipped + len(seen.unreadable))
-        store = None if store is None else replace(store, rows=rows)
-    return Prepared.of(images, fitting, store)
+        store, marks = None if store is None else replace(store, rows=rows), marks[rows]
+    return Prepared.of(images, fitting, store, marks)
 
 
 def _filled(images: ImageSet, fitting: Preprocess, config: DataConfig) -> tuple[Store | None, Filling]:
