@@ -24,7 +24,7 @@ from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
 from eyas.data.stores import Filling, Store, are_small, as_tensor, in_memory
 from eyas.data.workers import Wanted, read_by_processes
-from eyas.errors import DataError, TrainingError
+from eyas.errors import DataError, FileError, TrainingError
 from eyas.profile import NoSpans, Profile
 from eyas.system import free_memory
 
@@ -141,8 +141,13 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
         return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True), marks)
     if checked and config.cache == "none":
         return Prepared.of(images, fitting, None)
-    store, seen = _filled(images, fitting, config)
+    store, seen, refused = _filled(images, fitting, config)
     marks = seen.marks
+    if refused:
+        where = "kept in memory" if store is not None else "decoded anew for every batch"
+        remedy = "cache_dir in its config.toml" if checked else "--cache-dir"
+        note = f"no folder for decoded images ({refused}): they are {where}; {remedy} names another folder"
+        images = replace(images, notes=(*images.notes, note))
     if seen.unreadable and not (config.skip_unreadable and seen.readable):
         raise DataError(_report(images.source, [reason for _, reason in seen.unreadable]))
     if seen.unreadable:
@@ -152,17 +157,33 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
     return Prepared.of(images, fitting, store, marks)
 
 
-def _filled(images: ImageSet, fitting: Preprocess, config: DataConfig) -> tuple[Store | None, Filling]:
-    """Return the store of a set, None where nothing is kept, and what was seen of its images."""
-    if config.cache in ("auto", "ram", "none"):
-        limits = {"auto": free_memory() // 4, "ram": None, "none": 0}
-        filling = Filling(len(images), fitting, in_memory(limits[config.cache]), patient=config.cache != "auto")
-        filling.fill(images)
-        if filling.pixels is not None:
-            return Store(torch.from_numpy(filling.pixels), filling.native), filling
-        if config.cache != "auto":
-            return None, filling
-    return PixelCache(Path(config.cache_dir).expanduser(), int(config.cache_gb * 1e9)).filled(images, fitting)
+def _filled(images: ImageSet, fitting: Preprocess, config: DataConfig) -> tuple[Store | None, Filling, str]:
+    """Return the store of a set, None where nothing is kept, what was seen of its images, and what keeps the folder
+    from being used, "" where nothing does.
+    """
+    limits = {"ram": None, "none": 0}
+    if config.cache != "disk":
+        limit = limits.get(config.cache, free_memory() // 4)
+        store, filling = _in_memory(images, fitting, limit, patient=config.cache != "auto")
+        if store is not None or config.cache != "auto":
+            return store, filling, ""
+    try:
+        cache = PixelCache(Path(config.cache_dir).expanduser(), int(config.cache_gb * 1e9))
+        return *cache.filled(images, fitting), ""
+    except FileError as error:
+        refused = str(error)
+    except OSError as error:
+        refused = f"{error.filename or config.cache_dir}: {error.strerror or error}"
+    return *_in_memory(images, fitting, free_memory() // 4), refused
+
+
+def _in_memory(
+    images: ImageSet, fitting: Preprocess, limit: int | None, *, patient: bool = True
+) -> tuple[Store | None, Filling]:
+    filling = Filling(len(images), fitting, in_memory(limit), patient=patient)
+    filling.fill(images)
+    store = None if filling.pixels is None else Store(torch.from_numpy(filling.pixels), filling.native)
+    return store, filling
 
 
 def _report(source: str, unreadable: list[str]) -> str:
