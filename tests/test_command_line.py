@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -199,3 +201,52 @@ def test_keys_and_keywords_are_answered_alike(tmp_path: Path):
     file.write_text("[training]\nlearning_rate = 0.1\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"\[training\] has no setting 'learning_rate'\. eyas calls it 'lr' in \[optim\]"):
         make_config(file=file)
+
+
+# --- flags in messages
+
+SOURCE = Path(__file__).parent.parent / "src" / "eyas"
+READ = ("train", "evaluate", "calibrate", "inspect", "export")  # a resume reads what the run's config.toml names
+REACHED = {  # a part of the source -> the commands whose users read its messages: each has every flag that they name
+    "answers": ("predict",), "auditing.py": ("inspect",), "data/classes.py": READ, "data/columns.py": READ, "data/labels.py": READ,
+    "data/listing.py": READ, "data/paths.py": (*READ, "predict"), "data/download.py": (*READ, "datasets"),
+    "data/named.py": (*READ, "datasets"), "data/torchvision_sets.py": (*READ, "datasets"), "exporting.py": ("export",), "predict.py": ("predict",), "plan.py": ("train",),
+    "serve": ("serve",), "shipping": ("export",), "sinks/audit_view.py": ("inspect",), "render/sheet.py": ("inspect",),
+    "sinks/remote.py": ("train",), "model/failures.py": ("train",), "model/pretrained.py": ("train",), "model/shapes.py": ("train",),
+}  # fmt: skip
+_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?=[\s.,;:)=]|$)")
+
+
+def messages(file: Path) -> Iterator[str]:
+    """Yield the texts of a file but for its docstrings and styles, f-strings whole."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node) if part is not node}
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if id(node) in parts | said:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def of_another_command(text: str) -> set[str]:
+    """Return the flags that a text gives to a command that it names: `eyas train --out`, a training's --resize."""
+    found = re.findall(r"(?:`?eyas train[^`.]*|a training's) --([a-z][a-z-]*)", text)
+    return {*found, *re.findall(r"train without them: --([a-z-]+)", text)}
+
+
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE)))
+def test_every_flag_that_a_message_names_is_one_of_the_commands_that_say_it(file):
+    known = {flag.written[2:] for command, flag in FLAGS} | {"help", "version", "logdir"}  # the last: of tensorboard
+    name = file.relative_to(SOURCE).as_posix()
+    saying = next((commands for part, commands in REACHED.items() if name == part or name.startswith(f"{part}/")), ())
+    for text in messages(file):
+        if " " not in text or "style=" in text or "color-scheme" in text:
+            continue  # no message
+        named = set(_FLAG.findall(text))
+        assert named <= known, f"{file}: {text}"
+        for command in saying:
+            here = {flag.written[2:] for other, flag in FLAGS if other == command}
+            assert named - of_another_command(text) <= here, f"{file}: eyas {command} has no such flag: {text}"

@@ -125,7 +125,7 @@ def decoding_remedy(config: DataConfig) -> str:
     """Return what would shorten the waiting for images that are not kept, in words."""
     if config.cache == "none":
         return "--cache auto keeps them in memory or on the disk"
-    return f"--cache-gb above {config.cache_gb:g} lets the disk keep them"
+    return f"the disk keeps them where --cache-dir has room, and --cache-gb is above {config.cache_gb:g}"
 
 
 def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checked: bool = False) -> Prepared:
@@ -265,8 +265,9 @@ def _in_threads(
     except HangingError as hanging:
         first = hanging.item if isinstance(hanging.item, int) else int(hanging.item[0])
         raise TrainingError(
-            f"{prepared.images.place(first)}: reading it has not ended in {limit:g} seconds. The run is saved up to "
-            "its last state: go on once the disk answers. --worker-timeout sets how long to wait."
+            f"{prepared.images.place(first)}: reading it has not ended in {limit:g} seconds. What was saved before is "
+            "whole: go on once the disk answers. How long to wait is set by eyas train --worker-timeout, and by "
+            "worker_timeout in a run's config.toml."
         ) from None
 
 
