@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from eyas.errors import DataError, SettingsError, suggest
 from eyas.model.settings import ModelConfig
 from eyas.recipes import RECIPES
 from eyas.settings import Section
-from eyas.synonyms import known_as
+from eyas.synonyms import known_as, same_meaning
 from eyas.training.settings import DeviceConfig, OptimConfig, OutputConfig, ScheduleConfig, TrainConfig
 
 LARGEST = 1 << 20  # bytes of a settings file
@@ -87,15 +87,15 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         for key in entries:
             if key not in known:
                 elsewhere = sections().get(key)
-                hint = f" It belongs into [{elsewhere}]." if elsewhere else _known_as(key)
+                hint = f" It belongs into [{elsewhere}]." if elsewhere else _known_as(key, known)
                 raise SettingsError(f"{path}: [{section}] has no setting {key!r}.{hint}")
     return content
 
 
-def _known_as(key: str) -> str:
-    """Return what we call a key, with the section that it belongs into."""
+def _known_as(key: str, known: Collection[str]) -> str:
+    """Return what we call a key, with the section that it belongs into; else what is spelled alike in its own."""
     places = sections()
-    return known_as(key, places, lambda name: f"{name!r} in [{places[name]}]")
+    return same_meaning(key, places, lambda name: f"{name!r} in [{places[name]}]") or known_as(key, known)
 
 
 def check_whole(path: Path) -> None:
