@@ -53,7 +53,7 @@ CASES = (
     word("timm's word for the size", "train photos --img-size 224", "--img-size: eyas calls it --size."),
     word("Ultralytics's word for the batch", "train photos --batch 16", "--batch: eyas calls it --batch-size."),
     word("a short option", "train photos -b 16", "-b: eyas calls it --batch-size."),
-    word("Transformers's word for the length", "train photos --num_train_epochs 3", "--num_train_epochs: eyas calls it --epochs."),
+    word("Transformers's word for the length", "train photos --num-train-epochs 3", "--num-train-epochs: eyas calls it --epochs."),
     word("timm's word for the optimiser", "train photos --opt adamw", "--opt: eyas calls it --optimizer."),
     word("a word of Ultralytics without hyphens", "train photos imgsz=224", "imgsz=224: eyas calls it --size."),
     word("data with a flag before it", "train --data photos", "--data: eyas calls it TRAIN, which has no flag before it."),
