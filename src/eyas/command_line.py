@@ -37,7 +37,7 @@ class Flag:
     @property
     def written(self) -> str:
         """How the user writes it."""
-        return self.name if self.by_place else f"--{self.name.replace('_', '-')}"
+        return self.name.strip("[]") if self.by_place else f"--{self.name.replace('_', '-')}"
 
     def in_words(self) -> str:
         """Return what it takes, as a sentence."""
@@ -159,7 +159,7 @@ def _too_many(word: str, command: str, commands: Commands, values: Mapping[str, 
         return f" a flag is written with two hyphens: {flag.written} {value}"
     if equals and name.isidentifier():
         return _hint(name, command, commands)
-    filled = " and ".join(f"{flag.name} ({values[flag.field]})" for flag in flags.values() if flag.by_place)
+    filled = " and ".join(f"{flag.written} ({values[flag.field]})" for flag in flags.values() if flag.by_place)
     takes = f" {before.in_words()}" if before else ""
     return f" is one too many: eyas {command} takes {filled or 'flags only'}.{takes}"
 
