@@ -158,23 +158,19 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
 
 
 def _filled(images: ImageSet, fitting: Preprocess, config: DataConfig) -> tuple[Store | None, Filling, str]:
-    """Return the store of a set, None where nothing is kept, what was seen of its images, and what keeps the folder
-    from being used, "" where nothing does.
-    """
-    limits = {"ram": None, "none": 0}
+    """Return the store of a set, None where nothing is kept, what was seen of its images, and why not in a file."""
     if config.cache != "disk":
-        limit = limits.get(config.cache, free_memory() // 4)
+        limit = {"ram": None, "none": 0}.get(config.cache, free_memory() // 4)
         store, filling = _in_memory(images, fitting, limit, patient=config.cache != "auto")
         if store is not None or config.cache != "auto":
             return store, filling, ""
     try:
         cache = PixelCache(Path(config.cache_dir).expanduser(), int(config.cache_gb * 1e9))
         return *cache.filled(images, fitting), ""
-    except FileError as error:
-        refused = str(error)
-    except OSError as error:
-        refused = f"{error.filename or config.cache_dir}: {error.strerror or error}"
-    return *_in_memory(images, fitting, free_memory() // 4), refused
+    except (OSError, FileError) as error:  # the images themselves raise `DataError`
+        why = getattr(error, "strerror", None)
+        refused = f"{config.cache_dir}: {why}" if why else str(error)
+        return *_in_memory(images, fitting, free_memory() // 4), refused
 
 
 def _in_memory(
