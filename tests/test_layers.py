@@ -20,7 +20,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # From the ground up. A module imports from the layers below its own, and within a layer from its own room.
 # What names a room stands for all of its modules that no other layer names.
 LAYERS = {
-    "ground": ("errors", "files", "settings", "device", "progress", "headers", "tensorfile", "profile", "trace", "terminal", "system", "pathnames"),
+    "ground": ("errors", "files", "settings", "synonyms", "device", "progress", "headers", "tensorfile", "profile", "trace", "terminal", "system", "pathnames"),
     "parts: data": ("data", "metrics", "confidence", "events", "recipes", "paired"),
     "parts: network, charts": ("model", "render"),
     "parts: training": (
@@ -35,7 +35,7 @@ LAYERS = {
     "plan": ("plan",),
     "verbs": ("training.loop", "predict", "measure", "comparing", "overview", "notebook", "auditing", "reporting", "mistakes", "calibrating", "serve", "exporting"),
     "runs": ("run",),
-    "edge": ("cli", "commands", "cli_flags", "__main__"),
+    "edge": ("cli", "commands", "cli_flags", "command_line", "__main__"),
 }  # fmt: skip
 WORKS_WITHOUT_TRAINING = (
     "predict", "exporting", "shipping.quantise", "shipping.readme", "shipping.onnx_file", "serve.server", "serve.app", "serve.examples",
@@ -152,7 +152,7 @@ def test_help_and_mistakes_do_not_load_torch(light, arguments):
         ("predict model.safetensors none.jpg", 65, "none.jpg: does not exist"),
         ("export none", 65, "none: does not exist"),
         ("export empty", 65, "empty: holds no model yet"),
-        ("export model.safetensors --format onxx", 2, "invalid choice"),
+        ("export model.safetensors --format onxx", 2, "must be 'onnx' or 'pt2'"),
         ("export model.safetensors --out model.onnx --format pt2", 2, "--format is pt2"),
         ("export model.safetensors --int8", 2, "--int8 needs labelled images"),
         ("export model.safetensors --check none.txt", 65, "none.txt: there is no such list"),

@@ -175,7 +175,7 @@ def test_a_run_that_fails_leaves_its_trace(pictures, tmp_path):
         ({"cache": "none"}, ["decoded anew", "--cache auto"], ["image by image", "--profile"]),
         ({"transform": "torch:clone"}, ["image by image", "--workers"], ["decoded", "--profile"]),
         ({"transform": "torch:clone", "cache": "none"}, ["decoded anew", "image by image", "--profile"], []),
-        ({"cache": "disk", "cache_gb": 1e-9}, ["--cache-gb above 1e-09"], ["--profile"]),
+        ({"cache": "disk", "cache_gb": 1e-9}, ["--cache-gb is above 1e-09"], ["--profile"]),
     ],
 )
 def test_what_a_run_would_wait_for_is_known_before_it_begins(pictures, tmp_path, given, told, untold):

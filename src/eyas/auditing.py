@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -48,8 +49,15 @@ def inspect(
 
 def audit_parts(parts: tuple[Part, ...], config: DataConfig) -> Audit:
     """Return what is to find in sets that are open; files that were looked at before are not read again."""
-    cache = SurveyCache(Path(config.cache_dir).expanduser(), min(CACHED, int(config.cache_gb * 1e9)))
-    return Auditing(parts, [cache.surveyed(part.images) for part in parts]).audit()
+    refused: list[str] = []
+    folder = Path(config.cache_dir).expanduser()
+    cache = SurveyCache(folder, min(CACHED, int(config.cache_gb * 1e9)), refused.append)
+    surveys = [cache.surveyed(part.images) for part in parts]
+    if refused:
+        note = f"what was seen is not kept for another look ({refused[0]}); --cache-dir names another folder"
+        first = replace(parts[0].images, notes=(*parts[0].images.notes, note))
+        parts = (replace(parts[0], images=first), *parts[1:])
+    return Auditing(parts, surveys).audit()
 
 
 def print_audit(audit: Audit) -> None:

@@ -1,4 +1,4 @@
-"""Flags from types: tyro reads the settings' fields and docstrings."""
+"""The flags of each command, from the settings' types; their help, by tyro."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pydantic import Field
 from tyro.conf import Positional
 
 from eyas.answers.settings import PredictConfig
+from eyas.command_line import Commands, check_required, read_arguments
 from eyas.config import RunConfig, make_config
-from eyas.data.settings import DataConfig
-from eyas.errors import SettingsError
+from eyas.data.settings import Reading
 from eyas.recipes import RECIPES
 from eyas.serve.settings import ServeConfig
 from eyas.settings import Section
 from eyas.shipping.settings import ExportConfig
 from eyas.training.settings import DeviceConfig
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Section)
 Run = Annotated[Positional[str], tyro.conf.arg(metavar="RUN")]
 Data = Annotated[Positional[str], tyro.conf.arg(metavar="DATA")]
 _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
@@ -42,29 +42,15 @@ class ResumeFlags(Section):
     """Go on though image files were changed since the run was saved, with the pictures as they are now."""
 
 
-class EvaluateFlags(Section):
+class EvaluateFlags(Reading):
     """Measure a trained model on any labelled set."""
 
     run: Run
     """Run folder, or a .safetensors file in it."""
     data: Annotated[Positional[str | None], tyro.conf.arg(metavar="[DATA]")] = None
     """List, folder or named set, such as cifar10:test. Default: the run's own test set, else its validation set."""
-    root: str | None = None
-    """Folder that the paths in list files are relative to. Default: the folder of the list."""
-    outside_root: bool = False
-    """Read also files that a list names outside that folder."""
-    classes: str | None = None
-    """File with one class name per line, in the order of the labels' numbers."""
-    columns: str | None = None
-    """Columns of a list file, such as path=0,label=2. Default: found by itself."""
-    first_label: Literal["auto", "0", "1"] = "auto"
-    """Whether a list's numbers count from 0 or from 1."""
     skip_unreadable: bool = False
     """Leave images out that cannot be decoded; they are counted beside the numbers."""
-    data_dir: str = "data"
-    """Folder that named sets are downloaded into."""
-    mirror: str | None = None
-    """Address of a folder that holds the named sets' archives."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
@@ -77,10 +63,6 @@ class EvaluateFlags(Section):
     """File to write a row for each image to: path, label, answer, probability, right (.csv, .jsonl or .parquet)."""
     charts: str | None = None
     """Folder to draw the per-class chart and the confusion matrix into."""
-
-    def data_config(self) -> DataConfig:
-        """Return what concerns the data."""
-        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
 
     def device_config(self) -> DeviceConfig:
         """Return what concerns the device."""
@@ -124,7 +106,7 @@ class ReportFlags(Section):
     """cpu, cuda, mps or auto: what computes the maps of where the network looks."""
 
 
-class CalibrateFlags(Section):
+class CalibrateFlags(Reading):
     """Fit a temperature that makes a model as sure as it is right, and store it in the model's file."""
 
     run: Run
@@ -133,18 +115,10 @@ class CalibrateFlags(Section):
     """Set to fit on. Default: what the run kept of its validation set."""
     reset: bool = False
     """Take the temperature away again."""
-    root: str | None = None
-    """Folder that the paths in list files are relative to. Default: the folder of the list."""
-    outside_root: bool = False
-    """Read also files that a list names outside that folder."""
-    data_dir: str = "data"
-    """Folder that named sets are downloaded into."""
+    skip_unreadable: bool = False
+    """Leave images out that cannot be decoded."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
-
-    def data_config(self) -> DataConfig:
-        """Return what concerns the data."""
-        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
 
 
 class CompareFlags(Section):
@@ -184,7 +158,7 @@ class ExportFlags(ExportConfig):
         return ExportConfig(**self.model_dump(exclude={"run", "out"}))
 
 
-class InspectFlags(Section):
+class InspectFlags(Reading):
     """Look at a set before training: unreadable files, duplicates, leaks, wrong labels. Changes no file of yours."""
 
     data: Data
@@ -199,26 +173,6 @@ class InspectFlags(Section):
     """File to write a page to that shows the worst findings as pictures, side by side."""
     strict: bool = False
     """Exit with code 65 where something was found that makes a result wrong or stops the training."""
-    root: str | None = None
-    """Folder that the paths in list files are relative to. Default: the folder of the list."""
-    outside_root: bool = False
-    """Read also files that a list names outside that folder."""
-    classes: str | None = None
-    """File with one class name per line, in the order of the labels' numbers."""
-    columns: str | None = None
-    """Columns of a list file, such as path=0,label=2. Default: found by itself."""
-    first_label: Literal["auto", "0", "1"] = "auto"
-    """Whether a list's numbers count from 0 or from 1."""
-    data_dir: str = "data"
-    """Folder that named sets are downloaded into."""
-    mirror: str | None = None
-    """Address of a folder that holds the named sets' archives."""
-    cache_dir: str = "~/.cache/eyas"
-    """Folder that keeps what was seen of each file, so that unchanged files are not read again."""
-
-    def data_config(self) -> DataConfig:
-        """Return what concerns the data."""
-        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
 
 
 class ModelsFlags(Section):
@@ -241,36 +195,69 @@ class DatasetsFlags(Section):
     """Address of a folder that holds the archives."""
 
 
+class SourceFlags(Section):
+    """Where the settings of a training come from, before any flag."""
+
+    recipe: str = "standard"
+    """Defaults made for a purpose."""
+    config: str | None = None
+    """TOML file of settings, such as the config.toml of a run."""
+
+
+COMMANDS: Commands = {
+    "train": (SourceFlags, *(type(section) for _, section in RunConfig())),
+    "resume": (ResumeFlags,),
+    "evaluate": (EvaluateFlags,),
+    "predict": (PredictFlags,),
+    "serve": (ServeFlags,),
+    "report": (ReportFlags,),
+    "calibrate": (CalibrateFlags,),
+    "compare": (CompareFlags,),
+    "runs": (RunsFlags,),
+    "export": (ExportFlags,),
+    "inspect": (InspectFlags,),
+    "models": (ModelsFlags,),
+    "datasets": (DatasetsFlags,),
+}
+
+
 def parse_config(arguments: list[str]) -> RunConfig:
     """Return the settings that `eyas train` was given: a recipe's, changed by a TOML file's, changed by flags."""
-    recipe, rest = _taken(arguments, "--recipe")
-    file, rest = _taken(rest, "--config")
-    base = make_config(recipe=recipe or "standard", file=file)
+    given, helping = _without_help(arguments)
+    values = read_arguments("train", COMMANDS, given)
+    source = {"recipe": values.pop("recipe", "standard"), "file": values.pop("config", None)}
+    if helping:
+        base = make_config(**source)
 
-    def flags(config: RunConfig = base) -> RunConfig:
-        return config
+        def flags(config: RunConfig = base) -> RunConfig:
+            return config
 
-    flags.__doc__ = (
-        "Train a classifier. A file (--config run.toml) and a recipe "
-        f"(--recipe {'|'.join(RECIPES)}) set what no flag sets."
-    )
-    return parsed(flags, "train", rest)
-
-
-def parsed(flags: Callable[..., T], command: str, arguments: list[str]) -> T:
-    """Return what `flags` makes of the command line; raises `SettingsError` for values out of range."""
-    return tyro.cli(flags, prog=f"eyas {command}", args=arguments, config=_STYLE)
+        flags.__doc__ = (
+            "Train a classifier. A file (--config run.toml) and a recipe "
+            f"(--recipe {'|'.join(RECIPES)}) set what no flag sets."
+        )
+        _help(flags, "train", helping)
+    return make_config(values, **source)
 
 
-def _taken(arguments: list[str], flag: str) -> tuple[str | None, list[str]]:
-    """Return a flag's value and the arguments without it: it decides what the other flags' defaults are."""
-    for place, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name != flag:
-            continue
-        if equals:
-            return value, arguments[:place] + arguments[place + 1 :]
-        if place + 1 == len(arguments):
-            raise SettingsError(f"{flag} needs a value.")
-        return arguments[place + 1], arguments[:place] + arguments[place + 2 :]
-    return None, arguments
+def parsed(flags: type[T], command: str, arguments: list[str]) -> T:
+    """Return what `flags` makes of the command line; raises `SettingsError` for what it does not take."""
+    given, helping = _without_help(arguments)
+    if helping:
+        _help(flags, command, helping)
+    values = read_arguments(command, COMMANDS, given)
+    check_required(command, COMMANDS, values)
+    return flags(**values)
+
+
+def _without_help(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments but for what asks for help or for a shell's completion, and this."""
+    if arguments and arguments[0].startswith("--tyro-"):
+        return [], arguments
+    asked = [word for word in arguments if word in ("-h", "--help")]
+    return [word for word in arguments if word not in asked], asked
+
+
+def _help(flags: Callable[..., object], command: str, arguments: list[str]) -> None:
+    """Print what a command takes, and end."""
+    tyro.cli(flags, prog=f"eyas {command}", args=arguments, config=_STYLE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from eyas.errors import DataError, SettingsError, suggest
 from eyas.model.settings import ModelConfig
 from eyas.recipes import RECIPES
 from eyas.settings import Section
+from eyas.synonyms import known_as, same_meaning
 from eyas.training.settings import DeviceConfig, OptimConfig, OutputConfig, ScheduleConfig, TrainConfig
 
 LARGEST = 1 << 20  # bytes of a settings file
@@ -71,7 +72,7 @@ def nested(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     sorted_in: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
         if name not in places:
-            raise SettingsError(f"{name}: there is no such setting.{suggest(name, places)}")
+            raise SettingsError(f"{name}: there is no such setting.{known_as(name, places)}")
         sorted_in.setdefault(places[name], {})[name] = value
     return sorted_in
 
@@ -92,9 +93,15 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         for key in entries:
             if key not in known:
                 elsewhere = sections().get(key)
-                hint = f" It belongs into [{elsewhere}]." if elsewhere else suggest(key, known)
+                hint = f" It belongs into [{elsewhere}]." if elsewhere else _known_as(key, known)
                 raise SettingsError(f"{path}: [{section}] has no setting {key!r}.{hint}")
     return content
+
+
+def _known_as(key: str, known: Collection[str]) -> str:
+    """Return what we call a key, with the section that it belongs into; else what is spelled alike in its own."""
+    places = sections()
+    return same_meaning(key, places, lambda name: f"{name!r} in [{places[name]}]") or known_as(key, known)
 
 
 def check_whole(path: Path) -> None:

@@ -111,7 +111,7 @@ def settled_precision(name: str, device: torch.device) -> str:
     if name == "tf32" and not has_tf32(device):
         raise SettingsError(
             f"--precision tf32: {device_in_words(device)} has no TF32 (NVIDIA GPUs have it from compute capability 8.0 "
-            "on). Use fp32, or auto."
+            "on). Use fp32."
         )
     if name != "auto":
         return name

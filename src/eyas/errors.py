@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class EyasError(Exception):
@@ -65,7 +65,10 @@ class FileError(EyasError):
 INTERRUPTED = 75  # exit code of a run that was stopped, is saved, and can go on
 
 
-def suggest(word: str, options: Iterable[str], *, count: int = 3) -> str:
+def suggest(
+    word: str, options: Iterable[str], *, count: int = 3, written: Callable[[str], str] = repr
+) -> str:
     """Return " Did you mean 'a' or 'b'?" with the options nearest to `word`, or "" where none is near."""
-    near = difflib.get_close_matches(word.lower(), {option.lower(): option for option in options}, n=count, cutoff=0.55)
-    return f" Did you mean {' or '.join(repr(word) for word in near)}?" if near else ""
+    known = {option.lower(): option for option in options}
+    near = difflib.get_close_matches(word.lower(), known, n=count, cutoff=0.55)
+    return f" Did you mean {' or '.join(written(known[word]) for word in near)}?" if near else ""

@@ -267,7 +267,8 @@ def _class_weights(images: ImageSet, config: RunConfig) -> Tensor | None:
 
 def _facts(plan: Plan, told: str) -> tuple[tuple[str, str], ...]:
     config, images = plan.config, plan.train.images
-    look = first_look(plan.train.looked_at(), {split: part.looked_at() for split, part in plan.evaluations.items()})
+    others = {split: (part.images, part.marks) for split, part in plan.evaluations.items()}
+    look = first_look((images, plan.train.marks), others)
     facts = [("training", f"{images.source}: {_counted(images)}, {len(plan.classes)} classes")]
     for split, prepared in plan.evaluations.items():
         chosen = "; chooses the best epoch" if split == plan.selects_on else ""

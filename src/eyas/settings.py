@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from eyas.errors import SettingsError, suggest
+from eyas.errors import SettingsError
+from eyas.synonyms import known_as
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class Section(BaseModel):
@@ -22,17 +26,54 @@ class Section(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SettingsError("\n".join(_in_words(error, type(self).model_fields))) from None
+            raise SettingsError("\n".join(_in_words(error, type(self), values))) from None
 
 
-def _in_words(error: ValidationError, known: Iterable[str]) -> list[str]:
-    """Return a line per wrong value: the flag, the value, and what it should be; for an unknown name the nearest."""
-    lines = []
+def _in_words(error: ValidationError, section: type[Section], values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line per wrong value: the flag, the value, and what it takes; for an unknown name what we call it."""
+    problems: dict[str, list[ErrorDetails]] = {}
     for problem in error.errors():
-        name = next((part for part in problem["loc"] if isinstance(part, str)), "settings")
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"{name}: there is no such setting.{suggest(name, known)}")
+        problems.setdefault(next((str(part) for part in problem["loc"]), "settings"), []).append(problem)
+    for name, found in problems.items():
+        if name not in section.model_fields:
+            yield f"{name}: there is no such setting.{known_as(name, section.model_fields)}"
             continue
-        message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        lines.append(f"--{name.replace('_', '-')} {problem['input']}: {message}.")
-    return lines
+        given = f"--{name.replace('_', '-')} {shown(values.get(name))}"
+        if len(found) == 1 and found[0]["type"] in _TOLD and len(found[0]["loc"]) == 1:
+            message = found[0]["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+            yield f"{given}: {message}."
+        else:  # of another type: pydantic tells of each type that there could be, and of each part
+            yield f"{given}: takes {taken_by(section.model_json_schema()['properties'][name])}."
+
+
+_TOLD = (
+    *("value_error", "literal_error", "finite_number"),
+    *("greater_than", "greater_than_equal", "less_than", "less_than_equal"),
+)
+_WORDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "a text"}
+_LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+
+
+def taken_by(schema: Mapping[str, Any]) -> str:
+    """Return what a setting takes, in words, from its JSON schema: `a number above 0`, `'a' or 'b'`, `3 numbers`."""
+    kinds: list[str] = []
+    for side in schema.get("anyOf", [schema]):
+        if "enum" in side or "const" in side:
+            kinds += map(repr, side.get("enum") or [side["const"]])
+        elif side["type"] == "array":
+            kinds.append(f"{side['maxItems']} numbers" if "maxItems" in side else "one text or several")
+        elif side["type"] != "null":
+            limits = [f"{word} {side[key]:g}" for key, word in _LIMITS.items() if abs(side.get(key, 2**62)) < 2**62]
+            of = " of" if limits and limits[0].startswith("at") else ""
+            kinds.append(" ".join([_WORDS[side["type"]] + of, " and ".join(limits)]).strip())
+    return " or ".join([", ".join(kinds[:-1]), kinds[-1]] if kinds[1:] else kinds)
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: of one line and not long, an object of Python's by its type."""
+    if isinstance(value, list | tuple):
+        text = " ".join(map(shown, value)) or "(nothing)"
+    else:
+        plain = value is None or isinstance(value, str | int | float | bool)
+        text = (" ".join(str(value).split()) or "''") if plain else f"(a {type(value).__name__})"
+    return text if len(text) <= 80 else f"{text[:77]}..."

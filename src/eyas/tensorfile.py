@@ -49,7 +49,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     """
     tensors, metadata = read_safetensors(path)
     if KEY not in metadata:
-        raise CheckpointError(f"{path}: was not written by eyas. Foreign weights are given with --weights.")
+        raise CheckpointError(f"{path}: was not written by eyas. Foreign weights are for `eyas train --weights FILE`.")
     try:
         sealed = json.loads(metadata[KEY])
         text, digest = sealed["header"], sealed["sha256"]

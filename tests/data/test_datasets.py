@@ -112,6 +112,42 @@ def test_a_text_file_works_in_a_plain_loader_with_torchvisions_transforms(tmp_pa
         assert torch.cat([labels for _, labels in batches]).tolist() == dataset.targets
 
 
+def photos(folder: Path) -> Path:
+    """Write the layout of tutorials: train.txt beside images/, the names in the list without that folder."""
+    for number in range(4):
+        picture(folder / "images" / f"{number}.png")
+    (folder / "train.txt").write_text("".join(f"{number}.png {number % 2}\n" for number in range(4)))
+    return folder / "train.txt"
+
+
+@pytest.mark.parametrize("text", [str, Path])
+@pytest.mark.parametrize("root", ["images", "all of it"])
+def test_the_signature_of_tutorials_works(tmp_path: Path, monkeypatch, text, root) -> None:
+    transform = v2.Compose([v2.Resize((8, 8)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    path, folder = photos(tmp_path), tmp_path / "images" if root == "all of it" else Path(root)
+    for dataset in (
+        ImageTxtDataset(text(path), text(folder), transform),
+        ImageTxtDataset(text(path), root=text(folder), transform=transform),
+        ImageTxtDataset(text(path), text(folder), ["cat", "dog"], transform),
+        ImageTxtDataset(text(path), text(folder), transform, classes=["cat", "dog"]),
+        ImageTxtDataset(text(path), text(folder), transform, lambda label: label),
+    ):
+        ((images, labels),) = DataLoader(dataset, batch_size=4)
+        assert tuple(images.shape) == (4, 3, 8, 8)
+        assert labels.tolist() == [0, 1, 0, 1]
+
+
+def test_a_transform_may_stand_where_the_folder_would_and_one_of_the_labels_behind_it(tmp_path: Path, monkeypatch) -> None:
+    for number in range(2):
+        picture(tmp_path / f"{number}.png")
+    (tmp_path / "train.txt").write_text("0.png 0\n1.png 1\n")
+    assert ImageTxtDataset(tmp_path / "train.txt", lambda image: image.mode)[1] == ("RGB", 1)
+    assert ImageTxtDataset(tmp_path / "train.txt", lambda image: image.mode, lambda label: -label)[1] == ("RGB", -1)
+    assert ImageTxtDataset(tmp_path / "train.txt", None, None, lambda label: -label)[1][1] == -1
+    monkeypatch.chdir(tmp_path)
+    assert ImageTxtDataset("train.txt", ".", lambda image: image.mode)[0] == ("RGB", 0)
+
+
 def test_without_a_transform_a_text_file_gives_pil_images(tmp_path: Path) -> None:
     dataset = ImageTxtDataset(small_list(tmp_path), classes=["cat", "dog", "emu"])
     image, label = dataset[-1]

@@ -5,10 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given as generated
+from hypothesis import settings
+from hypothesis import strategies as st
+from PIL import Image
 from tests.scenes import scene
 
 from eyas.config import make_config
+from eyas.data.first_look import mark_of
 from eyas.plan import make_plan
 
 
@@ -28,8 +34,9 @@ def sets(tmp_path: Path) -> Path:
 
 
 def facts(folder: Path, **given) -> list[tuple[str, str]]:
+    recipe = given.pop("recipe", "standard")
     asked = {"train": str(folder / "train.txt"), "model": "compact", "size": 32, "device": "cpu", **given}
-    return list(make_plan(make_config(asked), folder / "run").facts)
+    return list(make_plan(make_config(asked, recipe=recipe), folder / "run").facts)
 
 
 def said(folder: Path, what: str, **given) -> list[str]:
@@ -57,9 +64,55 @@ def test_a_leak_into_a_share_of_the_training_set_is_told(sets):
     assert "also in the training set" in told
 
 
-def test_without_pixels_at_hand_the_same_files_are_found(sets):
-    (sets / "test.txt").write_text((sets / "test.txt").read_text() + "train/03.png cat\n")
-    assert "; 1 also in the training set" in said(sets, "test", cache="none")[0]
+@pytest.mark.parametrize("cache", ["ram", "disk", "none"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"recipe": "finetune"},
+        {"recipe": "fast"},
+        {"crop_scale": 0.3},
+        {"crop_padding": 2},
+        {"progressive_size": 0.5},
+        {"resize": "crop", "size": 16},
+        {"size": 8, "views": "shift"},
+        {"skip_unreadable": True},
+        {"skip_unreadable": True, "recipe": "finetune", "size": 8},
+    ],
+    ids=lambda given: " ".join(map(str, given.values())),
+)
+def test_a_leak_and_a_conflict_are_told_however_the_pictures_are_kept(sets, cache, given):
+    if "skip_unreadable" in given:
+        (sets / "train" / "00.png").write_bytes(b"x")
+    shutil.copy(sets / "train" / "03.png", sets / "test" / "05.png")
+    shutil.copy(sets / "train" / "11.png", sets / "train" / "12.png")
+    for _ in ("made", "found again"):
+        told = facts(sets, test=str(sets / "test.txt"), cache=cache, cache_dir=str(sets / "cache"), **given)
+        assert "; 1 also in the training set" in dict(told)["test"]
+        assert [text for name, text in told if name == "note" and text.startswith("1 picture has different labels: ")]
+
+
+def test_a_picture_stored_anew_without_loss_is_the_same_picture(sets):
+    Image.open(sets / "train" / "03.png").save(sets / "test" / "03.bmp")
+    (sets / "test.txt").write_text((sets / "test.txt").read_text() + "test/03.bmp cat\n")
+    assert "; 1 also in the training set" in said(sets, "test")[0]
+
+
+def test_pictures_of_one_colour_and_those_of_other_sizes_are_not_the_same(sets):
+    for split in ("train", "test"):
+        Image.new("RGB", (20, 20), (7, 7, 7)).save(sets / split / "01.png")
+    stripes = np.tile(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8), (8, 8, 1))  # 8 x 16
+    Image.fromarray(stripes).save(sets / "train" / "02.png")
+    Image.fromarray(stripes.reshape(4, 32, 3)).save(sets / "test" / "02.png")
+    assert said(sets, "test") == [f"{sets}/test.txt: 8 images; chooses the best epoch"]
+
+
+@generated(number=st.integers(0, 299), change=st.integers(1, 255), shape=st.sampled_from([(10, 10), (2, 50), (100, 1)]))
+@settings(max_examples=60, deadline=None)
+def test_a_mark_tells_a_picture_from_one_that_differs_in_one_value(number, change, shape):
+    picture = np.random.default_rng(number).integers(0, 256, (*shape, 3), np.uint8)
+    other = picture.copy()
+    other.reshape(-1)[number] ^= change
+    assert mark_of(picture) == mark_of(np.asfortranarray(picture)) != mark_of(other)
 
 
 def test_a_picture_with_two_labels_is_told_with_both_places(sets):

@@ -153,3 +153,38 @@ def test_every_block_has_a_checksum_of_its_own():
     before = checksums(pixels)
     pixels[2, 3, 4, 2] = 1
     assert checksums(pixels) != before
+
+
+# --- a folder that cannot be used
+
+
+@pytest.fixture(params=["a file", "below a file", "read only"])
+def unusable(request, tmp_path: Path) -> Path:
+    """A folder for the cache that cannot be made or written to, whoever asks."""
+    (tmp_path / "file").write_text("no folder")
+    if request.param != "read only":
+        return tmp_path / "file" if request.param == "a file" else tmp_path / "file" / "cache"
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    if os.access(folder, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    return folder
+
+
+@pytest.mark.parametrize("cache", ["disk", "auto"])
+def test_without_a_usable_folder_the_run_goes_on_and_a_note_names_the_flag(list_file, unusable, cache, monkeypatch):
+    free = [1000] if cache == "auto" else [10**9]
+    monkeypatch.setattr("eyas.data.batches.free_memory", lambda: free[0])
+    found = prepared(list_file, cache=cache, cache_dir=str(unusable))
+    where = "decoded anew for every batch" if cache == "auto" else "kept in memory"
+    (note,) = found.images.notes
+    assert note.startswith(f"no folder for decoded images ({unusable}")
+    assert note.endswith(f"): they are {where}; --cache-dir names another folder")
+    assert torch.equal(found.read(EVERY), prepared(list_file, cache="ram").read(EVERY))
+
+
+def test_an_unreadable_image_is_still_told_where_the_folder_cannot_be_used(list_file, unusable):
+    (list_file.parent / "red" / "002.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"list\.txt:3: red/002\.png: cannot be decoded"):
+        prepared(list_file, cache_dir=str(unusable))
+    assert len(prepared(list_file, cache_dir=str(unusable), skip_unreadable=True)) == 9

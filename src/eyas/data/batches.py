@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from eyas.data.ahead import HangingError, read_ahead
+from eyas.data.first_look import Marks, mark_of
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.data.order import Indices
 from eyas.data.own_transform import Transform, own_transform, transformed
@@ -24,7 +24,7 @@ from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
 from eyas.data.stores import Filling, Store, are_small, as_tensor, in_memory
 from eyas.data.workers import Wanted, read_by_processes
-from eyas.errors import DataError, TrainingError
+from eyas.errors import DataError, FileError, TrainingError
 from eyas.profile import NoSpans, Profile
 from eyas.system import free_memory
 
@@ -41,11 +41,12 @@ class Prepared:
     fitting: Preprocess
     store: Store | None
     targets: Tensor  # all labels, int64 [N], on the device of the store
+    marks: Marks | None = None  # of the pictures as they were decoded, uint64 [N]
 
     @staticmethod
-    def of(images: ImageSet, fitting: Preprocess, store: Store | None) -> Prepared:
+    def of(images: ImageSet, fitting: Preprocess, store: Store | None, marks: Marks | None = None) -> Prepared:
         """Return the set with its labels as a tensor."""
-        return Prepared(images, fitting, store, torch.from_numpy(images.labels))
+        return Prepared(images, fitting, store, torch.from_numpy(images.labels), marks)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -80,12 +81,6 @@ class Prepared:
         if store is None or not store.pixels.is_cuda:
             return self
         return replace(self, store=store, targets=self.targets.to(device))
-
-    def looked_at(self) -> tuple[ImageSet, NDArray[np.uint8] | None]:
-        """Return the set and the pixels of its images as they are kept, uint8 `[N, h, w, 3]`, None without a store."""
-        if self.store is None or self.store.rows is not None or self.store.pixels.is_cuda:
-            return self.images, None
-        return self.images, self.store.pixels.numpy()
 
     def in_words(self) -> str:
         """Return where the pixels are, for people."""
@@ -130,7 +125,7 @@ def decoding_remedy(config: DataConfig) -> str:
     """Return what would shorten the waiting for images that are not kept, in words."""
     if config.cache == "none":
         return "--cache auto keeps them in memory or on the disk"
-    return f"--cache-gb above {config.cache_gb:g} lets the disk keep them"
+    return f"the disk keeps them where --cache-dir has room, and --cache-gb is above {config.cache_gb:g}"
 
 
 def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checked: bool = False) -> Prepared:
@@ -142,30 +137,49 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
     if isinstance(images.images, ArrayImages):
         # grey ones may be a view with three times the same plane
         pixels = np.ascontiguousarray(images.images.pixels)
-        return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True))
+        marks = np.array([mark_of(picture) for picture in pixels], np.uint64)
+        return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True), marks)
     if checked and config.cache == "none":
         return Prepared.of(images, fitting, None)
-    store, seen = _filled(images, fitting, config)
+    store, seen, refused = _filled(images, fitting, config)
+    marks = seen.marks
+    if refused:
+        where = "kept in memory" if store is not None else "decoded anew for every batch"
+        remedy = "cache_dir in its config.toml" if checked else "--cache-dir"
+        note = f"no folder for decoded images ({refused}): they are {where}; {remedy} names another folder"
+        images = replace(images, notes=(*images.notes, note))
     if seen.unreadable and not (config.skip_unreadable and seen.readable):
         raise DataError(_report(images.source, [reason for _, reason in seen.unreadable]))
     if seen.unreadable:
         rows = np.array(seen.readable, dtype=np.int64)
         images = replace(images.select(rows), skipped=images.skipped + len(seen.unreadable))
-        store = None if store is None else replace(store, rows=rows)
-    return Prepared.of(images, fitting, store)
+        store, marks = None if store is None else replace(store, rows=rows), marks[rows]
+    return Prepared.of(images, fitting, store, marks)
 
 
-def _filled(images: ImageSet, fitting: Preprocess, config: DataConfig) -> tuple[Store | None, Filling]:
-    """Return the store of a set, None where nothing is kept, and what was seen of its images."""
-    if config.cache in ("auto", "ram", "none"):
-        limits = {"auto": free_memory() // 4, "ram": None, "none": 0}
-        filling = Filling(len(images), fitting, in_memory(limits[config.cache]), patient=config.cache != "auto")
-        filling.fill(images)
-        if filling.pixels is not None:
-            return Store(torch.from_numpy(filling.pixels), filling.native), filling
-        if config.cache != "auto":
-            return None, filling
-    return PixelCache(Path(config.cache_dir).expanduser(), int(config.cache_gb * 1e9)).filled(images, fitting)
+def _filled(images: ImageSet, fitting: Preprocess, config: DataConfig) -> tuple[Store | None, Filling, str]:
+    """Return the store of a set, None where nothing is kept, what was seen of its images, and why not in a file."""
+    if config.cache != "disk":
+        limit = {"ram": None, "none": 0}.get(config.cache, free_memory() // 4)
+        store, filling = _in_memory(images, fitting, limit, patient=config.cache != "auto")
+        if store is not None or config.cache != "auto":
+            return store, filling, ""
+    try:
+        cache = PixelCache(Path(config.cache_dir).expanduser(), int(config.cache_gb * 1e9))
+        return *cache.filled(images, fitting), ""
+    except (OSError, FileError) as error:  # the images themselves raise `DataError`
+        why = getattr(error, "strerror", None)
+        refused = f"{config.cache_dir}: {why}" if why else str(error)
+        return *_in_memory(images, fitting, free_memory() // 4), refused
+
+
+def _in_memory(
+    images: ImageSet, fitting: Preprocess, limit: int | None, *, patient: bool = True
+) -> tuple[Store | None, Filling]:
+    filling = Filling(len(images), fitting, in_memory(limit), patient=patient)
+    filling.fill(images)
+    store = None if filling.pixels is None else Store(torch.from_numpy(filling.pixels), filling.native)
+    return store, filling
 
 
 def _report(source: str, unreadable: list[str]) -> str:
@@ -247,8 +261,9 @@ def _in_threads(
     except HangingError as hanging:
         first = hanging.item if isinstance(hanging.item, int) else int(hanging.item[0])
         raise TrainingError(
-            f"{prepared.images.place(first)}: reading it has not ended in {limit:g} seconds. The run is saved up to "
-            "its last state: go on once the disk answers. --worker-timeout sets how long to wait."
+            f"{prepared.images.place(first)}: reading it has not ended in {limit:g} seconds. What was saved before is "
+            "whole: go on once the disk answers. How long to wait is set by eyas train --worker-timeout, and by "
+            "worker_timeout in a run's config.toml."
         ) from None
 
 

@@ -36,7 +36,7 @@ KINDS = {  # the worst first
         "nearly the same picture in two parts",
         "look at both: a copy or the next frame of a film makes the measured number too good",
     ),
-    "unreadable": Kind("unreadable files", "mend or remove them, or leave them out with --skip-unreadable"),
+    "unreadable": Kind("unreadable files", "mend or remove them, or train without them: --skip-unreadable"),
     "line": Kind("lines of the list that cannot be used", "correct the lines; training stops at them"),
     "mismatch": Kind("classes that do not match", "write the classes alike in all parts"),
     "names": Kind("classes whose names hardly differ", "if they mean the same, write them alike"),
@@ -50,12 +50,12 @@ KINDS = {  # the worst first
     "plain": Kind("pictures of a single colour", "remove them unless they are meant", False),
     "aspect": Kind(
         f"pictures more than {ASPECT:g} times as long as wide",
-        "--resize stretch distorts them and crop cuts much off; --resize pad keeps them whole",
+        "a training's --resize stretch distorts them and crop cuts much off; --resize pad keeps them whole",
         False,
     ),
     "imbalance": Kind(
         f"the largest class has {IMBALANCE:g} times as many images as the smallest, or more",
-        "look at the scores of each class; --class-weights balanced makes every class weigh the same",
+        "look at the scores of each class; a training's --class-weights balanced makes every class weigh the same",
         False,
     ),
 }  # fmt: skip

@@ -1,12 +1,11 @@
 """What can be told cheaply before the first step: equal pictures with different labels, leaks, classes hardly to learn.
 
-`eyas inspect` looks closer; this looks at the pixels that are in memory by then anyway.
+`eyas inspect` looks closer; this goes by what was seen of each picture when it was decoded.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +15,10 @@ from numpy.typing import NDArray
 
 from eyas.data.classes import plain
 from eyas.data.findings import FEW_IMAGES
-from eyas.data.imageset import FileImages, ImageSet
-from eyas.pathnames import is_absolute
+from eyas.data.imageset import ImageSet
 
-Pixels = NDArray[np.uint8]
-Named = tuple[ImageSet, Pixels | None]  # a set and its pixels uint8 [N, h, w, 3], where they are in memory
-_PLACES, _RUN = (0.3, 0.45, 0.55, 0.7), 256  # where in a picture bytes are read to find candidates, and how many
-_CANDIDATES = 50_000  # pictures that are hashed whole
+Marks = NDArray[np.uint64]
+Named = tuple[ImageSet, Marks | None]  # a set and the marks of its pictures, where they were decoded
 SHOWN = 5
 
 
@@ -51,53 +47,28 @@ def _has(group: Group, split: str) -> bool:
     return any(name == split for name, _ in group)
 
 
+def mark_of(picture: NDArray[np.uint8]) -> int:
+    """Return 64 bits that tell a decoded picture, uint8 [h, w, 3], from others: two checksums of its size and pixels.
+
+    0 for a single colour, which says nothing.
+    """
+    height, width, _ = picture.shape
+    some = picture[:: max(1, height // 8), :: max(1, width // 8)]
+    if not (some != picture[0, 0]).any() and not (picture != picture[0, 0]).any():
+        return 0
+    pixels, size = np.ascontiguousarray(picture).data, height << 16 | width & 0xFFFF
+    return zlib.crc32(pixels, size & 0xFFFFFFFF) << 32 | zlib.adler32(pixels, size & 0xFFFFFFFF) or 1
+
+
 def _equal(sets: dict[str, Named]) -> Iterator[Group]:
-    """Yield groups of equal pictures: by pixels where they are in memory in one size, else by the files' paths."""
-    arrays = {split: pixels for split, (_, pixels) in sets.items() if pixels is not None}
-    shapes = {pixels.shape[1:] for pixels in arrays.values()}
-    if len(arrays) == len(sets) and len(shapes) == 1:
-        yield from _equal_pixels(arrays)
-    elif all(isinstance(images.images, FileImages) for images, _ in sets.values()):
-        yield from _equal_paths(sets)
-
-
-def _equal_pixels(arrays: dict[str, Pixels]) -> Iterator[Group]:
-    keys = {split: _keys(pixels) for split, pixels in arrays.items()}
-    found, counts = np.unique(np.concatenate(list(keys.values())), return_counts=True)
-    several, groups, left = found[counts > 1], defaultdict[bytes, Group](list), _CANDIDATES
-    for split, pixels in arrays.items():
-        for row in np.flatnonzero(np.isin(keys[split], several, kind="sort"))[:left].tolist():
-            picture, left = pixels[row], left - 1
-            if (picture != picture[0, 0]).any():  # a single colour says nothing
-                groups[hashlib.blake2b(picture.tobytes(), digest_size=16).digest()].append((split, row))
-    yield from (group for group in groups.values() if len(group) > 1)
-
-
-def _keys(pixels: Pixels) -> NDArray[np.uint64]:
-    """Return a number of some bytes of each picture, uint64 [N]: equal pictures have the same, others hardly ever."""
-    flat = pixels.reshape(len(pixels), -1)
-    width = flat.shape[1]
-    starts = [int(place * (width - _RUN)) for place in _PLACES] if width > len(_PLACES) * _RUN else []
-    found = np.zeros(len(flat), np.uint64)
-    for first in range(0, len(flat), 4096):
-        rows = flat[first : first + 4096]
-        some = np.concatenate([rows[:, start : start + _RUN] for start in starts], axis=1) if starts else rows
-        padded = np.pad(some, ((0, 0), (0, -some.shape[1] % 8))) if some.shape[1] % 8 else np.ascontiguousarray(some)
-        words = padded.view(np.uint64)
-        factors = np.random.default_rng(0).integers(0, 2**63, words.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
-        found[first : first + 4096] = (words * factors).sum(axis=1, dtype=np.uint64)
-    return found
-
-
-def _equal_paths(sets: dict[str, Named]) -> Iterator[Group]:
-    groups = defaultdict[str, Group](list)
-    for split, (images, _) in sets.items():
-        files = images.images
-        assert isinstance(files, FileImages)
-        root = os.path.realpath(files.root)
-        for row, path in enumerate(files.paths):
-            groups[path if is_absolute(path) else f"{root}/{path}"].append((split, row))
-    yield from (group for group in groups.values() if len(group) > 1)
+    """Yield groups of equal pictures: as they were decoded, however each set keeps them."""
+    marks = {split: found for split, (_, found) in sets.items() if found is not None}
+    found, counts = np.unique(np.concatenate([np.zeros(0, np.uint64), *marks.values()]), return_counts=True)
+    several, groups = found[(counts > 1) & (found > 0)], defaultdict[int, Group](list)
+    for split, one in marks.items():
+        for row in np.flatnonzero(np.isin(one, several, kind="sort")).tolist():
+            groups[int(one[row])].append((split, row))
+    yield from groups.values()
 
 
 def _conflicts(sets: dict[str, Named], groups: list[Group]) -> Iterator[str]:

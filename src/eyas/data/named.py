@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyas.errors import DataError, SettingsError, suggest
+from eyas.errors import DataError, FileError, SettingsError, suggest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,9 +184,17 @@ def open_named(name: str, split: str, data_dir: str | Path, *, mirror: str | Non
     there = splits_of(name)
     if split not in there:
         raise DataError(f"{name} has no split {split!r}: it has {', '.join(there)}.")
-    directory = Path(data_dir)
     if name == "digits":
         return _digits(split)
+    try:
+        return _downloaded(name, split, Path(data_dir), mirror)
+    except OSError as error:
+        raise FileError(
+            f"{error.filename or data_dir}: {error.strerror or error}. --data-dir names another folder for named sets."
+        ) from None
+
+
+def _downloaded(name: str, split: str, directory: Path, mirror: str | None) -> ImageSet:
     if name in OWN:
         from eyas.data.cifar import CIFAR10, CIFAR100, open_archive
 

@@ -24,7 +24,7 @@ from eyas.data.stores import Allocate, Filling, Pixels, Store, as_tensor
 from eyas.files import TEMPORARY, file_lock, make_folder, write_text
 from eyas.system import remove, replace
 
-FORMAT = 1  # raised when the same images would be written otherwise
+FORMAT = 2  # raised when the same images would be written otherwise
 _BLOCK = 2**26  # bytes under one checksum
 _GENERATIONS = 100
 
@@ -60,6 +60,7 @@ class PixelCache:
                 "source": images.source,
                 "native": filling.native,
                 "unreadable": filling.unreadable,
+                "marks": filling.marks.astype("<u8").tobytes().hex(),
                 "shape": filling.pixels.shape,
                 "sums": checksums(filling.pixels),
             }
@@ -81,6 +82,7 @@ class PixelCache:
             about: dict[str, Any] = json.loads(description.read_text(encoding="utf-8"))
             path = next(path for path in self._generations(name) if path.name == about["file"])
             pixels: Pixels = np.load(path, mmap_mode="r")
+            marks = np.frombuffer(bytes.fromhex(about["marks"]), "<u8")
             whole = tuple(about["shape"]) == pixels.shape and about["sums"] == checksums(pixels)
         except (OSError, ValueError, KeyError, StopIteration):
             return None
@@ -96,6 +98,7 @@ class PixelCache:
         bad = {sample for sample, _ in unreadable}
         readable = [sample for sample in range(len(pixels)) if sample not in bad]
         known = Filling(len(pixels), fitting, lambda _: None, readable=readable, unreadable=unreadable)
+        known.marks[:] = marks
         return Store(as_tensor(pixels), about["native"], path), known
 
     def _generations(self, name: str) -> Iterator[Path]:

@@ -13,15 +13,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Triple = tuple[float, float, float]
 
 
-class DataConfig(Section):
-    """Which images to train and to measure on."""
+class Reading(Section):
+    """How a data spec is read."""
 
-    train: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TRAIN")] = ""
-    """Training set: a list file (.txt .csv .tsv), a folder with one folder per class, or a name (cifar10, digits)."""
-    test: str | None = None
-    """Test set, named like the training set; read after every epoch. Default: that set's own test split."""
-    val: str | None = None
-    """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
     outside_root: bool = False
@@ -32,19 +26,34 @@ class DataConfig(Section):
     """Columns of a list file by number from 0 or by header name, such as path=0,label=2. Default: found by itself."""
     first_label: Literal["auto", "0", "1"] = "auto"
     """What the list's smallest label number means: numbers count from 0, or from 1."""
-    skip_unreadable: bool = False
-    """Leave images out that cannot be decoded (they are listed and counted) instead of stopping before training."""
     data_dir: str = "data"
     """Folder that named sets are downloaded into."""
     mirror: str | None = None
     """Address of a folder that holds the named sets' archives, used instead of their official hosts."""
+    cache_dir: str = "~/.cache/eyas"
+    """Folder that keeps decoded images, and what was seen of each file, for later."""
+
+    def data_config(self) -> DataConfig:
+        """Return what concerns the data."""
+        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
+
+
+class DataConfig(Reading):
+    """Which images to train and to measure on."""
+
+    train: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TRAIN")] = ""
+    """Training set: a list file (.txt .csv .tsv), a folder with one folder per class, or a name (cifar10, digits)."""
+    test: str | None = None
+    """Test set, named like the training set; read after every epoch. Default: that set's own test split."""
+    val: str | None = None
+    """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1."""
+    skip_unreadable: bool = False
+    """Leave images out that cannot be decoded (they are listed and counted) instead of stopping before training."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that decode images not kept, and run a --transform; 0: threads do. Results are equal."""
     cache: Literal["auto", "ram", "disk", "none"] = "auto"
     """Keep decoded images: in memory, or in a file in --cache-dir for later runs too. auto: in memory where they fit
     into a quarter of what is free, else on the disk. A GPU gets a copy of its own where it has room."""
-    cache_dir: str = "~/.cache/eyas"
-    """Folder of the decoded images that --cache disk keeps."""
     cache_gb: Annotated[float, Field(ge=0)] = 20.0
     """Most gigabytes in that folder: the longest unused sets make room for a new one."""
     worker_timeout: Annotated[float, Field(ge=0)] = 120.0

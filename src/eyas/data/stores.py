@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eyas.data.first_look import Marks, mark_of
 from eyas.data.imageset import ImageSet
 from eyas.data.order import Indices
 from eyas.data.preprocess import Preprocess
@@ -21,6 +22,7 @@ from eyas.errors import DataError
 from eyas.progress import track
 
 Pixels = NDArray[np.uint8]
+Decoded = tuple[Tensor, bool, int]  # pixels uint8 [3, h, w], whether they are fitted, the mark of the picture
 Allocate = Callable[[tuple[int, ...]], Pixels | None]
 _CHUNK = 512  # images decoded ahead of the one that is put away
 _SMALL = 100 * 100  # pixels
@@ -75,7 +77,7 @@ class Filling:
     """A store being filled in the order of the samples: in the images' own size for as long as they all have one.
 
     `allocate` gives the memory or the file for a shape, None where there is no room. Then a `patient` one only looks at
-    the rest, and another leaves it to its successor.
+    the rest, and another leaves it to its successor. `marks` uint64 [N] tell pictures apart (0: not readable).
     """
 
     count: int
@@ -87,13 +89,17 @@ class Filling:
     full: bool = False
     readable: list[int] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
+    marks: Marks = field(init=False)
 
-    def add(self, sample: int, result: tuple[Tensor, bool] | str) -> None:
-        """Take one sample's (pixels uint8 `[3, h, w]`, whether they are fitted), or the reason why it has none."""
+    def __post_init__(self) -> None:
+        self.marks = np.zeros(self.count, np.uint64)
+
+    def add(self, sample: int, result: Decoded | str) -> None:
+        """Take one sample's picture, or the reason why it has none."""
         if isinstance(result, str):
             self.unreadable.append((sample, result))
             return
-        image, fitted = result
+        image, fitted, self.marks[sample] = result
         if not self.full:
             self._keep(sample, image, fitted)
         self.readable.append(sample)
@@ -130,16 +136,17 @@ class Filling:
                 return
 
 
-def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, tuple[Tensor, bool] | str]]:
-    """Yield (sample, (pixels, fitted) or a reason), in order; large images by several threads."""
+def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, Decoded | str]]:
+    """Yield (sample, its picture or a reason), in order; large images by several threads."""
 
-    def decode(sample: int) -> tuple[Tensor, bool] | str:
+    def decode(sample: int) -> Decoded | str:
         try:
             image = images.image(sample)
         except DataError as error:
             return str(error)
         small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
-        return (image, False) if small else (fitting.fit(image), True)
+        mark = mark_of(image.permute(1, 2, 0).numpy())
+        return (image, False, mark) if small else (fitting.fit(image), True, mark)
 
     if are_small(images):
         yield from ((sample, decode(sample)) for sample in range(len(images)))

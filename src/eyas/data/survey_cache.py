@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,10 +29,14 @@ _ENTRY = np.dtype([("key", "<u8", 2), ("record", RECORD)])
 
 @dataclass(frozen=True, slots=True)
 class SurveyCache:
-    """A folder of surveys, one file per set, at most `limit` bytes together; the longest unused make room."""
+    """A folder of surveys, one file per set, at most `limit` bytes together; the longest unused make room.
+
+    `tell` hears why one could not be written.
+    """
 
     folder: Path
     limit: int
+    tell: Callable[[str], object] = str
 
     def surveyed(self, images: ImageSet) -> Survey:
         """Return what there is to see of a set's images; those files that are unchanged are not read again."""
@@ -52,11 +57,13 @@ class SurveyCache:
         entries["key"], entries["record"] = keys[found.readable], found.records[found.readable]
         body = entries.tobytes()
         header = {**_made_by(), "kinds": found.kinds, "sha256": hashlib.sha256(body).hexdigest()}
-        with contextlib.suppress(OSError, FileError):  # a cache that cannot be written costs time, nothing else
+        try:
             make_folder(self.folder)
             path.unlink(missing_ok=True)
             if self._make_room(len(body)):
                 write_bytes(path, json.dumps(header).encode() + b"\n" + body)
+        except (OSError, FileError) as error:  # a cache that cannot be written costs time, nothing else
+            self.tell(str(error))
 
     def _path(self, files: FileImages) -> Path:
         places = (os.fsencode(os.path.realpath(place)) for place in (files.root, files.source))

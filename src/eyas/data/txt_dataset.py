@@ -13,27 +13,35 @@ from eyas.data.labels import ClassNames
 from eyas.data.listing import read_listing
 
 
-class ImageTxtDataset(Dataset[tuple[Any, int]]):
+class ImageTxtDataset(Dataset[tuple[Any, Any]]):
     """The images of a text file, one `path label` per line, as a data set for any PyTorch `DataLoader`.
 
-    `[i]` is `(transform(image), label)`: the image is a PIL image, mode RGB; the label an int that indexes
-    `classes`. `root` is the folder that paths are relative to (default: the list's); `classes` are the names
-    in the order of the labels' numbers, or the path of a file of them; `outside_root` lets paths lead out of
-    the root. Raises `DataError` with every problem of the list by line.
+    `[i]` is `(transform(image), target_transform(label))`: the image is a PIL image, mode RGB; the label an int that
+    indexes `classes`. `root` is the folder that paths are relative to (default: the list's; a relative one may also
+    lie beside the list); `classes` are the names in the order of the labels' numbers, or the path of a file of them;
+    `outside_root` lets paths lead out of the root. What is given by its place is told apart by its kind: a function is
+    a transform. Raises `DataError` with every problem of the list by line.
     """
 
     def __init__(
         self,
         list_file: str | Path,
-        root: str | Path | None = None,
-        classes: str | Path | Sequence[str] | None = None,
-        transform: Callable[[Any], Any] | None = None,
+        root: str | Path | Callable[[Any], Any] | None = None,
+        transform: Callable[[Any], Any] | str | Path | Sequence[str] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
         *,
+        classes: str | Path | Sequence[str] | None = None,
         outside_root: bool = False,
     ) -> None:
+        places: list[Any] = [root, transform, target_transform]
+        if callable(root):  # (list, transform, target_transform)
+            places = [None, root, target_transform or transform]
+        if places[1] is not None and not callable(places[1]):  # (list, root, classes, transform)
+            classes, places = places[1], [places[0], places[2], None]
+        at, self.transform, self.target_transform = places
         given = classes if classes is None or isinstance(classes, str | Path) else _given(classes)
-        self.images = as_image_set(read_listing(list_file, root=root, classes=given, outside_root=outside_root))
-        self.transform = transform
+        folder = None if at is None else _found(Path(at), Path(list_file).parent)
+        self.images = as_image_set(read_listing(list_file, root=folder, classes=given, outside_root=outside_root))
         self.classes = list(self.images.classes)
         self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
 
@@ -46,14 +54,22 @@ class ImageTxtDataset(Dataset[tuple[Any, int]]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Any, int]:
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.images.source} has {len(self)} images; there is no number {index}.")
         index %= len(self)
         picture = self.images.images.picture(index)
         label = int(self.images.labels[index])
-        return (picture if self.transform is None else self.transform(picture)), label
+        return (
+            picture if self.transform is None else self.transform(picture),
+            label if self.target_transform is None else self.target_transform(label),
+        )
 
 
 def _given(classes: Sequence[str]) -> ClassNames:
     return ClassNames(Path("classes"), tuple(classes))
+
+
+def _found(root: Path, beside: Path) -> Path:
+    """Return the folder `root`; the one beside the list where there is none from here, as tutorials join them."""
+    return beside / root if not root.exists() and (beside / root).is_dir() else root

@@ -66,7 +66,8 @@ def read_by_processes(
             _end(images)
         if attempt == RETRIES:
             raise TrainingError(
-                f"{said} The run is saved up to its last state: go on with fewer --workers, or --workers 0."
+                f"{said} What was saved before is whole. Take fewer --workers, or --workers 0 (to go on with a run: "
+                "workers = 0 in its config.toml)."
             )
         tell(f"{said} All of them are begun anew with the batch that was due ({attempt + 1} of {RETRIES} times).")
 
@@ -170,7 +171,7 @@ def _begun(loader: DataLoader[Any], place: str) -> Any:
             raise
         raise TrainingError(
             f"{place}: images such as this one cannot be handed to processes that read them "
-            f"({str(error).splitlines()[0]}). --workers 0 reads them by threads."
+            f"({str(error).splitlines()[0]}). --workers 0 (in a run's config.toml: workers = 0) reads them by threads."
         ) from error
 
 

@@ -33,8 +33,14 @@ class ExportConfig(Section):
     """Read also files that this list names outside that folder."""
     classes: str | None = None
     """File with one class name per line, for a list of --check that has numbers."""
+    columns: str | None = None
+    """Columns of the list of --check, such as path=0,label=2. Default: found by itself."""
+    first_label: Literal["auto", "0", "1"] = "auto"
+    """What the smallest label number of that list means: numbers count from 0, or from 1."""
     data_dir: str = "data"
     """Folder that a named set of --check is downloaded into."""
+    mirror: str | None = None
+    """Address of a folder that holds the named sets' archives."""
 
     @model_validator(mode="after")
     def _int8_is_onnx(self) -> ExportConfig:
@@ -44,7 +50,7 @@ class ExportConfig(Section):
 
     def data_config(self) -> DataConfig:
         """Return what concerns the data of --check."""
-        return DataConfig(**self.model_dump(include={"root", "outside_root", "classes", "data_dir"}))
+        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
 
 
 def target_of(model: Path, out: str | Path | None, settings: ExportConfig) -> tuple[Path, str]:

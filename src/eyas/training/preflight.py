@@ -57,7 +57,7 @@ def preflight(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> 
     if plan.shortest_batch < runtime.world:
         raise SettingsError(
             f"An epoch's last batch has {plan.shortest_batch} image(s) for {runtime.world} processes. "
-            "Use another --batch-size, or --drop-last."
+            "Start fewer processes, or use another --batch-size or --drop-last."
         )
     for size in sorted({plan.size(epoch) for epoch in range(plan.config.training.epochs)} | {plan.preprocess.size}):
         try:
@@ -189,7 +189,7 @@ def _file_row(model: nn.Module, plan: Plan, images: Tensor) -> tuple[str, str, s
     if free < 4 * size:  # a model, and an exact state twice
         raise FileError(
             f"{plan.directory}: the disk has {free / 1e6:,.0f} MB left; a model of {size / 1e6:,.0f} MB and its states "
-            f"need {4 * size / 1e6:,.0f}. Make room, or choose another folder with --out."
+            f"need {4 * size / 1e6:,.0f}. Make room, or train into a folder elsewhere (eyas train --out)."
         )
     try:
         same = _same_tensors(model, path) if size > LARGE else _same_answer(model, plan, images.cpu(), path)

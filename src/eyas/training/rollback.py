@@ -70,7 +70,7 @@ def memory_in_words(directory: Path) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(
-            f"The memory ran out ({first_line(error).partition('. ')[0]}). {directory} is saved up to its last state. "
+            f"The memory ran out ({first_line(error).partition('. ')[0]}). What was saved in {directory} is whole. "
             "Begin again with a smaller --batch-size or a smaller network, or give --accumulate 4, which computes the "
             "same steps in parts."
         ) from error

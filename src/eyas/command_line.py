@@ -1,0 +1,184 @@
+"""A command line -> the values of settings by their fields: what is no flag of the command is answered with what is."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tyro.conf import Positional
+
+from eyas.errors import SettingsError
+from eyas.settings import Section, taken_by
+from eyas.synonyms import known_as, our_name, same_meaning
+
+Commands = Mapping[str, Iterable[type[Section]]]  # the settings of each command
+_NUMBER = re.compile(r"-\.?\d")  # what begins like this is a value, though it begins with a hyphen
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """What a command takes for a field of its settings: behind a flag, or at a place (`name` is a word such as RUN).
+
+    `count` is the number of values: 0 for a switch, None for any number; `takes` says in words what they are.
+    """
+
+    field: str
+    name: str
+    by_place: bool
+    count: int | None
+    takes: str
+    optional: bool
+    required: bool
+    about: str
+
+    @property
+    def written(self) -> str:
+        """How the user writes it."""
+        return self.name.strip("[]") if self.by_place else f"--{self.name.replace('_', '-')}"
+
+    def in_words(self) -> str:
+        """Return what it takes, as a sentence."""
+        return f"{self.written} takes {'no value' if self.count == 0 else self.takes}."
+
+
+def flags_of(sections: Iterable[type[Section]]) -> dict[str, Flag]:
+    """Return what a command takes, by name; what has a place by its field, in the order of the places."""
+    found = {}
+    for section in sections:
+        schemas = section.model_json_schema()["properties"]
+        for field, info in section.model_fields.items():
+            sides = schemas[field].get("anyOf", [schemas[field]])
+            by_place = any(mark is Positional for mark in info.metadata)
+            named = (getattr(mark, "metavar" if by_place else "name", None) for mark in info.metadata)  # tyro's
+            name = next((name for name in named if name), field)
+            found[field if by_place else name] = Flag(
+                field, name, by_place, _count(sides), taken_by(schemas[field]), {"type": "null"} in sides,
+                info.is_required(), " ".join((info.description or "").split()),
+            )  # fmt: skip
+    return found
+
+
+def _count(sides: list[dict[str, Any]]) -> int | None:
+    several = [side for side in sides if side.get("type") == "array"]
+    if several:
+        return several[0].get("maxItems")
+    return 0 if any(side.get("type") == "boolean" for side in sides) else 1
+
+
+def read_arguments(command: str, commands: Commands, arguments: list[str]) -> dict[str, Any]:
+    """Return what was given, by field: text, or several, or whether a switch is on; where nothing, None is left out.
+
+    Raises `SettingsError` for what the command does not take, and for another number of values.
+    """
+    flags, values, rest = flags_of(commands[command]), dict[str, Any](), deque(arguments)
+    before = None
+    while rest:
+        word = rest.popleft()
+        if not _is_flag(word):
+            if not _put(word, values, flags):
+                raise SettingsError(f"{word}:{_too_many(word, command, commands, values, before)}")
+            before = None
+            continue
+        written, equals, value = word.partition("=")
+        flag = before = _flag(written, flags)
+        if flag is None:
+            raise SettingsError(f"{written}:{_hint(written, command, commands)}")
+        if flag.count == 0 and equals:
+            raise SettingsError(f"{word}: {flag.in_words()} Leave it away, or write --no-{flag.written[2:]}.")
+        if flag.count == 0:
+            values[flag.field] = flag.written == written.replace("_", "-")
+        else:
+            values[flag.field] = _value(flag, [value] if equals else _taken(rest, flag.count))
+    return values
+
+
+def check_required(command: str, commands: Commands, values: Mapping[str, Any]) -> None:
+    """Raise `SettingsError` where a place that must be filled is empty."""
+    for flag in flags_of(commands[command]).values():
+        if flag.required and flag.field not in values:
+            raise SettingsError(f"{flag.written} is missing: {flag.about} See eyas {command} --help.")
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("-") and word != "-" and not _NUMBER.match(word)
+
+
+def _flag(written: str, flags: Mapping[str, Flag]) -> Flag | None:
+    """Return the flag that is written so, also with --no- before a switch."""
+    name = written.replace("-", "_").removeprefix("__")
+    switch = flags.get(name.removeprefix("no_"))
+    flag = flags.get(name) or (switch if switch is not None and switch.count == 0 else None)
+    return flag if flag is not None and not flag.by_place and written.startswith("--") else None
+
+
+def _taken(rest: deque[str], count: int | None) -> list[str]:
+    """Take as many words as a flag has values, fewer where another flag comes before."""
+    taken: list[str] = []
+    while rest and not _is_flag(rest[0]) and (count is None or len(taken) < count):
+        taken.append(rest.popleft())
+    return taken
+
+
+def _value(flag: Flag, given: list[str]) -> Any:
+    if not given:
+        raise SettingsError(f"{flag.written}: takes {flag.takes}, and no value stands behind it. {flag.about}")
+    if flag.optional and given == ["None"]:
+        return None
+    if flag.count == 1:
+        return given[0]
+    if flag.count is not None and len(given) != flag.count:
+        parts = re.split("[,;x]", given[0]) if len(given) == 1 else given
+        example = parts if len(parts) == flag.count else parts[:1] * flag.count
+        raise SettingsError(
+            f"{flag.written} {' '.join(given)}: takes {flag.takes} with spaces between them, not {len(given)}, such as "
+            f"{' '.join([flag.written, *example])}."
+        )
+    return given
+
+
+def _put(word: str, values: dict[str, Any], flags: Mapping[str, Flag]) -> bool:
+    """Put a word into the next place that is free; return whether there is one."""
+    for place in (flag for flag in flags.values() if flag.by_place):
+        if place.count is None:
+            values.setdefault(place.field, []).append(word)
+            return True
+        if place.field not in values:
+            values[place.field] = word
+            return True
+    return False
+
+
+def _too_many(word: str, command: str, commands: Commands, values: Mapping[str, Any], before: Flag | None) -> str:
+    """Return why a word has no place. `before` is the flag whose values ended just before it."""
+    flags = flags_of(commands[command])
+    name, equals, value = word.partition("=")
+    if equals and (flag := _flag(f"--{name}", flags)):
+        return f" a flag is written with two hyphens: {flag.written} {value}"
+    if equals and name.isidentifier():
+        return _hint(name, command, commands)
+    filled = " and ".join(f"{flag.written} ({values[flag.field]})" for flag in flags.values() if flag.by_place)
+    takes = f" {before.in_words()}" if before else ""
+    return f" is one too many: eyas {command} takes {filled or 'flags only'}.{takes}"
+
+
+def _hint(written: str, command: str, commands: Commands) -> str:
+    """Return what is meant: ours of the same meaning, a flag of another command, ours of like spelling."""
+    flags, none = flags_of(commands[command]), f" eyas {command} has no such flag."
+
+    def of(flags: Mapping[str, Flag]) -> Callable[[str], str]:
+        return lambda name: flags[name].written + (", which has no flag before it" if flags[name].by_place else "")
+
+    if said := same_meaning(written, flags, of(flags)):
+        return said if "calls it" in said else none + said
+    elsewhere = {other: flags_of(sections) for other, sections in commands.items()}
+    if having := [other for other, theirs in elsewhere.items() if _flag(written, theirs)]:
+        return f"{none} It is one of eyas {' and eyas '.join(having[:3])}."
+    if said := known_as(written, flags, of(flags)):
+        return none + said
+    for other, theirs in elsewhere.items():
+        if name := our_name(written, theirs):
+            return f"{none} eyas {other} calls it {of(theirs)(name)}."
+    return f"{none} See eyas {command} --help."

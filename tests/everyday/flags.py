@@ -1,0 +1,93 @@
+"""Options of other trainers, values of another form, and what stands in the way of a run that could go on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.everyday.case import Case, picture, pictures, train, write
+
+TITLE = "Options, and what a remedy is called"
+
+
+def nothing() -> None:
+    """Make nothing: the command line is the input."""
+
+
+def word(what: str, command: str, *says: str, make: Callable[[], object] = nothing) -> Case:
+    """Return a case of a command line that is refused."""
+    return Case(what, make, command, says, code=2)
+
+
+def photos() -> None:
+    """Write two classes, and a test set in which one picture is a training picture too."""
+    for split, count in (("train", 6), ("test", 3)):
+        for name in ("cat", "dog"):
+            for number in range(count):
+                picture(f"photos/{split}/{name}/{number}.png", (48, 40))
+    shutil.copy("photos/train/cat/0.png", "photos/test/cat/2.png")
+
+
+def photos_and_a_broken_one() -> None:
+    photos()
+    Path("photos/train/dog/5.png").write_bytes(b"")
+
+
+def photos_and_no_folder() -> None:
+    """Write photos, and a file where the cache's folder should be."""
+    photos()
+    write("home", "a file, not a folder")
+
+
+def settings_of_keras() -> None:
+    pictures("photos", ["cat", "dog"])
+    write("run.toml", "[training]", "epochs = 1", "[optim]", "learning_rate = 0.1")
+
+
+LEAKED = "photos/test: 6 images; chooses the best epoch; 1 also in the training set"
+
+CASES = (
+    word("Keras's word for the learning rate", "train photos --learning-rate 0.1", "--learning-rate: eyas calls it --lr."),
+    word("Ultralytics's word for the size", "train photos --imgsz 224", "--imgsz: eyas calls it --size."),
+    word("timm's word for the size", "train photos --img-size 224", "--img-size: eyas calls it --size."),
+    word("Ultralytics's word for the batch", "train photos --batch 16", "--batch: eyas calls it --batch-size."),
+    word("a short option", "train photos -b 16", "-b: eyas calls it --batch-size."),
+    word("Transformers's word for the length", "train photos --num-train-epochs 3", "--num-train-epochs: eyas calls it --epochs."),
+    word("timm's word for the optimiser", "train photos --opt adamw", "--opt: eyas calls it --optimizer."),
+    word("a word of Ultralytics without hyphens", "train photos imgsz=224", "imgsz=224: eyas calls it --size."),
+    word("data with a flag before it", "train --data photos", "--data: eyas calls it TRAIN, which has no flag before it."),
+    word("mixed precision by a switch", "train photos --amp",
+         "--amp: eyas train has no such flag. The arithmetic is chosen by --precision: fp16, bf16 or tf32."),
+    word("layers to freeze", "train photos --freeze 10",
+         "--freeze: eyas train has no such flag. No layer is frozen; --backbone-lr 0.01 lets all but the head learn at a hundredth"),
+    word("the number of classes", "train photos --num-classes 2",
+         "--num-classes: eyas train has no such flag. The classes are counted from the data; --classes FILE names them"),
+    word("a checkpoint to measure", "evaluate --weights best.safetensors",
+         "--weights: eyas calls it RUN, which has no flag before it."),
+    word("a size for a trained model", "predict run a.png --imgsz 224",
+         "--imgsz: eyas predict has no such flag. eyas train calls it --size."),
+    word("a flag of another command", "train photos --top 3", "--top: eyas train has no such flag. It is one of eyas predict."),
+    word("another trainer's word in a settings file", "train photos --config run.toml",
+         "run.toml: [optim] has no setting 'learning_rate'. eyas calls it 'lr' in [optim].", make=settings_of_keras),
+    word("one mean, as for grey images", "train photos --mean 0.5",
+         "--mean 0.5: takes 3 numbers with spaces between them, not 1, such as --mean 0.5 0.5 0.5."),
+    word("a mean with commas", "train photos --mean 0.5,0.4,0.3", "not 1, such as --mean 0.5 0.4 0.3."),
+    word("a word in the place of a number", "train photos --epochs many", "--epochs many: takes a whole number of at least 1."),
+    word("a switch with a value", "train photos --nesterov true",
+         "true: is one too many: eyas train takes TRAIN (photos). --nesterov takes no value."),
+    word("two sets without a flag", "train photos other", "other: is one too many: eyas train takes TRAIN (photos)."),
+    Case("a cache folder that cannot be made", photos_and_no_folder,
+         train("photos/train", "--val photos/test --cache disk --cache-dir home/cache"),
+         ("no folder for decoded images (home/cache: cannot be made", "they are kept in memory; --cache-dir names another folder")),
+    Case("a look that cannot be kept", photos_and_no_folder, "inspect photos/train --cache-dir home/cache",
+         ("what was seen is not kept for another look (home/cache: cannot be made", "--cache-dir names another folder")),
+    Case("a folder for named sets that cannot be made", photos_and_no_folder, "train cifar10 --data-dir home/data",
+         ("--data-dir names another folder for named sets.",), code=74),
+    Case("a test picture that is a training picture", photos, train("photos"), (LEAKED,)),
+    Case("the same under --recipe finetune, where training pictures are kept larger", photos,
+         train("photos", "--recipe finetune"), (LEAKED,)),
+    Case("the same where pictures are left out as unreadable", photos_and_a_broken_one,
+         train("photos", "--recipe finetune --skip-unreadable"), (LEAKED,)),
+    Case("the same where nothing is kept", photos, train("photos", "--recipe finetune --cache none"), (LEAKED,)),
+)  # fmt: skip
