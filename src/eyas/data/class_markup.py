@@ -34,12 +34,13 @@ def as_number(text: str) -> int | None:
 
 
 def is_markup(text: str, suffix: str) -> bool:
-    """Tell whether a class file is JSON or YAML: by its ending, a `names:`, or brackets from its first line to its last."""
+    """Tell whether a class file is JSON or YAML: by its ending, by `names:`, dashes before all lines, or brackets around them."""
     if suffix in (".json", ".yaml", ".yml") or (suffix != ".csv" and _NAMES.search(text)):
         return True
-    first, last = text.lstrip()[:1], text.rstrip()[-1:]
-    line = text.lstrip().partition("\n")[0]
-    return first in ("[", "{") and (last in ("]", "}") or not any(end in line for end in "]}"))
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines or lines[0].lstrip()[0] not in "[{":
+        return bool(lines) and all(line.startswith("- ") for line in lines)
+    return text.rstrip()[-1] in "]}" or not any(end in lines[0] for end in "]}")
 
 
 def read_markup(text: str, suffix: str) -> list[Entry]:
@@ -50,7 +51,8 @@ def read_markup(text: str, suffix: str) -> list[Entry]:
         except json.JSONDecodeError as error:
             if suffix == ".json":
                 raise UnclearError(error.lineno, f"this is no JSON: {error.msg}") from None
-            return _flow(text, len(text) - len(text.lstrip()))
+            entries, place = _flow(text, len(text) - len(text.lstrip()))
+            return _odd(text, place) if text[place:].strip() else entries
         except (RecursionError, ValueError):
             raise UnclearError(1, f"this JSON holds no class names. {_FORMS}") from None
     return _from_yaml(text)
@@ -87,7 +89,7 @@ def _entries(found: list[tuple[int, str | int | None, str | int]]) -> list[Entry
         numbers = sorted(number for number in values if number is not None)
         by_name = all(type(key) is str and type(value) is int for _, key, value in found)
         if not by_name or numbers not in (list(range(len(found))), list(range(1, len(found) + 1))):
-            raise UnclearError(found[0][0], "both sides are numbers: which are the names? Put a letter before the names")
+            raise UnclearError(found[0][0], "both sides are numbers: which are the names? Write lines of a number and a name (0 1990) into a .txt file")
         keys = [None]
     if None not in keys:
         return [Entry(line, str(value).strip(), key) for (line, _, value), key in zip(found, keys, strict=True)]
@@ -107,11 +109,16 @@ def _from_yaml(text: str) -> list[Entry]:
     place = starts[0].end() if starts else 0
     rest = re.compile(r"[ \t]*(#.*)?").sub("", text[place:].partition("\n")[0], count=1) if starts else ""
     if rest[:1] in ("[", "{"):
-        entries = _flow(text, text.index(rest[0], place))
+        entries, _ = _flow(text, text.index(rest[0], place))
     elif rest:
         raise UnclearError(_line(text, place), "'names:' is followed by neither a list nor a dictionary of names")
     else:
-        entries = _block(text, place, whole=not starts)
+        try:
+            entries = _block(text, place, whole=not starts)
+        except UnclearError:
+            if starts:
+                raise
+            raise UnclearError(1, "this YAML has no 'names:' with '- name' or 'number: name' below it") from None
     count = re.search(r"^nc[ \t]*:[ \t]*(\d+)", text, re.MULTILINE)
     if count and int(count[1]) != len(entries):
         raise UnclearError(_line(text, count.start()), f"nc is {count[1]}, but {len(entries)} names are given")
@@ -139,14 +146,14 @@ def _block(text: str, place: int, *, whole: bool) -> list[Entry]:
     return _entries(found)
 
 
-def _flow(text: str, place: int) -> list[Entry]:
-    """Return the classes between the brackets that open at `place`; nothing may follow them on their line."""
+def _flow(text: str, place: int) -> tuple[list[Entry], int]:
+    """Return the classes between the brackets that open at `place`, and where their line ends: nothing else may stand there."""
     mapped, end = text[place] == "{", "}" if text[place] == "{" else "]"
     found: list[tuple[int, str | int | None, str | int]] = []
     place += 1
     while True:
         if (closing := re.compile(rf"\s*{re.escape(end)}[ \t]*(#.*)?(\n|$)").match(text, place)) is not None:
-            return _entries(found) if found else _odd(text, place)
+            return (_entries(found), closing.end()) if found else _odd(text, place)
         key, place = _next(text, place) if mapped else (None, place)
         if mapped:
             place = _after(text, place, ":")

@@ -26,11 +26,11 @@ NUMBER_WORDS = frozenset(
 )  # fmt: skip
 COUNT_WORDS = frozenset(("count", "counts", "images", "samples", "size", "total", "frequency", "freq", "support", "n"))
 TABLES = {".csv": "\t;,", ".tsv": "\t"}
-_BETWEEN = r"(\s*[:=]\s*|[.)]?\s+(?:-\s+)?)"
+_BETWEEN = r"([:=]\s*|\s+[-:=]\s+|[.)]?\s+)"
 _NUMBERED = re.compile(rf"(?P<number>-?\d{{1,18}}){_BETWEEN}(?P<name>\S.*)")
 _NUMBERED_AFTER = re.compile(rf"(?P<name>\S.*?){_BETWEEN}(?P<number>-?\d{{1,18}})")
-_COMMENT = re.compile(r"#+(\s|$)|#!")
-_ODD = re.compile(r"#|//|.*\s#|.*[\[{(]$|[\])}]+[,;]?$")
+_COMMENT = re.compile(r"#+\s|##+$|#!")
+_ODD = re.compile(r"#|//|.*\s#|.*[\[{(]$|[\])}]+[,;]?$|</?\w[^<>]*>$")  # comments of other kinds, code, markup
 _QUOTE = "put a name in quotation marks if the number belongs to it"
 
 Line = tuple[int, str]
@@ -97,7 +97,7 @@ def _checked(path: Path, entries: list[Entry], heading: str, notes: tuple[str, .
             raise UnclearError(line, "the name of the class is not UTF-8 text")
         for given, what in ((name, f"the class {name!r} is named"), (number, f"the number {number} is given")):
             if given is not None and given in seen:
-                raise UnclearError(line, f"{what} twice: in line {seen[given]} too")
+                raise UnclearError(line, f"{what} twice{f': in line {seen[given]} too' * (seen[given] != line)}")
             if given is not None:
                 seen[given] = line
     if entries[0].number is None:
@@ -125,6 +125,7 @@ def _from_lines(text: str, suffix: str, notes: list[str]) -> tuple[str, list[Ent
         return "", []
     rows = _table(lines, suffix)
     if rows is None:
+        lines = _without_ends(lines)
         heading, entries = _numbered(lines, notes) or _one_a_line(lines)
     elif len(rows[0][1]) == 1:
         heading, entries = _one_a_line([(line, cells[0]) for line, cells in rows])
@@ -144,15 +145,15 @@ def _content(text: str, notes: list[str]) -> tuple[list[Line], int]:
             raise UnclearError(number, too_long(line))
         if not line:
             empty = empty or (number if lines else 0)
-        elif _COMMENT.match(line):
-            comments, empty = comments + 1, 0
+        elif _COMMENT.match(line) or (line == "#" and empty < 0):
+            comments, empty = comments + 1, -1
         elif line[0] not in "\"'" and _ODD.match(line):
             raise UnclearError(
                 number, f"{line!r} is no class name: a comment is a line of its own that begins with '# '; "
                 "a name that holds such signs stands in quotation marks"
             )  # fmt: skip
         else:
-            between, empty = between or empty, 0
+            between, empty = between or max(empty, 0), 0
             lines.append((number, line))
     if comments:
         notes.append(f"{comments} comment line{'s' * (comments > 1)} left out")
@@ -166,7 +167,12 @@ def _table(lines: list[Line], suffix: str) -> list[Row] | None:
     """Return the cells of a table; None where the lines are not surely one: names may hold commas."""
     odd = None
     for separator in TABLES.get(suffix, "\t;,"):
-        rows = [(number, _cut(number, line, separator)) for number, line in lines]
+        if not any(separator in line for _, line in lines):
+            continue
+        try:
+            rows = [(number, _cut(line, separator)) for number, line in lines]
+        except csv.Error:  # a quotation mark that is closed before another separator, or not at all
+            continue
         widths = Counter(len(row) for _, row in rows)
         if max(widths) == 1 or not (suffix in TABLES or _surely(separator, [row for _, row in rows])):
             continue
@@ -180,11 +186,8 @@ def _table(lines: list[Line], suffix: str) -> list[Row] | None:
     return None
 
 
-def _cut(number: int, line: str, separator: str) -> list[str]:
-    try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))]
-    except csv.Error:
-        raise UnclearError(number, "a quotation mark is opened and not closed") from None
+def _cut(line: str, separator: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))]
 
 
 def _surely(separator: str, rows: list[list[str]]) -> bool:
@@ -207,7 +210,7 @@ def _from_table(rows: list[Row], notes: list[str]) -> list[Entry]:
         words = [""] * len(words)
     rows = rows[heading:]
     name, number = _roles(words, [row for _, row in rows], rows[0][0] - heading)
-    unused = [body[0][c] if heading else str(c) for c in range(len(words)) if c not in (name, number)]
+    unused = [heading and body[0][c] or f"number {c}" for c in range(len(words)) if c not in (name, number)]
     if unused:
         notes.append(f"column{'s' * (len(unused) > 1)} not used: {', '.join(unused)}")
     return [Entry(line, row[name], None if number is None else int(row[number])) for line, row in rows]
@@ -247,10 +250,14 @@ def _numbered(lines: list[Line], notes: list[str]) -> tuple[str, list[Entry]] | 
         fits = [match for match in found if match]
         if 2 * len(fits) <= len(lines) or (len(fits) > 1 and len({match["name"] for match in fits}) == 1):
             continue
-        certain = pattern is _NUMBERED and all(match[2].strip() for match in fits)
-        if not certain and min(int(match["number"]) for match in fits) not in (-1, 0, 1):
+        first, signs = pattern is _NUMBERED, all(match[2].strip() for match in fits)
+        low, others = min(int(match["number"]) for match in fits), found[0] is None and None not in found[1:]
+        heading = others and bool(set(plain_words(re.split(r"[\s,;:]+", lines[0][1]))) & (NAME_WORDS | NUMBER_WORDS))
+        if low not in (-1, 0, 1) and not (first and signs) and not heading:
+            if None not in found and (first or signs):
+                raise UnclearError(lines[0][0], f"are the lines' numbers those of the classes? Write '5: cat'; {_QUOTE}")
             continue
-        heading = found[0] is None and None not in found[1:] and _is_heading(lines[0][1], fits)
+        heading = heading or (others and low == 0 and len(fits) > 1)  # no number is left for the first line
         if heading:
             notes.append(f"its first line is a heading: {lines[0][1]}")
         entries = []
@@ -263,18 +270,15 @@ def _numbered(lines: list[Line], notes: list[str]) -> tuple[str, list[Entry]] | 
     return None
 
 
-def _is_heading(line: str, fits: list[re.Match[str]]) -> bool:
-    """Tell whether a first line without a number is a heading: by its words, or because no number is left for it."""
-    known = set(plain_words(re.split(r"[\s,;:]+", line))) & (NAME_WORDS | NUMBER_WORDS)
-    return bool(known) or (len(fits) > 1 and min(int(match["number"]) for match in fits) == 0)
+def _without_ends(lines: list[Line]) -> list[Line]:
+    """Return the lines without the commas that end all of them, the last one perhaps not."""
+    ended = [text[-1] in ",;" for _, text in lines]
+    if not all(ended[:-1]) and any(ended):
+        raise UnclearError(lines[ended.index(True)][0], "the line ends with a separator, and others do not")
+    return [(line, text.rstrip(",; ")) for line, text in lines] if len(lines) > 1 else lines
 
 
 def _one_a_line(lines: list[Line]) -> tuple[str, list[Entry]]:
-    ended = [text[-1:] in (",", ";") for _, text in lines]
-    if all(ended[:-1]) and len(ended) > 1:
-        lines = [(line, text.rstrip(",; ")) for line, text in lines]
-    elif any(ended):
-        raise UnclearError(lines[ended.index(True)][0], "the line ends with a separator, and others do not")
     if len(lines) == 1 and re.search(r"[,;\t]", lines[0][1]):
         raise UnclearError(lines[0][0], "all names in one line? Write one name per line")
     middle = [int(words[1]) if len(words := text.split()) > 2 and words[1].isdecimal() else -1 for _, text in lines]

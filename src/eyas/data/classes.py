@@ -156,6 +156,8 @@ def without_images(source: str, classes: tuple[str, ...], labels: Ints) -> tuple
 def plain(name: str) -> str:
     """Return a name without what is easily written differently: case, spaces, hyphens, Unicode forms."""
     text = unicodedata.normalize("NFKC", name).casefold()
+    if as_number(text) is not None:
+        return text  # -1 is not 1
     return "".join(letter for letter in text if letter not in " _-\t")
 
 

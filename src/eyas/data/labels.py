@@ -123,9 +123,7 @@ def _alone(counts: Mapping[str, int], first_label: str, wrong: dict[str, str]) -
         gaps = f"the labels are numbers with gaps ({ordered[0]} to {ordered[-1]}): they are taken as names"
         return replace(_bare(values), named=True, notes=(*notes, gaps))
     if values:
-        few, some = (others, "not numbers") if len(others) <= len(values) else (list(values), "numbers")
-        shown = ", ".join(few[:3]) + (", ..." if len(few) > 3 else "")
-        notes += (f"{len(few)} of {len(values) + len(others)} different labels are {some} ({shown}): all are taken as names",)
+        notes += (f"some labels are numbers, some are not ({_some(others)}): all are taken as names",)
     classes = tuple(sorted([*values, *others]))
     return _Reading({name: number for number, name in enumerate(classes)}, classes, named=True, notes=notes)
 
@@ -142,9 +140,12 @@ def _of_bare(ordered: list[int]) -> tuple[str, ...]:
     if ordered and ordered[0] == 1:
         notes += (f"labels count from 1 (to {ordered[-1]})",)
     if ordered and (gaps := sorted({*range(ordered[0], ordered[-1])} - {*ordered})):
-        shown = ", ".join(map(str, gaps[:3])) + (", ..." if len(gaps) > 3 else "")
-        notes += (f"no label is {shown}: the classes are the {len(ordered)} numbers that occur",)
+        notes += (f"no label is {_some(list(map(str, gaps)))}: the classes are the {len(ordered)} numbers that occur",)
     return notes
+
+
+def _some(texts: list[str]) -> str:
+    return ", ".join(texts[:3]) + (", ..." if len(texts) > 3 else "")
 
 
 def _doubted(counts: Mapping[str, int], values: Mapping[str, int]) -> dict[str, str]:
