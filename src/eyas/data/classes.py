@@ -21,11 +21,12 @@ def match_classes(train: ImageSet, other: ImageSet) -> tuple[ImageSet, ImageSet]
     Bare numbers take the names of the other set only where that set's order was given. Raises `DataError` for
     classes that the training set does not have, and where the numbers' meaning would be a guess.
     """
+    other = _with_decimals(train, other)
     if not train.named and other.named and not _same_texts(train, other):
         train = _name_numbers(train, other)
     elif train.named and not other.named and not _same_texts(other, train):
         other = _name_numbers(other, train)
-    return train, _in_order_of(train, _with_decimals(train, other))
+    return train, _in_order_of(train, other)
 
 
 def match_outputs(classes: tuple[str, ...], model: str, images: ImageSet) -> ImageSet:
@@ -60,8 +61,9 @@ def _same_texts(bare: ImageSet, named: ImageSet) -> bool:
 def _with_decimals(train: ImageSet, other: ImageSet) -> ImageSet:
     """Return `other` with classes such as 1 called 1.0 where the training set calls them so: its other labels are 0.5, 1.5."""
     known = set(train.classes)
-    names = [f"{name}.0" if as_number(name) is not None and name not in known else name for name in other.classes]
-    return replace(other, classes=tuple(new if new in known else old for old, new in zip(other.classes, names, strict=True)))
+    whole = {name for name in other.classes if name not in known and f"{name}.0" in known and as_number(name) is not None}
+    names = tuple(f"{name}.0" if name in whole else name for name in other.classes)
+    return other if names == other.classes else replace(other, classes=names, named=True)
 
 
 def _occurring(images: ImageSet) -> list[str]:

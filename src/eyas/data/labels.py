@@ -21,7 +21,7 @@ FAR = 10  # times the other numbers' end: a single number beyond it is doubted
 MISSING = frozenset(
     ("nan", "-nan", "none", "na", "n/a", "#n/a", "#na", "<na>", "null", "nil", "?", "-", "--")
 )  # what programs write where there is no value
-_AS_CLASS = "leave the line out, or name it among the classes of --classes FILE if it is one"
+_AS_CLASS = "leave the line out, or name it in a class file (--classes FILE) if it is a class"
 _DECIMAL = re.compile(r"(-?[0-9]+)\.0+")
 
 
