@@ -93,14 +93,14 @@ def test_numbers_and_commas_that_belong_to_names_stay_in_them(tmp_path, text, na
         ("0 rose\n1 tulip\n2 rose\n", "3: the class 'rose' is named twice: in line 1 too"),
         ("rose\ntulip\nrose\n", "3: the class 'rose' is named twice: in line 1 too"),
         ("00 rose\n01 tulip\n", "1: '00 rose': the number of the class is written with a leading zero"),
-        ("5 rose\n9 tulip\n", "1: are the lines' numbers those of the classes"),
+        ("5 rose\n9 tulip\n", "1: are these numbers those of the classes"),
         ("rose\n\ntulip\n", "2: an empty line between two classes"),
         ("rose # red\ntulip\n", "1: 'rose # red' is no class name"), ("#rose\ntulip\n", "1: '#rose' is no class name"),
         ("// mine\nrose\n", "1: '// mine' is no class name"), ("item {\n  id: 1\n}\n", "1: 'item {' is no class name"),
         ("names = [\n 'rose',\n]\n", r"1: 'names = \[' is no class name"), ("<classes>\n<c>rose</c>\n", "1: '<classes>' is no class name"),
-        ("rose, tulip, daisy\n", "1: all names in one line"), ('"rose\ntulip\n', "1: \"rose: quotation marks belong around"),
-        ("'rose'\ntulip\n", "1: 'rose': quotation marks belong"), ("rose,\ntulip\ndaisy\n", "1: the line ends with a separator"),
-        ("n02119789 1 kit_fox\nn02100735 2 setter\n", "1: three columns, with the number in the middle"),
+        ("rose, tulip, daisy\n", "1: all names in one line"), ('"rose\ntulip\n', "1: \"rose: quotation marks stand around"),
+        ("'rose'\ntulip\n", "1: 'rose': quotation marks stand"), ("rose,\ntulip\ndaisy\n", "1: the line ends with a separator"),
+        ("n02119789 1 kit_fox\nn02100735 2 setter\n", "1: three columns, the number in the middle"),
         ("n01440764\ttench\nn01443537\tgoldfish\n", "1: which column holds the names"), ("0,rose,Rosa\n1,tulip,Tulipa\n", "1: which column holds the names"),
         ("id,name\n01,rose\n02,tulip\n", "1: which column holds the classes' numbers"), ("rose,120\ntulip,98\n", "1: which column holds the classes' numbers"),
         ("id,name\n0,tench, Tinca\n1,goldfish\n", "2: 3 columns, where the other lines have 2"),
@@ -118,9 +118,9 @@ def test_what_may_be_meant_in_two_ways_is_refused_by_line(tmp_path, text, messag
 
 
 def test_json_and_yaml_are_also_known_by_their_endings(tmp_path):
-    with pytest.raises(DataError, match="names.json:2: this is no JSON"):
+    with pytest.raises(DataError, match=r"names.json:2: this is no JSON"):
         read(tmp_path, "{\n'0': 'rose'}", "names.json")
-    with pytest.raises(DataError, match="data.yaml:1: this YAML has no 'names:'"):
+    with pytest.raises(DataError, match=r"data.yaml:1: this YAML has no 'names:'"):
         read(tmp_path, "path: x\n", "data.yaml")
 
 

@@ -1,4 +1,4 @@
-"""Class names in JSON, in YAML under `names:`, in lists and dictionaries as Python prints them -> entries, or a refusal by line."""
+"""Class names in JSON, in YAML under `names:`, in lists and dictionaries of Python, or a refusal by line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import NamedTuple, NoReturn
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _NAMES = re.compile(r"^names[ \t]*:", re.MULTILINE)
 _SCALAR = re.compile(r"""\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|'')*'|[^\s,\[\]{}"'#:&*!|>@%`?][^,\[\]{}#:\n]*)""")
-_ITEM = re.compile(r"(?P<indent>[ ]*)(?:-[ ]+(?P<item>\S.*)|(?P<key>\"[^\"]*\"|'[^']*'|[^\s:'\"-][^:]*|-[0-9]+)[ ]*:[ ]+(?P<value>\S.*))")
+_KEY = r"""(?P<key>"[^"]*"|'[^']*'|[^\s:'"-][^:]*|-[0-9]+)"""
+_ITEM = re.compile(rf"(?P<indent> *)(?:- +(?P<item>\S.*)|{_KEY} *: +(?P<value>\S.*))")
 _FORMS = "It may be a list of names, {number: name} or {name: number}"
 
 
@@ -34,7 +35,7 @@ def as_number(text: str) -> int | None:
 
 
 def is_markup(text: str, suffix: str) -> bool:
-    """Tell whether a class file is JSON or YAML: by its ending, by `names:`, dashes before all lines, or brackets around them."""
+    """Tell whether a class file is JSON or YAML: by its ending, by `names:`, by dashes or brackets."""
     if suffix in (".json", ".yaml", ".yml") or (suffix != ".csv" and _NAMES.search(text)):
         return True
     lines = [line for line in text.split("\n") if line.strip()]
@@ -89,13 +90,14 @@ def _entries(found: list[tuple[int, str | int | None, str | int]]) -> list[Entry
         numbers = sorted(number for number in values if number is not None)
         by_name = all(type(key) is str and type(value) is int for _, key, value in found)
         if not by_name or numbers not in (list(range(len(found))), list(range(1, len(found) + 1))):
-            raise UnclearError(found[0][0], "both sides are numbers: which are the names? Write lines of a number and a name (0 1990) into a .txt file")
+            more = "which are the names? Write lines of a number and a name (0 1990) into a .txt file"
+            raise UnclearError(found[0][0], f"both sides are numbers: {more}")
         keys = [None]
     if None not in keys:
         return [Entry(line, str(value).strip(), key) for (line, _, value), key in zip(found, keys, strict=True)]
     for (line, key, value), number in zip(found, values, strict=True):
         if number is None:
-            raise UnclearError(line, f"neither {key!r} nor {value!r} is a number as the others are (digits, no zeros before them)")
+            raise UnclearError(line, f"neither {key!r} nor {value!r} is a number (digits without zeros before them)")
     return [Entry(line, str(key).strip(), number) for (line, key, _), number in zip(found, values, strict=True)]
 
 
@@ -130,15 +132,14 @@ def _block(text: str, place: int, *, whole: bool) -> list[Entry]:
     found: list[tuple[int, str | int | None, str | int]] = []
     shape = None
     for line, content in enumerate(text[place:].split("\n"), _line(text, place)):
-        if not content.strip() or content.lstrip()[0] == "#" or content.strip() == "---" or (not found and content == ""):
+        if content.strip() in ("", "---") or content.lstrip()[0] == "#":
             continue
         if not whole and content[0] not in " \t-":
             break
         match = _ITEM.fullmatch(content.rstrip())
         this = (match["indent"], match["key"] is None) if match else None
         if match is None or this != (shape := shape or this):
-            raise UnclearError(line, "neither '- name' nor 'number: name' as YAML writes them, or not at the depth of the others; "
-                               "write one name per line into a .txt file instead")  # fmt: skip
+            raise UnclearError(line, "neither '- name' nor 'number: name' at the depth of the others")
         key = None if match["key"] is None else _scalar(match["key"], line)
         found.append((line, key, _scalar(match["item"] or match["value"], line)))
     if not found:
@@ -147,7 +148,7 @@ def _block(text: str, place: int, *, whole: bool) -> list[Entry]:
 
 
 def _flow(text: str, place: int) -> tuple[list[Entry], int]:
-    """Return the classes between the brackets that open at `place`, and where their line ends: nothing else may stand there."""
+    """Return the classes between the brackets that open at `place`, and where their last line ends."""
     mapped, end = text[place] == "{", "}" if text[place] == "{" else "]"
     found: list[tuple[int, str | int | None, str | int]] = []
     place += 1
@@ -176,8 +177,8 @@ def _after(text: str, place: int, sign: str) -> int:
 
 def _odd(text: str, place: int) -> NoReturn:
     place += len(text[place:]) - len(text[place:].lstrip())
-    raise UnclearError(_line(text, min(place, len(text.rstrip()) - 1)), "this is no list of names: names in brackets are separated by commas, "
-                       "and quoted where they hold other signs")  # fmt: skip
+    line = _line(text, min(place, len(text.rstrip()) - 1))
+    raise UnclearError(line, "this is no list of names: commas separate them, and quotation marks hold other signs")
 
 
 def _scalar(text: str, line: int) -> str | int:

@@ -1,8 +1,7 @@
-"""A file of class names, in the forms that people and programs write -> the names and their numbers, or a refusal by line."""
+"""A file of class names, in any common form -> the names and their numbers, or a refusal by line."""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -10,31 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eyas.data.class_markup import Entry, UnclearError, as_number, is_markup, read_markup
+from eyas.data.class_table import NAME_WORDS, NUMBER_WORDS, Line, from_table, table_of
 from eyas.data.reading import read_file
 from eyas.data.shape import plain_words
 from eyas.errors import DataError
 
 LONGEST_NAME = 1000  # letters of a class name
 LARGEST_NAMES = 1 << 26  # bytes of a file of class names
-NAME_WORDS = frozenset(
-    ("name", "names", "class", "classes", "classname", "classnames", "label", "labels", "labelname", "category",
-     "categories", "categoryname", "title", "species", "breed", "target", "humanreadablelabel")
-)  # fmt: skip
-NUMBER_WORDS = frozenset(
-    ("id", "ids", "index", "idx", "number", "num", "no", "nr", "classid", "classindex", "classidx", "classno", "labelid",
-     "labelindex", "labelidx", "categoryid", "targetid", "label", "class", "target", "y")
-)  # fmt: skip
-COUNT_WORDS = frozenset(("count", "counts", "images", "samples", "size", "total", "frequency", "freq", "support", "n"))
-TABLES = {".csv": "\t;,", ".tsv": "\t"}
 _BETWEEN = r"([:=]\s*|\s+[-:=]\s+|[.)]?\s+)"
 _NUMBERED = re.compile(rf"(?P<number>-?\d{{1,18}}){_BETWEEN}(?P<name>\S.*)")
 _NUMBERED_AFTER = re.compile(rf"(?P<name>\S.*?){_BETWEEN}(?P<number>-?\d{{1,18}})")
 _COMMENT = re.compile(r"#+\s|##+$|#!")
 _ODD = re.compile(r"#|//|.*\s#|.*[\[{(]$|[\])}]+[,;]?$|</?\w[^<>]*>$")  # comments of other kinds, code, markup
 _QUOTE = "put a name in quotation marks if the number belongs to it"
-
-Line = tuple[int, str]
-Row = tuple[int, list[str]]
 
 
 @dataclass(frozen=True)
@@ -60,12 +47,13 @@ class ClassNames:
 def read_class_names(path: Path) -> ClassNames:
     """Read a file of class names: a line each, with or without its number; CSV; JSON; YAML with `names:`.
 
-    Raises `DataError` naming the line for what may be meant in two ways, for names and numbers given twice, and for text
-    that is not UTF-8.
+    Raises `DataError` naming the line for what may be meant in two ways, for names and numbers given twice, and for
+    text that is not UTF-8.
     """
     text, suffix = _text(path), path.suffix.lower()
     try:
-        heading, notes, entries = "", [], read_markup(text, suffix) if is_markup(text, suffix) else []
+        heading, notes = "", list[str]()
+        entries = read_markup(text, suffix) if is_markup(text, suffix) else []
         if not entries:
             heading, entries = _from_lines(text, suffix, notes)
         return _checked(path, entries, heading, tuple(f"{path.name}: {note}" for note in notes))
@@ -108,7 +96,7 @@ def _checked(path: Path, entries: list[Entry], heading: str, notes: tuple[str, .
 
 
 def _counted(names: Sequence[str]) -> tuple[int, ...] | None:
-    """Return the numbers of names that are themselves numbers which count on by one, from the first line to the last."""
+    """Return the numbers of names that are numbers themselves and count on by one from line to line, else None."""
     numbers = tuple(number for name in names if (number := as_number(name)) is not None)
     return numbers if numbers and numbers == tuple(range(numbers[0], numbers[0] + len(names))) else None
 
@@ -123,14 +111,14 @@ def _from_lines(text: str, suffix: str, notes: list[str]) -> tuple[str, list[Ent
     lines, empty = _content(text, notes)
     if not lines:
         return "", []
-    rows = _table(lines, suffix)
+    rows = table_of(lines, suffix)
     if rows is None:
         lines = _without_ends(lines)
         heading, entries = _numbered(lines, notes) or _one_a_line(lines)
     elif len(rows[0][1]) == 1:
         heading, entries = _one_a_line([(line, cells[0]) for line, cells in rows])
     else:
-        heading, entries = "", _from_table(rows, notes)
+        heading, entries = "", from_table(rows, notes)
     if empty and entries[0].number is None:
         raise UnclearError(empty, "an empty line between two classes: delete it, or number the lines (0 cat)")
     return heading, entries
@@ -160,89 +148,6 @@ def _content(text: str, notes: list[str]) -> tuple[list[Line], int]:
     return lines, between
 
 
-# Columns.
-
-
-def _table(lines: list[Line], suffix: str) -> list[Row] | None:
-    """Return the cells of a table; None where the lines are not surely one: names may hold commas."""
-    odd = None
-    for separator in TABLES.get(suffix, "\t;,"):
-        if not any(separator in line for _, line in lines):
-            continue
-        try:
-            rows = [(number, _cut(line, separator)) for number, line in lines]
-        except csv.Error:  # a quotation mark that is closed before another separator, or not at all
-            continue
-        widths = Counter(len(row) for _, row in rows)
-        if max(widths) == 1 or not (suffix in TABLES or _surely(separator, [row for _, row in rows])):
-            continue
-        if len(widths) == 1:
-            kept = [c for c in range(max(widths)) if any(row[c] for _, row in rows)] or [0]
-            return [(number, [row[c] for c in kept]) for number, row in rows]
-        usual = widths.most_common(1)[0][0]
-        odd = odd or next((number, len(row), usual) for number, row in rows if len(row) != usual)
-    if odd is not None:
-        raise UnclearError(odd[0], f"{odd[1]} columns, where the other lines have {odd[2]}: quote a name that holds the separator")
-    return None
-
-
-def _cut(line: str, separator: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True))]
-
-
-def _surely(separator: str, rows: list[list[str]]) -> bool:
-    """Tell whether lines of any text are a table: by tabs, by a heading, by a column of numbers at one side."""
-    if len(rows[0]) > 1 and set(plain_words(rows[0])) & (NAME_WORDS | NUMBER_WORDS):
-        return True
-    body = rows[1:] or rows
-    numbers = (all(len(row) > 1 and as_number(row[side]) is not None for row in body) for side in (0, -1))
-    return any(numbers) or (separator == "\t" and all(len(row) > 1 for row in rows))
-
-
-def _from_table(rows: list[Row], notes: list[str]) -> list[Entry]:
-    words, body = plain_words(rows[0][1]), [row for _, row in rows]
-    numeric = [all(as_number(row[c]) is not None for row in body[1:]) for c in range(len(words))]
-    fits = [c for c, all_numbers in enumerate(numeric) if all_numbers and as_number(body[0][c]) is not None]
-    heading = len(rows) > 1 and not fits and (any(numeric) or bool(set(words) & (NAME_WORDS | NUMBER_WORDS)))
-    if heading:
-        notes.append(f"its first line is a heading: {', '.join(body[0])}")
-    else:
-        words = [""] * len(words)
-    rows = rows[heading:]
-    name, number = _roles(words, [row for _, row in rows], rows[0][0] - heading)
-    unused = [heading and body[0][c] or f"number {c}" for c in range(len(words)) if c not in (name, number)]
-    if unused:
-        notes.append(f"column{'s' * (len(unused) > 1)} not used: {', '.join(unused)}")
-    return [Entry(line, row[name], None if number is None else int(row[number])) for line, row in rows]
-
-
-def _roles(words: list[str], body: list[list[str]], line: int) -> tuple[int, int | None]:
-    """Return the column of the names and that of their numbers, if there is one; words are those of the heading."""
-    numeric = [c for c in range(len(words)) if all(as_number(row[c]) is not None for row in body)]
-    texts = [c for c in range(len(words)) if c not in numeric]
-    called = [c for c in texts or numeric if words[c] in NAME_WORDS]
-    name = texts[0] if len(texts) == 1 else called[0] if len(called) == 1 else None
-    if name is None:
-        raise UnclearError(line, "which column holds the names? Keep that of the numbers and that of the names")
-    padded = [c for c in texts if words[c] in NUMBER_WORDS and all(re.fullmatch(r"[\d.+-]+", row[c]) for row in body)]
-    rest = [c for c in numeric if c != name and words[c] not in COUNT_WORDS]
-    numbers = [c for c in rest if words[c] in NUMBER_WORDS] or rest
-    unlike = len({tuple(row[c] for row in body) for c in numbers}) > 1
-    counts = numbers and words[numbers[0]] not in NUMBER_WORDS and not _runs(body, numbers[0], name)
-    if padded or unlike or counts:
-        raise UnclearError(line, "which column holds the classes' numbers? Keep that of the numbers (0, 1, 2) and that of the names")
-    return name, numbers[0] if numbers else None
-
-
-def _runs(body: list[list[str]], column: int, name: int) -> bool:
-    """Tell whether an untitled column of numbers counts classes, not images: it stands first, or begins at 0, or has no gap."""
-    numbers = {int(row[column]) for row in body}
-    return column < name or min(numbers) == 0 or numbers == set(range(1, len(body) + 1))
-
-
-# Lines.
-
-
 def _numbered(lines: list[Line], notes: list[str]) -> tuple[str, list[Entry]] | None:
     """Return the classes of lines that have a number before or after the name; None where it belongs to the name."""
     for pattern in (_NUMBERED, _NUMBERED_AFTER):
@@ -255,7 +160,7 @@ def _numbered(lines: list[Line], notes: list[str]) -> tuple[str, list[Entry]] | 
         heading = others and bool(set(plain_words(re.split(r"[\s,;:]+", lines[0][1]))) & (NAME_WORDS | NUMBER_WORDS))
         if low not in (-1, 0, 1) and not (first and signs) and not heading:
             if None not in found and (first or signs):
-                raise UnclearError(lines[0][0], f"are the lines' numbers those of the classes? Write '5: cat'; {_QUOTE}")
+                raise UnclearError(lines[0][0], f"are these numbers those of the classes? Write '5: cat'; {_QUOTE}")
             continue
         heading = heading or (others and low == 0 and len(fits) > 1)  # no number is left for the first line
         if heading:
@@ -282,8 +187,9 @@ def _one_a_line(lines: list[Line]) -> tuple[str, list[Entry]]:
     if len(lines) == 1 and re.search(r"[,;\t]", lines[0][1]):
         raise UnclearError(lines[0][0], "all names in one line? Write one name per line")
     middle = [int(words[1]) if len(words := text.split()) > 2 and words[1].isdecimal() else -1 for _, text in lines]
-    if min(middle) in (0, 1) and sorted(middle) == list(range(min(middle), min(middle) + len(lines))) and len(lines) > 1:
-        raise UnclearError(lines[0][0], "three columns, with the number in the middle: keep the number and the name (0 cat)")
+    low = min(middle)
+    if low in (0, 1) and sorted(middle) == list(range(low, low + len(lines))) and len(lines) > 1:
+        raise UnclearError(lines[0][0], "three columns, the number in the middle: keep the number and the name (0 cat)")
     word, quoted = plain_words([lines[0][1]])[0], [text[:1] in "\"'" for _, text in lines]
     doubtful = len(lines) > 1 and word in NAME_WORDS | {"id", "index"} and (not quoted[0] or all(quoted))
     entries = _without_quotes([Entry(line, text) for line, text in lines])
@@ -291,13 +197,13 @@ def _one_a_line(lines: list[Line]) -> tuple[str, list[Entry]]:
 
 
 def _without_quotes(entries: list[Entry]) -> list[Entry]:
-    """Return the entries without quotation marks around names: double ones anywhere, single ones where all names have them."""
+    """Return the names without quotation marks: double ones anywhere, single ones where all names have them."""
     single = [len(name) > 2 and name[0] == name[-1] == "'" for _, name, _ in entries]
     found = []
     for (line, name, number), one in zip(entries, single, strict=True):
         whole = re.fullmatch(r'"((?:[^"]|"")*)"', name)
         if (name[:1] == '"' and whole is None) or (one and not all(single)):
-            raise UnclearError(line, f"{name}: quotation marks belong around the whole name; single ones around all names or none")
+            raise UnclearError(line, f"{name}: quotation marks stand around a whole name, single ones around all")
         text = whole[1].replace('""', '"') if whole else name[1:-1] if one else name
         found.append(Entry(line, text.strip(), number))
     return found

@@ -48,21 +48,21 @@ def _same_texts(bare: ImageSet, named: ImageSet) -> bool:
     if not set(texts) <= set(named.classes) and None in map(as_number, named.classes):
         return False
     numbers = [int(text) for text in texts]
-    if named.ordered and numbers and 0 <= min(numbers) and max(numbers) < len(named.classes):
+    if named.ordered and numbers and min(numbers) >= 0 and max(numbers) < len(named.classes):
         for text, number in zip(texts, numbers, strict=True):
             if named.classes[number] != text:
                 raise DataError(
-                    f"{bare.source}: label {text} may be the class of this name in {named.source}, or the number of its "
-                    f"class {named.classes[number]!r}. {HOW}"
+                    f"{bare.source}: label {text} may be the class of this name in {named.source}, or the number of "
+                    f"its class {named.classes[number]!r}. {HOW}"
                 )
     return True
 
 
 def _with_decimals(train: ImageSet, other: ImageSet) -> ImageSet:
-    """Return `other` with classes such as 1 called 1.0 where the training set calls them so: its other labels are 0.5, 1.5."""
+    """Return `other` with classes such as 1 called 1.0 where the training set does: its other labels are 0.5, 1.5."""
     known = set(train.classes)
-    whole = {name for name in other.classes if name not in known and f"{name}.0" in known and as_number(name) is not None}
-    names = tuple(f"{name}.0" if name in whole else name for name in other.classes)
+    whole = {name for name in other.classes if as_number(name) is not None} - known
+    names = tuple(f"{name}.0" if name in whole and f"{name}.0" in known else name for name in other.classes)
     return other if names == other.classes else replace(other, classes=names, named=True)
 
 
@@ -139,7 +139,7 @@ def _refuse_unknown(train: ImageSet, other: ImageSet) -> None:
     shown = [f"{name!r}.{suggest(name, train.classes)}" for name in unknown[:SHOWN]]
     more = [f"... and {len(unknown) - SHOWN} more."] if len(unknown) > SHOWN else []
     if None not in map(as_number, unknown) and train.ordered:
-        more.append(f"These are numbers; if they count the classes of {train.source}: --first-label 0 or --first-label 1.")
+        more.append(f"If these numbers count the classes of {train.source}, pass --first-label 0 (or 1).")
     raise DataError("\n".join([f"{other.source} has {counted} that {train.source} does not have:", *shown, *more]))
 
 

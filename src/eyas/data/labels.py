@@ -210,7 +210,8 @@ def _without_heading(names: ClassNames, counts: Mapping[str, int], numbers: list
     if names.heading in counts or (numbers[:1] == [0] and numbers[-1] == size):
         return ClassNames(names.source, (names.heading, *names.names), None, "", names.notes)
     if set(counts) <= set(names.names) or numbers in (list(range(size)), list(range(1, size + 1))):
-        return replace(names, heading="", notes=(*names.notes, f"{names.source.name}: its first line is a heading: {names.heading}"))
+        note = f"{names.source.name}: its first line is a heading: {names.heading}"
+        return replace(names, heading="", notes=(*names.notes, note))
     raise DataError(
         f"{names.source}:1: is {names.heading!r} a heading or a class? If a heading, delete the line; "
         f"if a class, number the lines (0 {names.heading})."
@@ -240,7 +241,7 @@ def _first_number(values: Mapping[str, int], names: ClassNames, asked: str) -> t
     low, high, size = min(values.values()), max(values.values()), len(names.names)
     if low == 1 and high == size:
         return 1, (f"labels count from 1 (to {size})",)
-    if 0 < low and high < size:
+    if low > 0 and high < size:
         raise DataError(
             f"{names.source}: no label is 0, and the names have no numbers: do labels count from 0 or from 1? "
             f"Pass --first-label 0 or 1, or number the lines (0 {names.names[0]})."
