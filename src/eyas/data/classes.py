@@ -84,7 +84,8 @@ def _name_numbers(bare: ImageSet, named: ImageSet) -> ImageSet:
     if first is None:
         raise DataError(
             f"{bare.source} has labels {numbers.min()} to {numbers.max()}, "
-            f"{named.source} has {len(named.classes)} classes: the labels may count from 0 or from 1. {HOW}"
+            f"{named.source} has {len(named.classes)} classes: the labels may count from 0 or from 1. "
+            f"Pass --first-label 0 (or 1). {HOW}"
         )
     places = (numbers - first)[bare.labels]
     beyond = np.flatnonzero((places < 0) | (places >= len(named.classes)))
