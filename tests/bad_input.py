@@ -95,8 +95,9 @@ CASES = (
     lines("a file that does not exist", "a.png 0\nnone.png 1\n"),
     lines("an image with two labels, one of them under another name", "a.png 0\n./a.png 1\n"),
     lines("a label of -1", "a.png -1\nb.png 0\n"),
-    lines("a label of 1,000,000,000", "a.png 1000000000\nb.png 0\n"),
-    lines("a label of 3.5", "a.png 3.5\nb.png 1\n"),
+    lines("a label of 1,000,000,000 among small ones", "a.png 0\nb.png 1\nc.png 2\nd.png 1000000000\n"),
+    lines("a label of 3.5 among whole numbers", "a.png 0\nb.png 1\n" * 6 + "c.png 3.5\n"),
+    lines("a label of NaN", "a.png nan\nb.png 1\n"),
     lines("a label of 5,000 digits", f"a.png {'9' * 5000}\nb.png 1\n"),
     lines("a missing label", "a.png\nb.png 1\n"),
     lines("no labels at all", "a.png\nb.png\n"),
@@ -108,6 +109,7 @@ CASES = (
     lines("escape sequences in a path", "a.png 0\n\x1b]0;title\x07.png 1\n"),
     file("an image instead of a list", "image.txt", hostile.saved(hostile.picture(), "PNG"), "train image.txt"),
     file("a pipe instead of a list", "pipe.txt", os.mkfifo, "train pipe.txt"),
+    file("a class file whose lines are not all numbered", "names.txt", b"0 cat\ndog\n2 emu\n", "train good.txt --classes names.txt"),
     file("a class file that names one twice", "names.txt", b"cat\ndog\ncat\n", "train good.txt --classes names.txt"),
     file("settings that are no TOML", "run.toml", b"[data\n", "train --config run.toml"),
     file("settings nested 5,000 deep", "run.toml", b"a = " + b"[" * 5000, "train --config run.toml"),
@@ -123,8 +125,8 @@ CASES = (
 
 
 def prepare(folder: Path) -> None:
-    """Make what the bad things stand beside: two images, a good list, a model."""
-    for name in ("a.png", "b.png"):
+    """Make what the bad things stand beside: four images, a good list, a model."""
+    for name in ("a.png", "b.png", "c.png", "d.png"):
         hostile.picture().save(folder / name)
     (folder / GOOD).write_text("a.png cat\nb.png dog\n")
     (folder / "link.txt").write_text("link.png 0\na.png 1\n")

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from eyas.config import make_config, read_toml, to_toml
+from eyas.data.class_names import read_class_names
 from eyas.data.decode import decode
-from eyas.data.labels import read_class_names
 from eyas.data.listing import read_listing
 from eyas.data.preprocess import Preprocess
 from eyas.errors import CheckpointError, DataError, EyasError, SettingsError

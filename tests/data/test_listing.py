@@ -142,18 +142,21 @@ def test_absolute_paths_and_a_root_elsewhere_are_read(tmp_path: Path) -> None:
     assert read_listing(tmp_path / "full.txt").sizes.tolist() == [3]
 
 
-def test_float_labels_are_whole_numbers(tmp_path: Path) -> None:
-    assert listed(tmp_path, "a.jpg 0.0\nb.jpg 3.0\n").labels.tolist() == [0, 3]
+def test_labels_that_are_all_written_as_1_0_are_whole_numbers(tmp_path: Path) -> None:
+    listing = listed(tmp_path, "a.jpg 0.0\nb.jpg 2.000000\n")
+    assert (listing.classes, listing.labels.tolist(), listing.named) == (("0", "2"), [0, 1], False)
+    assert "labels such as 1.0 are read as the numbers 1" in listing.notes
 
 
 def test_bare_numbers_keep_their_text_and_may_count_from_1(tmp_path: Path) -> None:
     from_zero = listed(tmp_path, "a.jpg 0\nb.jpg 2\n")
-    assert (from_zero.classes, from_zero.named) == (("0", "1", "2"), False)
+    assert (from_zero.classes, from_zero.named) == (("0", "2"), False)
+    assert from_zero.notes == ("no label is 1: the classes are the 2 numbers that occur",)
     from_one = listed(tmp_path, "a.jpg 2\nb.jpg 1\n")
     assert (from_one.classes, from_one.labels.tolist()) == (("1", "2"), [1, 0])
     assert from_one.notes == ("labels count from 1 (to 2)",)
     forced = listed(tmp_path, "a.jpg 2\nb.jpg 1\n", first_label="0")
-    assert forced.classes == ("0", "1", "2")
+    assert (forced.classes, forced.first) == (("1", "2"), 0)
 
 
 def test_class_names_beside_the_list_are_used(tmp_path: Path) -> None:
@@ -224,7 +227,8 @@ def test_text_that_is_not_utf8_is_named_by_its_line(tmp_path: Path) -> None:
 def test_one_bad_label_among_numbers_does_not_turn_them_into_names(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("".join(f"{i}.jpg {i % 2}\n" for i in range(30)) + "z.jpg 1O\n")
     listing, problems = parse_listing(tmp_path / "train.txt")
-    assert problems == [(31, "label '1O' is not a whole number, as the other labels are")]
+    assert [line for line, _ in problems] == [31]
+    assert problems[0][1].startswith("label '1O' is not a whole number, as most labels are: leave the line out")
     assert not listing.named
 
 

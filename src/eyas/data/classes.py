@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from eyas.data.imageset import ArrayImages, ImageSet
+from eyas.data.class_markup import as_number
+from eyas.data.imageset import ArrayImages, ImageSet, Ints
 from eyas.errors import DataError, suggest
 
 SHOWN = 10
+HOW = "Name the classes: --classes FILE, one name per line in the order of the numbers."
 
 
 def match_classes(train: ImageSet, other: ImageSet) -> tuple[ImageSet, ImageSet]:
@@ -19,6 +21,7 @@ def match_classes(train: ImageSet, other: ImageSet) -> tuple[ImageSet, ImageSet]
     Bare numbers take the names of the other set only where that set's order was given. Raises `DataError` for
     classes that the training set does not have, and where the numbers' meaning would be a guess.
     """
+    other = _with_decimals(train, other)
     if not train.named and other.named and not _same_texts(train, other):
         train = _name_numbers(train, other)
     elif train.named and not other.named and not _same_texts(other, train):
@@ -28,23 +31,39 @@ def match_classes(train: ImageSet, other: ImageSet) -> tuple[ImageSet, ImageSet]
 
 def match_outputs(classes: tuple[str, ...], model: str, images: ImageSet) -> ImageSet:
     """Return the set with labels that index a model's outputs, matched by the classes' names. Raises `DataError`."""
-    bare = all(name.isdigit() for name in classes)
+    bare = all(as_number(name) is not None for name in classes)
     nothing = ArrayImages.of("model", np.zeros((0, 1, 1, 3), dtype=np.uint8))
     outputs = ImageSet(
         f"the {model} model", classes, not bare, np.zeros(0, dtype=np.int64), nothing, ordered=not bare
     )  # fmt: skip
-    named, matched = match_classes(outputs, images)
-    if len(named.classes) != len(classes):
-        raise DataError(
-            f"{images.source}: has {len(named.classes)} classes, the model has {len(classes)}: its numbers "
-            "cannot be told to mean these names."
-        )
-    return matched
+    return match_classes(outputs, images)[1]
 
 
 def _same_texts(bare: ImageSet, named: ImageSet) -> bool:
-    """Tell whether the numbers are themselves names in the other set (digits, folders called 0, 1, 2)."""
-    return set(_occurring(bare)) <= set(named.classes)
+    """Tell whether the numbers are themselves names in the other set (digits, years, folders called 0, 1, 2).
+
+    Raises `DataError` where they are that, and numbers of other classes too.
+    """
+    texts = _occurring(bare)
+    if not set(texts) <= set(named.classes) and None in map(as_number, named.classes):
+        return False
+    numbers = [int(text) for text in texts]
+    if named.ordered and numbers and min(numbers) >= 0 and max(numbers) < len(named.classes):
+        for text, number in zip(texts, numbers, strict=True):
+            if named.classes[number] != text:
+                raise DataError(
+                    f"{bare.source}: label {text} may be the class of this name in {named.source}, or the number of "
+                    f"its class {named.classes[number]!r}. {HOW}"
+                )
+    return True
+
+
+def _with_decimals(train: ImageSet, other: ImageSet) -> ImageSet:
+    """Return `other` with classes such as 1 called 1.0 where the training set does: its other labels are 0.5, 1.5."""
+    known = set(train.classes)
+    whole = {name for name in other.classes if as_number(name) is not None} - known
+    names = tuple(f"{name}.0" if name in whole and f"{name}.0" in known else name for name in other.classes)
+    return other if names == other.classes else replace(other, classes=names, named=True)
 
 
 def _occurring(images: ImageSet) -> list[str]:
@@ -53,18 +72,23 @@ def _occurring(images: ImageSet) -> list[str]:
 
 def _name_numbers(bare: ImageSet, named: ImageSet) -> ImageSet:
     """Return `bare` with its numbers read as indices into the classes of `named`."""
-    how = "Name the classes: --classes FILE, one name per line in the order of the numbers."
     if not named.ordered:
         raise DataError(
-            f"{bare.source} labels its images by number and {named.source} by name, in no given order. {how}"
+            f"{bare.source} labels its images by number and {named.source} by name, in no given order. {HOW}"
         )
-    first = int(bare.classes[0]) if bare.classes else 0
-    if first == 1 and len(bare.classes) != len(named.classes):
+    numbers = np.array([int(name) for name in bare.classes], np.int64)
+    first = bare.first
+    if first is None:
+        counted = set(numbers.tolist()) == set(range(1, len(named.classes) + 1))
+        first = 0 if 0 in numbers else 1 if counted else None
+    if first is None:
         raise DataError(
-            f"{bare.source} has labels 1 to {len(bare.classes)}, "
-            f"{named.source} has {len(named.classes)} classes: the labels may count from 0 or from 1. {how}"
+            f"{bare.source} has labels {numbers.min()} to {numbers.max()}, "
+            f"{named.source} has {len(named.classes)} classes: the labels may count from 0 or from 1. "
+            f"Pass --first-label 0 (or 1). {HOW}"
         )
-    beyond = np.flatnonzero(bare.labels >= len(named.classes))
+    places = (numbers - first)[bare.labels]
+    beyond = np.flatnonzero((places < 0) | (places >= len(named.classes)))
     if len(beyond):
         place, label = bare.place(int(beyond[0])), bare.classes[bare.labels[beyond[0]]]
         last = len(named.classes) - 1 + first
@@ -76,7 +100,8 @@ def _name_numbers(bare: ImageSet, named: ImageSet) -> ImageSet:
         f"{bare.source} labels its images by number, counted from {first}: "
         f"the names are those of {named.source} ({_list(named.classes)})"
     )
-    return replace(bare, classes=named.classes, named=True, ordered=True, notes=(*bare.notes, note))
+    notes = (*bare.notes, note)
+    return replace(bare, classes=named.classes, labels=places, named=True, ordered=True, notes=notes)
 
 
 def _in_order_of(train: ImageSet, other: ImageSet) -> ImageSet:
@@ -114,21 +139,28 @@ def _refuse_unknown(train: ImageSet, other: ImageSet) -> None:
     counted = f"{len(unknown)} class{'es' * (len(unknown) > 1)}"
     shown = [f"{name!r}.{suggest(name, train.classes)}" for name in unknown[:SHOWN]]
     more = [f"... and {len(unknown) - SHOWN} more."] if len(unknown) > SHOWN else []
+    if None not in map(as_number, unknown) and train.ordered:
+        more.append(f"If these numbers count the classes of {train.source}, pass --first-label 0 (or 1).")
     raise DataError("\n".join([f"{other.source} has {counted} that {train.source} does not have:", *shown, *more]))
 
 
 def _note_absent(train: ImageSet, other: ImageSet) -> ImageSet:
-    present = np.bincount(other.labels, minlength=len(train.classes)) > 0
-    absent = [name for name, there in zip(train.classes, present, strict=True) if not there]
-    if not absent:
-        return other
-    note = f"{other.source} has no image of {len(absent)} of {len(train.classes)} classes: {_list(absent)}"
-    return replace(other, notes=(*other.notes, note))
+    notes = (note for note in without_images(other.source, train.classes, other.labels) if note not in other.notes)
+    return replace(other, notes=(*other.notes, *notes))
+
+
+def without_images(source: str, classes: tuple[str, ...], labels: Ints) -> tuple[str, ...]:
+    """Return a note on the classes that no label is of."""
+    present = np.bincount(labels, minlength=len(classes)) > 0
+    absent = [name for name, there in zip(classes, present, strict=True) if not there]
+    return (f"{source} has no image of {len(absent)} of {len(classes)} classes: {_list(absent)}",) if absent else ()
 
 
 def plain(name: str) -> str:
     """Return a name without what is easily written differently: case, spaces, hyphens, Unicode forms."""
     text = unicodedata.normalize("NFKC", name).casefold()
+    if as_number(text) is not None:
+        return text  # -1 is not 1
     return "".join(letter for letter in text if letter not in " _-\t")
 
 

@@ -80,5 +80,5 @@ def as_image_set(listing: Listing) -> ImageSet:
     files = FileImages(listing.source, str(listing.root), listing.paths, listing.lines, listing.sizes)
     return ImageSet(
         listing.source, listing.classes, listing.named, listing.labels, files, listing.notes,
-        ordered=listing.ordered,
+        ordered=listing.ordered, first=listing.first,
     )  # fmt: skip

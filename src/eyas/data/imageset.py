@@ -56,7 +56,7 @@ class ImageSet:
 
     `named` is False where the classes are bare numbers; `ordered` tells that their order was given (a class
     file, a named set) and not sorted; `skipped` counts images left out as unreadable; `notes` are sentences
-    for the user.
+    for the user; `first` is the number that bare numbers count from, where it was asked for.
     """
 
     source: str
@@ -67,6 +67,7 @@ class ImageSet:
     notes: tuple[str, ...] = ()
     skipped: int = 0
     ordered: bool = False
+    first: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

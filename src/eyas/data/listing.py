@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.cells import blocks_of
+from eyas.data.class_names import ClassNames, read_class_names
+from eyas.data.classes import without_images
 from eyas.data.columns import SPLIT_WORDS, Table, read_table, split_names
-from eyas.data.labels import ClassNames, read_class_names, read_labels
+from eyas.data.labels import MISSING, read_labels
 from eyas.data.packed import Coded, Ints, PackedStrings
 from eyas.data.paths import REPORTED, Problems, Root, file_sizes, folder_names, tidy_paths
 from eyas.data.reading import LARGEST_LIST, read_file
@@ -31,7 +33,7 @@ class Listing:
     `paths` are relative to `root`, or absolute; `labels` int64 [N] index into `classes`; `lines` int32 [N]
     count from 1; `sizes` int64 [N] are bytes (0 before the files were looked at). `named` is False where
     labels are bare numbers; `ordered` tells that the classes' order was given, not sorted; `notes` are
-    sentences for the user.
+    sentences for the user; `first` is the number that bare numbers count from, where it was asked for.
     """
 
     source: str
@@ -44,6 +46,7 @@ class Listing:
     sizes: Ints
     ordered: bool = False
     notes: tuple[str, ...] = ()
+    first: int | None = None
 
 
 def read_listing(
@@ -67,7 +70,8 @@ def read_listing(
     )
     sizes = file_sizes(listing.paths, listing.lines, Root(listing.root, outside_root), problems)
     report(listing.source, problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
-    return replace(listing, sizes=sizes)
+    absent = without_images(listing.source, listing.classes, listing.labels)
+    return replace(listing, sizes=sizes, notes=listing.notes + absent)
 
 
 def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tuple[Listing, Problems]:
@@ -113,12 +117,14 @@ def parse_listing(
         report(str(source), problems)
     paths, more = tidy_paths(table.paths, folder)
     coded = table.labels if table.labels is not None else _folder_labels(paths, table.lines, problems)
-    labels = read_labels(coded, table.lines, names, first_label, problems)
+    # a folder called None is a class: only cells can be empty
+    missing = frozenset[str]() if table.labels is None else MISSING
+    labels = read_labels(coded, table.lines, names, first_label, problems, missing)
     notes += more + labels.notes + _repeats(paths, labels.numbers, table.lines, problems)
     empty = np.zeros(len(paths), np.int64)
     return Listing(
         str(source), paths, labels.numbers, labels.classes, labels.named, table.lines, folder.folder,
-        empty, labels.ordered, table.notes + notes,
+        empty, labels.ordered, table.notes + notes, labels.first,
     ), problems  # fmt: skip
 
 

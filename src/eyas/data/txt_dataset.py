@@ -8,8 +8,8 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from eyas.data.class_names import ClassNames
 from eyas.data.datasets import as_image_set
-from eyas.data.labels import ClassNames
 from eyas.data.listing import read_listing
 
 
