@@ -44,7 +44,7 @@ class Calibrated:
 
 def calibrate(
     run: str | Path,
-    data: str | None = None,
+    data: str | Path | None = None,
     *,
     settings: DataConfig | None = None,
     device: str = "auto",
@@ -65,7 +65,7 @@ def calibrate(
         if reset:
             _stored(classifier, 1.0, kept, None).save(path)
             return Calibrated(path, 1.0, ())
-        sets = _to_fit_on(path, kept) if data is None else {data: _answered(path, data, settings, device)}
+        sets = _to_fit_on(path, kept) if data is None else {str(data): _answered(path, str(data), settings, device)}
         (source, basis), *others = sets.items()
         try:
             temperature = fitted_temperature(*basis)

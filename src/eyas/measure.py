@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: str | Path,
-    data: str | None = None,
+    data: str | Path | None = None,
     *,
     settings: DataConfig | None = None,
     device: DeviceConfig | None = None,

@@ -76,8 +76,7 @@ def train(
     `train` may be left out where the file `config` names it. The same as `eyas train`. Raises an `EyasError` where
     the command would end with a message.
     """
-    named = settings if train is None else {"train": train, **settings}
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
+    given = settings if train is None else {"train": train, **settings}
     return train_config(make_config(given, recipe=recipe, file=config))
 
 

@@ -13,4 +13,5 @@ class ModelConfig(Section):
     pretrained: bool = False
     """Start from the library's ImageNet weights (downloaded), with the preprocessing that they expect."""
     weights: str | None = None
-    """Start from a local file of weights (.safetensors, or .pth read without unpickling code)."""
+    """Start from the model of a run folder, or from a local file of weights (.safetensors, or .pth and the like, read
+    without running code). The head keeps the classes of the same names."""
