@@ -201,3 +201,38 @@ def test_a_damaged_model_file_is_no_weights(tmp_path: Path):
     (tmp_path / "m.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="is damaged"):
         load_weights(drawn(3), tmp_path / "m.safetensors", ("a", "b", "c"))
+
+
+class TwoHeads(nn.Module):
+    """The answer is the mean of two heads, that of timm's networks which were distilled."""
+
+    def __init__(self, classes: int, between: int = 5) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 6)
+        self.head = nn.ModuleDict({"one": nn.Linear(6, classes), "two": nn.Linear(6, classes)})
+        self.between = nn.Linear(6, between)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+
+def test_every_head_of_a_network_gets_its_rows_by_name():
+    donor, receiver = drawn(3, 1, TwoHeads), drawn(3, 2, TwoHeads)
+    fill(receiver, Weights("w", {"": donor.state_dict()}, ("a", "b", "c")), ("c", "a", "b"))
+    for head in ("one", "two"):
+        for part in ("weight", "bias"):
+            key = f"head.{head}.{part}"
+            assert torch.equal(receiver.get_parameter(key), donor.get_parameter(key)[[2, 0, 1]])
+
+
+@pytest.mark.parametrize(("between", "taken"), [(5, True), (3, False)])
+def test_a_layer_within_the_head_that_is_as_wide_as_the_classes_are_many_leaves_it_fresh(between, taken):
+    class Deep(TwoHeads):
+        def __init__(self, classes: int) -> None:
+            super().__init__(classes)
+            self.head = nn.Sequential(nn.Linear(6, between), nn.Linear(between, classes))
+
+    donor, receiver = drawn(3, 1, Deep), drawn(3, 2, Deep)
+    said = fill(receiver, Weights("w", {"": donor.state_dict()}, ("a", "b", "c")), ("c", "a", "b")).sentence
+    assert ("starts fresh" in said) != taken
+    assert torch.equal(receiver.head[1].weight, donor.head[1].weight[[2, 0, 1]]) == taken

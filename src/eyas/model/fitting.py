@@ -161,33 +161,38 @@ BY_PLACE = "whose rows are taken in the order of your classes, since the file na
 def _head(model: nn.Module, heads: tuple[str, ...], given: State, names: Names) -> tuple[dict[str, Tensor], str]:
     """Return the head's tensors, each class's row from the class of its name, and what became of it in words."""
     current = {key: tensor for key, tensor in model.state_dict().items() if in_head(key, heads)}
-    rows = _rows(model, heads) & current.keys()
     theirs = {key for key in given if in_head(key, heads)}
     needed = {key for key in current if not key.endswith("num_batches_tracked")}
-    widths = {given[key].shape[:1] for key in rows & theirs}  # of all others the shape is the same, of these but for it
-    alike = (given[key].shape[key in rows :] == current[key].shape[key in rows :] for key in theirs & current.keys())
-    if not (needed <= theirs <= current.keys() and all(alike) and len(widths) == 1):
+    if not needed or not needed <= theirs <= current.keys():
         return {}, FRESH
-    (wide,), (old, new) = widths.pop(), names
+    (old, new), whole = names, {key: given[key] for key in theirs}
+    alike = all(_alike(given[key], current[key]) for key in theirs)
     if old is None or not new:
-        if wide != len(current[next(iter(rows))]):
-            return {}, FRESH
-        return {key: given[key] for key in theirs}, f"the head too, {BY_PLACE}"
-    if len(old) != wide:
-        return {}, f"{FRESH}: the class names in the file do not fit its {wide} outputs"
-    kept = _shared(old, new)
-    if not kept:
+        return (whole, f"the head too, {BY_PLACE}") if alike else ({}, FRESH)
+    rows = _rows(model, heads) & theirs
+    widths = {given[key].shape[:1] for key in rows}  # of all others the shape is the same, of these but for it
+    if len(widths) != 1 or any(given[key].shape[key in rows :] != current[key].shape[key in rows :] for key in theirs):
+        return {}, FRESH
+    if widths != {(len(old),)}:
+        return {}, f"{FRESH}: the class names in the file do not fit its {widths.pop()[0]} outputs"
+    if not (kept := _shared(old, new)):
         return {}, f"{FRESH}: none of the file's {len(old)} classes is known to be one of them"
     places = torch.tensor([new.index(name) for name in kept]), torch.tensor([old.index(name) for name in kept])
-    whole = {key: given[key] for key in theirs - rows}
     return whole | {key: _put(current[key], given[key], places) for key in rows}, _kept(old, new, kept)
 
 
 def _rows(model: nn.Module, heads: tuple[str, ...]) -> set[str]:
-    """Return the names of the tensors that have a row for every class: of each head's last linear layer."""
-    layers = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    last = {head: [name for name in layers if in_head(name, (head,))][-1:] for head in heads}
-    return {f"{name}.{part}" for names in last.values() for name in names for part in ("weight", "bias")}
+    """Return the names of the head's tensors that have a row for every class; none where that is a guess.
+
+    They are those of the last layer, and of every other that is as wide: some heads are two, whose mean is the answer.
+    """
+    layers = {name: module for name, module in model.named_modules()
+              if in_head(name, heads) and isinstance(module, nn.Linear | nn.Conv2d)}  # fmt: skip
+    width = {name: len(module.weight) for name, module in layers.items()}
+    last = width[next(reversed(width))] if width else 0
+    if len(layers) > 1 and any(module.weight.shape[1] == last for module in layers.values()):
+        return set()  # a layer between may be as wide, and its rows are no classes
+    return {f"{name}.{part}" for name in layers if width[name] == last for part in ("weight", "bias")}
 
 
 def _put(fresh: Tensor, trained: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
