@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class EyasError(Exception):
@@ -69,3 +69,8 @@ def suggest(word: str, options: Iterable[str], *, count: int = 3) -> str:
     """Return " Did you mean 'a' or 'b'?" with the options nearest to `word`, or "" where none is near."""
     near = difflib.get_close_matches(word.lower(), {option.lower(): option for option in options}, n=count, cutoff=0.55)
     return f" Did you mean {' or '.join(repr(word) for word in near)}?" if near else ""
+
+
+def few(names: Sequence[str], *, most: int = 5) -> str:
+    """Return the first names of many for a message, and how many more there are."""
+    return ", ".join(names[:most]) + (f", ... and {len(names) - most:,} more" if len(names) > most else "")

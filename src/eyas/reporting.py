@@ -21,6 +21,7 @@ from eyas.data.settings import PreprocessConfig
 from eyas.errors import DataError, EyasError, SettingsError, suggest
 from eyas.events import Event, Finished
 from eyas.files import write_bytes
+from eyas.origin import Origin
 from eyas.pathnames import last_part, quoted
 from eyas.record import Record, read_record
 from eyas.render.material import Calibration, Material, Shot, Shots
@@ -165,9 +166,7 @@ class _Pictures:
 def _images(record: Record, split: str, sets: dict[str, ImageSet] | None) -> ImageSet:
     """Return the set that was measured. Raises `DataError` where it is no more what it was."""
     if sets is None:
-        from eyas.sets import open_sets
-
-        images = open_sets(record.config)[1].get(split)
+        images = Origin(record.folder, record.config).sets()[1].get(split)
         if images is None:
             raise DataError(f"config.toml names no {split} set any more.")
         if record.scores[split].skipped:
@@ -186,9 +185,7 @@ def _images(record: Record, split: str, sets: dict[str, ImageSet] | None) -> Ima
 def _audit(record: Record) -> Audit:
     """Return what there is to find in the images of a run."""
     from eyas.auditing import audit_parts
-    from eyas.sets import open_sets
-
-    train, others = open_sets(record.config)
+    train, others = Origin(record.folder, record.config).sets()
     parts = (Part("train", train), *(Part(split, images) for split, images in others.items()))
     return audit_parts(parts, record.config.data)
 

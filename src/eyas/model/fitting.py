@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from eyas.errors import CheckpointError
+from eyas.errors import CheckpointError, few
 from eyas.model.weights import State, Weights, read_weights
 from eyas.model.zoo import head_of, in_head
 
@@ -24,7 +24,6 @@ OLD_DENSENET = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$"
 )
 AVERAGED = re.compile(r"(^|[^a-z])ema([^a-z]|$)")  # in the name of an entry: a running average of the weights
-SHOWN = 5  # names in a message; the rest is counted
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class LoadedWeights:
     @property
     def sentence(self) -> str:
         """The same in words, for the console and the report."""
-        beside = f"; left out: {_few(self.left_out)}" if self.left_out else ""
+        beside = f"; left out: {few(self.left_out)}" if self.left_out else ""
         return f"Weights from {self.source}: {self.tensors} tensors, {self.head}{beside}."
 
 
@@ -103,7 +102,7 @@ def _chosen(model: nn.Module, weights: Weights, heads: tuple[str, ...]) -> _Cand
     if len(averaged) == 1:  # what such trainings measure, and what timm takes
         return replace(averaged[0], place=f"{averaged[0]}, the running average, of {len(different)} sets that fit")
     raise CheckpointError(
-        f"{weights.source}: holds {len(different)} sets of weights that fit: {_few(list(map(str, different)))}. "
+        f"{weights.source}: holds {len(different)} sets of weights that fit: {few(list(map(str, different)))}. "
         "Save the one that is meant alone, with torch.save, and give that."
     )
 
@@ -214,7 +213,7 @@ def _kept(old: tuple[str, ...], new: tuple[str, ...], kept: list[str]) -> str:
     """Return which rows of the head were taken over, in words."""
     if len(kept) < len(new):
         fresh = [name for name in new if name not in kept]
-        return f"head: {len(kept)} of {len(new)} classes taken over by name ({_few(kept)}); new: {_few(fresh)}"
+        return f"head: {len(kept)} of {len(new)} classes taken over by name ({few(kept)}); new: {few(fresh)}"
     if all(name.isdigit() for name in new):
         return f"the head too, its {len(new)} rows by the classes' numbers: both sets must mean the same by them"
     return f"the head too, its {len(new)} rows by the classes' names" + ("" if old == new else ", in another order")
@@ -243,7 +242,7 @@ def _shapes(key: str, given: State, current: State) -> str:
 
 
 def _misfit(weights: Weights, near: _Candidate, rest: dict[str, list[str]], *, count: int) -> CheckpointError:
-    parts = [f"{len(keys)} {kind} ({_few(keys, most=3)})" for kind, keys in rest.items() if keys]
+    parts = [f"{len(keys)} {kind} ({few(keys, most=3)})" for kind, keys in rest.items() if keys]
     made_with = f"It is a model of {weights.model}: --model {weights.model}" if weights.model else (
         "Give the --model that they were trained with.")  # fmt: skip
     where = f" ({near})" if near.place else ""
@@ -252,6 +251,3 @@ def _misfit(weights: Weights, near: _Candidate, rest: dict[str, list[str]], *, c
         f"{'; '.join(parts)}. {made_with}"
     )
 
-
-def _few(names: Sequence[str], *, most: int = SHOWN) -> str:
-    return ", ".join(names[:most]) + (f", ... and {len(names) - most} more" if len(names) > most else "")
