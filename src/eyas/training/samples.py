@@ -114,5 +114,5 @@ def _difference(then: Known, now: Known) -> str:
         "changed in size": [path for path in both if now[path][0] != then[path][0]],
         "with another label": [path for path in both if now[path][1] != then[path][1]],
     }
-    found = [f"{len(paths):,} {kind} ({few(paths)})" for kind, paths in kinds.items() if paths]
+    found = [f"{len(paths):,} {kind} ({few(sorted(paths))})" for kind, paths in kinds.items() if paths]
     return f"of {len(then):,} images {'; '.join(found)}" if found else "the same images, in another order or split"
