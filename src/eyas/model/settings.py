@@ -13,5 +13,4 @@ class ModelConfig(Section):
     pretrained: bool = False
     """Start from the library's ImageNet weights (downloaded), with the preprocessing that they expect."""
     weights: str | None = None
-    """Start from the model of a run folder, or from a local file of weights (.safetensors, or .pth and the like, read
-    without running code). The head keeps the classes of the same names."""
+    """Start from a run folder's model or a local file of weights (.safetensors, .pth and the like; no code is run)."""
