@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.everyday.case import picture, pictures
 
 import eyas
 from eyas.errors import DataError, SettingsError
@@ -14,6 +13,7 @@ from eyas.origin import origin_of, run_of
 from eyas.serve.examples import find_examples
 from eyas.shipping.pictures import open_sources
 from eyas.shipping.settings import ExportConfig
+from tests.everyday.case import picture, pictures
 
 SETTINGS = {"model": "compact", "size": 16, "epochs": 2, "batch_size": 8, "device": "cpu", "view": "none", "report": "none"}
 NAMES = ("run", "run/best.safetensors", "run/last.safetensors", "run/epochs/epoch-001.safetensors", "link.safetensors")
