@@ -27,10 +27,10 @@ LAYERS = {
         "training", "training.settings", "training.optim", "training.selection", "training.ema", "training.clock",
         "training.snapshot",
     ),
-    "composites": ("config", "data.batches", "model.classifier", "training.runtime", "sinks"),
+    "composites": ("config", "sets", "origin", "data.batches", "model.classifier", "training.runtime", "sinks"),
     "assemblies": (
-        "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.preflight",
-        "training.tuning", "training.weighing", "sets", "answers", "record", "shipping",
+        "evaluation", "training.state", "training.step", "training.checkpoint", "training.finite", "training.rollback", "training.saving", "training.samples", "training.preflight",
+        "training.tuning", "training.weighing", "answers", "record", "shipping",
     ),
     "plan": ("plan",),
     "verbs": ("training.loop", "predict", "measure", "comparing", "overview", "notebook", "auditing", "reporting", "mistakes", "calibrating", "serve", "exporting"),

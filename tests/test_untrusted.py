@@ -16,7 +16,7 @@ import pytest
 
 from eyas.data.download import unpack
 from eyas.errors import CheckpointError, DataError, EyasError
-from eyas.model.weights import read_state
+from eyas.model.weights import read_weights
 from eyas.tensorfile import read_tensors, write_tensors
 from tests import hostile
 
@@ -109,11 +109,11 @@ def test_no_weights_run_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for path in hostile.pickles(tmp_path):
         with pytest.raises(CheckpointError, match="Nothing was run"):
-            read_state(path)
+            read_weights(path)
         for other in (path.with_suffix(".safetensors"),):  # under a name that is no pickle's
             other.write_bytes(path.read_bytes())
             with pytest.raises(CheckpointError):
-                read_state(other)
+                read_weights(other)
             with pytest.raises(CheckpointError):
                 read_tensors(other, "model")
     assert not (tmp_path / hostile.CANARY).exists()
@@ -190,7 +190,7 @@ def test_no_named_set_runs_code(tmp_path, monkeypatch, name):
 @pytest.mark.parametrize(("what", "data"), hostile.ABSURD_TENSORS.items(), ids=hostile.ABSURD_TENSORS.keys())
 def test_absurd_tensor_files_are_refused_in_one_line(tmp_path, what, data):
     (tmp_path / "x.safetensors").write_bytes(data)
-    for read in (lambda path: read_tensors(path, "model"), read_state):
+    for read in (lambda path: read_tensors(path, "model"), read_weights):
         with pytest.raises(CheckpointError) as error:
             read(tmp_path / "x.safetensors")
         assert "\n" not in str(error.value)
@@ -206,7 +206,7 @@ from pathlib import Path
 from eyas.errors import CheckpointError
 from eyas.model.classifier import Classifier, model_header
 from eyas.data.preprocess import Preprocess
-from eyas.model.weights import read_state
+from eyas.model.weights import read_weights
 from eyas.model.zoo import build, outline
 from eyas.tensorfile import write_tensors
 folder = Path(sys.argv[1])
@@ -215,7 +215,7 @@ tensors = dict(build("compact", 2).state_dict())
 write_tensors(folder / "liar.safetensors", "model", tensors, model_header("vgg19", "ab", Preprocess(16), {}))
 resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for read, name in ((read_state, "stretched.pth"), (read_state, "packed.pth"), (Classifier.load, "liar.safetensors")):
+for read, name in ((read_weights, "stretched.pth"), (read_weights, "packed.pth"), (Classifier.load, "liar.safetensors")):
     try:
         read(folder / name)
     except CheckpointError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from eyas.data.imageset import ImageSet
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, EyasError, SettingsError
 from eyas.files import folder_lock, model_file
+from eyas.origin import origin_of, run_of
 from eyas.record import read_answers
 from eyas.training.settings import DeviceConfig
 
@@ -45,7 +45,7 @@ class Calibrated:
 
 def calibrate(
     run: str | Path,
-    data: str | None = None,
+    data: str | Path | None = None,
     *,
     settings: DataConfig | None = None,
     device: str = "auto",
@@ -60,13 +60,13 @@ def calibrate(
     from eyas.model.classifier import Classifier
 
     path = model_file(Path(run))
-    with _held(path.parent):
+    with _held(run_of(path)):
         classifier = Classifier.load(path)
         kept = _kept(path, int(classifier.facts.get("epoch", 0)))
         if reset:
             _stored(classifier, 1.0, kept, None).save(path)
             return Calibrated(path, 1.0, ())
-        sets = _to_fit_on(path, kept) if data is None else {data: _answered(path, data, settings, device)}
+        sets = _to_fit_on(path, kept) if data is None else {str(data): _answered(path, str(data), settings, device)}
         (source, basis), *others = sets.items()
         try:
             temperature = fitted_temperature(*basis)
@@ -125,22 +125,17 @@ def _answered(path: Path, data: str, settings: DataConfig | None, device: str) -
     from eyas.measure import evaluate
 
     scores, images = evaluate(path, data, settings=settings, device=DeviceConfig(device=device))
-    _refuse_training(path.parent, images, data)
+    _refuse_training(path, images, data)
     if scores.logits is None or scores.targets is None:
         raise SettingsError(f"{data}: has too many images and classes to keep every answer. Name a smaller set.")
     return scores.logits, scores.targets
 
 
-def _refuse_training(folder: Path, images: ImageSet, data: str) -> None:
+def _refuse_training(model: Path, images: ImageSet, data: str) -> None:
     """Raise `SettingsError` where a set is the one that the run was trained on: a model is too sure of that."""
-    from eyas.config import make_config
-    from eyas.sets import open_sets
-
-    if not (folder / "config.toml").is_file():
-        return
     try:
-        train = open_sets(make_config(file=folder / "config.toml"))[0]
-    except EyasError:  # it is gone, so this is not it
+        train = origin_of(model).sets()[0]
+    except EyasError:  # it is of no run, or its images are gone, so this is not it
         return
     if len(train) == len(images) and {train.place(i) for i in range(len(train))} == {
         images.place(i) for i in range(len(images))
@@ -163,11 +158,9 @@ def _fit(source: str, known: Known, temperature: float, *, fitted: bool) -> Fit:
     )
 
 
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def _held(folder: Path | None) -> contextlib.AbstractContextManager[None]:
     """Hold a run's folder: a training that writes to it would take the file's place."""
-    with folder_lock(folder) if (folder / "config.toml").is_file() else contextlib.nullcontext():
-        yield
+    return contextlib.nullcontext() if folder is None else folder_lock(folder)
 
 
 def print_calibrated(found: Calibrated) -> None:

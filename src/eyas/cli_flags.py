@@ -40,6 +40,16 @@ class ResumeFlags(Section):
     """Let a cosine or onecycle schedule take the course of the longer run from here on."""
     changed_files: bool = False
     """Go on though image files were changed since the run was saved, with the pictures as they are now."""
+    train: str | None = None
+    """Where the training set lies now, if it was moved; it must hold the same images. The run keeps it."""
+    test: str | None = None
+    """Where the test set lies now."""
+    val: str | None = None
+    """Where the validation set lies now."""
+    root: str | None = None
+    """Where the folder lies now that the paths in list files are relative to."""
+    classes: str | None = None
+    """Where the file of class names lies now."""
 
 
 class EvaluateFlags(Reading):
@@ -49,6 +59,8 @@ class EvaluateFlags(Reading):
     """Run folder, or a .safetensors file in it."""
     data: Annotated[Positional[str | None], tyro.conf.arg(metavar="[DATA]")] = None
     """List, folder or named set, such as cifar10:test. Default: the run's own test set, else its validation set."""
+    train: str | None = None
+    """Without DATA: where the run's training set lies now, of which its own test or validation set may be a part."""
     skip_unreadable: bool = False
     """Leave images out that cannot be decoded; they are counted beside the numbers."""
     device: str = "auto"

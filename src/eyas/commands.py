@@ -35,7 +35,9 @@ def resume(arguments: Arguments) -> int:
         return told(f"Stopped at once. What was saved is whole; go on with `eyas resume {given.run}`.", INTERRUPTED)
     if finished is None:
         name = clean(given.run)
-        print(f"{name}: is complete; nothing was changed. To train longer: eyas resume {name} --epochs N")
+        moved = any((given.train, given.test, given.val, given.root, given.classes))
+        done = "its data is the same, and is looked for there from now on" if moved else "nothing was changed"
+        print(f"{name}: is complete; {done}. To train longer: eyas resume {name} --epochs N")
         return 0
     return _exit_code(finished)
 

@@ -14,7 +14,7 @@ import numpy as np
 from eyas.errors import SettingsError
 from eyas.files import PREDICTIONS, write_bytes, write_text
 from eyas.paired import SIGNIFICANT, mcnemar, paired_interval
-from eyas.record import read_answers, read_header
+from eyas.record import read_answers, read_header, run_folder
 from eyas.sinks.table import read_table
 
 HEAD_WORDS = ("run", "model", "best epoch", "set", "accuracy", "loss")  # on a page, keys of its words
@@ -71,7 +71,7 @@ def compare(*runs: str | Path) -> Comparison:
     """
     if len(runs) < 2:
         raise SettingsError("Name two runs or more: eyas compare RUN RUN...")
-    folders = [Path(run).parent if Path(run).is_file() else Path(run) for run in runs]
+    folders = [run_folder(run) for run in runs]
     found = tuple(_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True))
     answers = [_answers(folder, run) for folder, run in zip(folders, found, strict=True)]
     notes = tuple(said for said in answers if isinstance(said, str))

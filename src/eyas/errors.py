@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 
 class EyasError(Exception):
@@ -72,3 +72,8 @@ def suggest(
     known = {option.lower(): option for option in options}
     near = difflib.get_close_matches(word.lower(), known, n=count, cutoff=0.55)
     return f" Did you mean {' or '.join(written(known[word]) for word in near)}?" if near else ""
+
+
+def few(names: Sequence[str], *, most: int = 5) -> str:
+    """Return the first names of many for a message, and how many more there are."""
+    return ", ".join(names[:most]) + (f", ... and {len(names) - most:,} more" if len(names) > most else "")

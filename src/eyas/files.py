@@ -16,6 +16,7 @@ from eyas import system
 from eyas.errors import DataError, FileError, RunInUseError
 from eyas.pathnames import refused_name
 
+CONFIG = "config.toml"  # in a run folder: all settings
 PREDICTIONS = "predictions.safetensors"  # in a run folder: what its best model answered, sample by sample
 TEMPORARY = ".tmp-"  # files of this prefix are rubbish of a run that was cut off; only the lock's holder removes them
 _RUBBISH = re.compile(r"\.tmp-(\d+)-.+|\.tmp-preflight\..+|\.tmp[A-Za-z0-9]{6}")  # the last: of the safetensors library

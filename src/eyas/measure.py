@@ -12,9 +12,10 @@ from eyas.data.classes import match_outputs
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ImageSet
 from eyas.data.settings import DataConfig
-from eyas.errors import SettingsError
+from eyas.errors import DataError, SettingsError
 from eyas.files import model_file, write_text
 from eyas.metrics import Scores
+from eyas.origin import Origin, origin_of
 from eyas.progress import track
 from eyas.training.settings import DeviceConfig
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: str | Path,
-    data: str | None = None,
+    data: str | Path | None = None,
     *,
     settings: DataConfig | None = None,
     device: DeviceConfig | None = None,
@@ -42,9 +43,12 @@ def evaluate(
         _check_answers(Path(answers), data)
     settings, model = settings or DataConfig(), model_file(Path(run))
     if data is None:
-        opened, settings = _own_set(model, settings)
+        own = _own_set(model, settings)
+        opened, settings = own[2], own[0].config.data
+    elif settings.train:
+        raise SettingsError("--train says where the run's own set lies now, and DATA names another. Give one of them.")
     else:
-        opened = open_images(data, settings, split="test")
+        own, opened = None, open_images(data, settings, split="test")
     from eyas.data.batches import prepare  # by now the mistakes that need no torch are told
     from eyas.device import usual_batch
     from eyas.evaluation import evaluate as pass_over
@@ -55,6 +59,7 @@ def evaluate(
         classifier = Classifier.load(model, str(runtime.device))
         images = for_classes(classifier, opened)
         prepared = prepare(images, classifier.preprocess, settings).placed(runtime.device)
+        measured = prepared.images if own is None else _checked(own, prepared.images)
         scores: list[Scores] = []
 
         def passing() -> Generator[int, None, None]:
@@ -73,11 +78,11 @@ def evaluate(
         for _ in track(passing(), -(-len(prepared) // at_once), f"Evaluating {images.source}"):
             pass
         if answers is not None:
-            _write_answers(Path(answers), scores[0], prepared.images, classifier.temperature)
-        return scores[0], prepared.images
+            _write_answers(Path(answers), scores[0], measured, classifier.temperature)
+        return scores[0], measured
 
 
-def _check_answers(path: Path, data: str | None) -> None:
+def _check_answers(path: Path, data: str | Path | None) -> None:
     """Raise `SettingsError` for a file that cannot be written: told before the images are looked at."""
     from eyas.answers.rows import check_form
 
@@ -103,25 +108,33 @@ def _write_answers(path: Path, scores: Scores, images: ImageSet, temperature: fl
     write_table(path, kinds, rows)
 
 
-def _own_set(model: Path, given: DataConfig) -> tuple[ImageSet, DataConfig]:
-    """Return the set that a model's run was measured on, and the run's settings of the data but for those given."""
-    from eyas.config import make_config
-    from eyas.sets import open_sets
-
-    folder = next((one for one in model.absolute().parents[:2] if (one / "config.toml").is_file()), None)
-    if folder is None:
-        raise SettingsError(f"Which set? {model} lies in no run folder: eyas evaluate {model} DATA")
-    config = make_config(file=folder / "config.toml")
-    usual = DataConfig()
-    changed = {name: value for name, value in given if value != getattr(usual, name)}
-    config = config.model_copy(update={"data": config.data.model_copy(update=changed)})
-    others = open_sets(config)[1]
-    if not others:
+def _own_set(model: Path, given: DataConfig) -> tuple[Origin, str, ImageSet]:
+    """Return a model's run, with its settings of the data but for those given, and the set that it was measured on."""
+    try:
+        origin = origin_of(model, given)
+    except DataError as error:
+        raise SettingsError(f"Which set? {error}: eyas evaluate {model} DATA") from None
+    try:
+        found = origin.measured()
+    except DataError as error:
+        raise DataError(f"{error} Or name another set: eyas evaluate {model} DATA") from None
+    if found is None:
         raise SettingsError(f"Which set? The run had none to measure on: eyas evaluate {model} DATA")
-    split = "test" if "test" in others else "val"
-    images = others[split]
-    said = f"the run's own {'test' if split == 'test' else 'validation'} set"
-    return replace(images, notes=(said, *images.notes)), config.data
+    said = f"the run's own {'test' if found[0] == 'test' else 'validation'} set"
+    return origin, found[0], replace(found[1], notes=(said, *found[1].notes))
+
+
+def _checked(own: tuple[Origin, str, ImageSet], images: ImageSet) -> ImageSet:
+    """Return a run's own set with a note where it changed. Raises `DataError` where training images may be in it."""
+    origin, split, _ = own
+    if origin.is_as_measured(split, images):
+        return images
+    if split == "val" and origin.val_is_share:
+        raise DataError(
+            f"{images.source}: its images or labels changed since the run was trained, and so would the share of them "
+            f"that it was not trained on. Name a set that is new to it: eyas evaluate {origin.folder} DATA"
+        )
+    return replace(images, notes=(*images.notes, "its images or labels changed since the run measured it"))
 
 
 def for_classes(classifier: Classifier, images: ImageSet) -> ImageSet:

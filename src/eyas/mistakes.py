@@ -11,10 +11,10 @@ from eyas.answers.table import path_of
 from eyas.confidence import Doubt, doubtful_labels, softmax
 from eyas.data.imageset import ImageSet
 from eyas.errors import DataError, EyasError
+from eyas.origin import Origin
 from eyas.pathnames import last_part
 from eyas.record import Record
 from eyas.render.material import Shot, Shots
-from eyas.sets import open_sets
 
 if TYPE_CHECKING:
     from eyas.model.classifier import Classifier
@@ -35,7 +35,7 @@ class Pictures:
         opened, missing = {}, []
         for name in record.scores:
             try:
-                sets = open_sets(record.config)[1] if sets is None else sets
+                sets = Origin(record.folder, record.config).sets()[1] if sets is None else sets
                 opened[name] = _images(record, name, sets)
             except (EyasError, OSError) as error:
                 missing += [str(error).splitlines()[0]] if name == split else []

@@ -169,7 +169,7 @@ class Plan:
 
 def make_plan(
     config: RunConfig,
-    directory: Path,
+    directory: str | Path,
     *,
     sets: Sets | None = None,
     resuming: bool = False,
@@ -190,7 +190,7 @@ def make_plan(
     given = config.model.pretrained or config.model.weights is not None
     expected = stored_preprocess(config.model.weights) or expected_preprocess(config.model.model, weights=given)
     preprocess = resolve_preprocess(config.preprocess, expected)
-    weights, told = (None, "those saved") if resuming else starting_weights(config, len(train.classes))
+    weights, told = (None, "those saved") if resuming else starting_weights(config, train.classes)
     fill = tuple(round(255 * value) for value in preprocess.mean)
     augment = Augment(config.augment, preprocess.size, fill)  # type: ignore[arg-type]
     wider = augment.stored_size > preprocess.size
@@ -206,7 +206,7 @@ def make_plan(
         )
     plan = Plan(
         config=config,
-        directory=directory,
+        directory=Path(directory),
         classes=train.classes,
         train=ready,
         evaluations=evaluations,
@@ -229,7 +229,7 @@ def make_plan(
     return replace(plan, fingerprint=fingerprint_of(plan), facts=_facts(plan, told))
 
 
-def starting_weights(config: RunConfig, classes: int) -> tuple[dict[str, Tensor] | None, str]:
+def starting_weights(config: RunConfig, classes: tuple[str, ...]) -> tuple[dict[str, Tensor] | None, str]:
     """Return the state dict that training starts from (None: random) and a sentence about it."""
     model = config.model
     if model.weights is not None and model.pretrained:
@@ -237,21 +237,23 @@ def starting_weights(config: RunConfig, classes: int) -> tuple[dict[str, Tensor]
     if model.weights is None and not model.pretrained:
         return None, "random, a function of the seed"
     from eyas.data.order import key
+    from eyas.model.fitting import load_weights
     from eyas.model.pretrained import load_pretrained
-    from eyas.model.weights import load_weights
 
     torch.default_generator.manual_seed(key(config.training.seed, "weights"))  # for a fresh head
-    network = build(model.model, classes)
+    network = build(model.model, len(classes))
     path = model.weights
-    told = load_pretrained(network, model.model) if path is None else load_weights(network, path).sentence
+    told = load_pretrained(network, model.model) if path is None else load_weights(network, path, classes).sentence
     return dict(network.state_dict()), told
 
 
 def stored_preprocess(weights: str | None) -> dict[str, Any] | None:
     """Return the preprocessing in a model file of eyas, None for foreign weights and where the file is gone."""
-    if weights is None or not written_by_eyas(Path(weights)):
+    from eyas.model.weights import weights_file
+
+    if weights is None or not written_by_eyas(file := weights_file(weights)):
         return None
-    return Preprocess.from_dict(read_tensors(Path(weights), "model")[1].get("preprocess")).to_dict()
+    return Preprocess.from_dict(read_tensors(file, "model")[1].get("preprocess")).to_dict()
 
 
 def _class_weights(images: ImageSet, config: RunConfig) -> Tensor | None:

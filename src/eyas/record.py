@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from eyas import headers
 from eyas.config import RunConfig, make_config
 from eyas.errors import CheckpointError, DataError
-from eyas.files import PREDICTIONS, model_file
+from eyas.files import CONFIG, PREDICTIONS, model_file
 from eyas.metrics import Scores
+from eyas.origin import run_of
 from eyas.sinks.jsonl import read_events
 from eyas.sinks.table import read_table
 
@@ -41,12 +43,22 @@ class Record:
 
 
 def run_folder(run: str | Path) -> Path:
-    """Return the folder of a run that is named by itself or by a model file in it. Raises `DataError`."""
+    """Return the folder of a run that is named by itself or by its best model's file. Raises `DataError`."""
     path = Path(run)
-    folder = path.parent if path.is_file() else path
-    if not (folder / "config.toml").is_file():
-        raise DataError(f"{path}: is no run folder of `eyas train` (config.toml is missing).")
+    if (folder := run_of(path)) is None:
+        raise DataError(f"{path}: is no run folder of `eyas train` ({CONFIG} is missing).")
+    if path.is_file() and path.suffix == ".safetensors" and _epoch(path) != (best := _epoch(model_file(folder))):
+        raise DataError(
+            f"{path}: is of epoch {_epoch(path)}, and a run keeps its best model's answers only, here of epoch {best}. "
+            f"Give the run folder: {folder}"
+        )
     return folder
+
+
+def _epoch(model: Path) -> int | None:
+    """Return the epoch that a model file is of."""
+    found = headers.read_header(model, "model").get("facts", {}).get("epoch")
+    return found if isinstance(found, int) else None
 
 
 def read_header(folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from eyas.errors import DataError, EyasError, SettingsError, suggest
 from eyas.events import Event, Finished
 from eyas.files import write_bytes
 from eyas.mistakes import DOUBTS_SHOWN, Pictures, doubted_labels, errors_of, rows_of, shares_of, shown_doubts
+from eyas.origin import Origin
 from eyas.pathnames import quoted
 from eyas.record import Record, read_record
 from eyas.render.material import DOUBTS, Calibration, Material
@@ -127,9 +128,7 @@ def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -
 def _audit(record: Record) -> Audit:
     """Return what there is to find in the images of a run."""
     from eyas.auditing import audit_parts
-    from eyas.sets import open_sets
-
-    train, others = open_sets(record.config)
+    train, others = Origin(record.folder, record.config).sets()
     parts = (Part("train", train), *(Part(split, images) for split, images in others.items()))
     return audit_parts(parts, record.config.data)
 

@@ -16,7 +16,8 @@ from eyas.data.named import names
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import FileError, RunInUseError, SettingsError, TrainingError
 from eyas.events import Event, Finished
-from eyas.files import check_name, folder_lock, make_folder, remove_lock, write_text
+from eyas.files import CONFIG, check_name, folder_lock, make_folder, remove_lock, write_text
+from eyas.origin import Origin, placed, run_of
 from eyas.pathnames import safe_name
 from eyas.sets import open_sets
 from eyas.sinks import Sinks, open_sinks
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from eyas.model.classifier import Classifier
     from eyas.plan import Plan
     from eyas.training.runtime import Runtime
-
-CONFIG = "config.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,7 @@ def train(
     `train` may be left out where the file `config` names it. The same as `eyas train`. Raises an `EyasError` where
     the command would end with a message.
     """
-    named = settings if train is None else {"train": train, **settings}
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in named.items()}
+    given = settings if train is None else {"train": train, **settings}
     return train_config(make_config(given, recipe=recipe, file=config))
 
 
@@ -127,39 +125,46 @@ def resume(
     on_nan: str | None = None,
     stretch_schedule: bool = False,
     changed_files: bool = False,
+    **moved: str | Path | None,
 ) -> Run | None:
-    """Go on with a run where its saved state stands; None if it is complete already, and nothing was changed.
+    """Go on with a run where its saved state stands; None if it is complete already: nothing is trained then.
 
     `epochs` may be more than first asked for; a schedule that ends with the run (cosine, onecycle) then takes another
-    course, which `stretch_schedule` allows. `changed_files` goes on though image files were changed. Raises
-    `SettingsError` if there is no run, or if what its results depend on has changed.
+    course, which `stretch_schedule` allows. `changed_files` goes on though image files changed. `moved` says where its
+    data lies now (`train`, `test`, `val`, `root`, `classes`), and is written down once that is seen to be the same.
+    Raises `SettingsError` if there is no run, or if what its results depend on has changed.
     """
     _refuse_in_a_loader()
-    directory = Path(run)
-    directory = directory.parent if directory.is_file() else directory
-    if not (directory / CONFIG).is_file():
-        raise SettingsError(f"{directory}: holds no run ({CONFIG} is missing). Begin one with `eyas train`.")
+    if (directory := run_of(run)) is None:
+        raise SettingsError(f"{run}: holds no run ({CONFIG} is missing). Begin one with `eyas train`.")
     config = make_config(file=directory / CONFIG)
     check_whole(directory / CONFIG)
     check_loggers(config.output)
     asked = {"epochs": epochs, "patience": patience, "on_nan": on_nan}
     given = {name: value for name, value in asked.items() if value is not None}
-    longer = config.model_copy(update={"training": config.training.model_copy(update=given)})
+    places = {name: place for name, place in moved.items() if place is not None}
+    longer = placed(config.model_copy(update={"training": config.training.model_copy(update=given)}), places)
     from eyas.plan import make_plan
-    from eyas.training.checkpoint import saved_header
+    from eyas.training.checkpoint import check_unchanged, saved_header
     from eyas.training.runtime import open_runtime
 
     saved = saved_header(directory)
-    if saved is not None and not _unfinished(saved, longer, told_more=bool(given)):
+    complete = saved is not None and not _unfinished(saved, longer, told_more=bool(given))
+    if complete and not places:
         return None
     if saved is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
         _check_horizon(config, longer)
     with open_runtime(longer.device, profile=longer.output.profile) as runtime, _locked(directory, runtime):
         allowed = frozenset({"epochs"} if stretch_schedule else ()) | frozenset({"files"} if changed_files else ())
         with runtime.profile.span("preparing"):
-            resuming, precision = saved is not None, runtime.config.precision
-            plan = make_plan(longer, directory, resuming=resuming, allowed_changes=allowed, precision=precision)
-        return _trained(plan, runtime, longer if given else None)
+            plan = make_plan(longer, directory, sets=Origin(directory, longer).sets(), resuming=saved is not None,
+                             allowed_changes=allowed, precision=runtime.config.precision)  # fmt: skip
+        if saved is None or not complete:
+            return _trained(plan, runtime, longer if given or places else None)
+        check_unchanged(saved, plan)
+        if runtime.is_main:
+            write_text(directory / CONFIG, to_toml(longer))
+    return None
 
 
 def _refuse_in_a_loader() -> None:
@@ -179,14 +184,17 @@ def _trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: b
     from eyas.training.loop import fit
     from eyas.training.rollback import go_back, memory_in_words
     from eyas.training.runtime import stoppable
+    from eyas.training.samples import keep_samples
 
     while True:
         try:
             with contextlib.closing(fit(plan, runtime)) as events, memory_in_words(plan.directory):
                 first = next(events)
                 with stoppable(runtime):  # from here on there is a run that a signal leaves to a resume
-                    if runtime.is_main and config is not None:
-                        write_text(plan.directory / CONFIG, to_toml(config))
+                    if runtime.is_main:
+                        keep_samples(plan)
+                        if config is not None:
+                            write_text(plan.directory / CONFIG, to_toml(config))
                     step = None if fresh else first.step
                     return _drained(plan, first, events, runtime, resumed_step=step)
         except TrainingError as error:

@@ -23,7 +23,7 @@ def open_sets(config: RunConfig) -> Sets:
     others: dict[str, ImageSet] = {}
     val = data.val or default_val(data.train, data)
     test = data.test or default_test(data.train, data)
-    if val is not None and (share := _as_share(val)) is None:
+    if val is not None and (share := as_share(val)) is None:
         others["val"] = open_images(val, data, split="val")
     if test is not None:
         others["test"] = open_images(test, data, split="test")
@@ -42,7 +42,7 @@ def open_sets(config: RunConfig) -> Sets:
     return train, others
 
 
-def _as_share(text: str) -> float | None:
+def as_share(text: str) -> float | None:
     """Return a validation share such as "0.1", None where the text names a set."""
     try:
         share = float(text)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from eyas.errors import SettingsError
 from eyas.synonyms import known_as
@@ -27,6 +28,14 @@ class Section(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise SettingsError("\n".join(_in_words(error, type(self), values))) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paths_as_text(cls, given: Any) -> Any:
+        """Take a `Path` for every setting that is a text: files, folders, data specs."""
+        if not isinstance(given, dict):  # a section that is made already
+            return given
+        return {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in given.items()}
 
 
 def _in_words(error: ValidationError, section: type[Section], values: Mapping[str, Any]) -> Iterator[str]:

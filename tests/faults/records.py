@@ -13,6 +13,7 @@ from eyas.model.classifier import Classifier
 from eyas.sinks.jsonl import read_events
 from eyas.tensorfile import read_tensors
 from eyas.training.checkpoint import STATE, newest_state
+from eyas.training.samples import SAMPLES
 
 ONCE = ("trained", "epochtrained", "evaluated")  # each of them has each step once, however often a run was cut
 CLOCK = {"time", "seconds", "images_per_second", "waiting"}
@@ -71,8 +72,8 @@ def assert_nothing_lost(run: Path, *, began: bool) -> int:
     assert found is not None or not began, "the state is gone"
     assert found is None or found[2] == (), "a state is damaged"
     for path in run.rglob("*.safetensors"):
-        if path.name == PREDICTIONS:
-            read_tensors(path, "predictions")
+        if path.name in (PREDICTIONS, SAMPLES):
+            read_tensors(path, path.stem)
         elif not path.name.startswith((STATE.split(".")[0], TEMPORARY)):
             Classifier.load(path)  # verifies what it reads
     return 0 if found is None else found[1]["state"]["step"]

@@ -63,7 +63,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def steps_of_models(run: Path) -> dict[str, int]:
     """Return which epoch each model file holds, every one verified."""
-    models = [path for path in run.rglob("*.safetensors") if not path.name.startswith(("state", "predictions", ".tmp"))]
+    models = [path for path in run.rglob("*.safetensors") if not path.name.startswith(("state", "predictions", "samples", ".tmp"))]
     return {str(path.relative_to(run)): read_tensors(path, "model")[1]["facts"]["step"] for path in models}
 
 

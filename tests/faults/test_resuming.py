@@ -135,12 +135,12 @@ def set_to(line: str, new: str):
 
 
 MUTATIONS = {
-    "a line less": (drop_line, "training data: was"),
-    "another order": (swap_lines, "training data: was"),
-    "another label": (relabel, "training data: was"),
+    "a line less": (drop_line, "training data: of 56 images 1 gone ("),
+    "another order": (swap_lines, "training data: the same images, in another order or split"),
+    "another label": (relabel, "training data: of 56 images 1 with another label (red/003.png)"),
     "another class name": (rename_class, "classes: was ['blue', 'green', 'red'], is ['blue', 'green', 'rouge']"),
-    "another test set": (change_test, "test data: was"),
-    "another size of a file": (grow_file, "training data: was"),
+    "another test set": (change_test, "test data: of 21 images 1 gone ("),
+    "another size of a file": (grow_file, "training data: of 56 images 1 changed in size (red/003.png)"),
     "batch size": (set_to("batch_size = 16", "batch_size = 8"), "batch_size: was 16, is 8"),
     "learning rate": (set_to("lr = 0.05", "lr = 0.06"), "lr: was 0.05, is 0.06"),
     "optimiser": (set_to('optimizer = "sgd"', 'optimizer = "adamw"'), "optimizer: was 'sgd', is 'adamw'"),

@@ -20,8 +20,8 @@ from torchvision.models import VisionTransformer
 
 from eyas.errors import CheckpointError, FileError
 from eyas.model.compact import compact
+from eyas.model.fitting import load_weights
 from eyas.model.pretrained import download_state, load_pretrained
-from eyas.model.weights import load_weights
 from eyas.model.zoo import build
 
 
@@ -45,7 +45,7 @@ def receiver() -> nn.Module:
 def test_a_safetensors_file_is_loaded_with_a_head_that_fits(
     donor: nn.Module, receiver: nn.Module, tmp_path: Path
 ) -> None:
-    save_file(donor.state_dict(), tmp_path / "w.safetensors", metadata={"eyas": "1"})
+    save_file(donor.state_dict(), tmp_path / "w.safetensors", metadata={"format": "pt"})
 
     loaded = load_weights(receiver, tmp_path / "w.safetensors")
 

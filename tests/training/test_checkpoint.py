@@ -114,7 +114,7 @@ def test_changed_data_is_refused_with_what_changed(pictures, cut, tmp_path):
     listed = tmp_path / "train" / "list.txt"
     for changed in (lines[:-1], [*lines[1:], lines[0]], [*lines[:-1], lines[-1].replace("blue\n", "red")[:-4] + "red"]):
         listed.write_text("\n".join(changed) + "\n")
-        with pytest.raises(SettingsError, match="training data: was"):
+        with pytest.raises(SettingsError, match="training data: its images or labels"):
             run_fit(config_of(pictures, train=str(listed)), cut, resuming=True)
 
 

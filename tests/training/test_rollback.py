@@ -131,7 +131,7 @@ def test_what_diverges_however_small_the_rate_becomes_stops_after_five_times(pic
         eyas.train(pictures["train"], **given, out=tmp_path / "run")
     assert len(saved_state(tmp_path / "run")[1]["diverged"]) == 5
     for path in (tmp_path / "run").rglob("*.safetensors"):
-        kind = "state" if path.name.startswith("state") else "model"
+        kind = path.stem if path.stem in ("state", "samples") else "state" if path.name.startswith("state") else "model"
         assert all(tensor.isfinite().all() for tensor in read_tensors(path, kind)[0].values())
 
 

@@ -16,13 +16,14 @@ LISTS = (".txt", ".csv", ".tsv", ".lst")
 __all__ = ["dataset_names", "default_test", "default_val", "export_named", "open_images"]
 
 
-def open_images(spec: str, config: DataConfig, *, split: str) -> ImageSet:
+def open_images(spec: str | Path, config: DataConfig, *, split: str) -> ImageSet:
     """Return the images that a data spec names; `split` (train, val, test) where the spec itself names none.
 
     A spec is a list file (.txt .csv .tsv .lst), a folder with a folder per class, or `NAME` or `NAME:SPLIT`;
     a folder called like a named set is written with a slash (`./digits`). Raises `DataError`,
     `SettingsError`.
     """
+    spec = str(spec)
     name, _, asked = spec.partition(":")
     if name in names():
         return open_named(name, asked or split, config.data_dir, mirror=config.mirror)

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from eyas.errors import CheckpointError, FileError
-from eyas.model.weights import State, fill, tensors_in
+from eyas.model.fitting import fill
+from eyas.model.weights import State, Weights, weights_in
 from eyas.model.zoo import find_model, torchvision_weights
 
 PATIENCE = 15.0  # seconds that a download host may be silent
@@ -32,9 +33,9 @@ def load_pretrained(model: nn.Module, name: str) -> str:
     if found.library == "eyas":
         raise CheckpointError(f"There are no published weights of {found.name}; train it without --pretrained.")
     if found.library == "timm":
-        return fill(model, _timm_state(found.name), source=f"timm's {found.name}").sentence
+        return fill(model, Weights(f"timm's {found.name}", {"": _timm_state(found.name)})).sentence
     entry = torchvision_weights(found.name)
-    return fill(model, download_state(entry.url), source=f"torchvision's {entry}").sentence
+    return fill(model, Weights(f"torchvision's {entry}", {"": download_state(entry.url)})).sentence
 
 
 def download_state(url: str, *, folder: Path | None = None) -> State:
@@ -60,7 +61,7 @@ def download_state(url: str, *, folder: Path | None = None) -> State:
             f"{url}: what was downloaded is damaged ({_first_line(error)}). "
             "Try again, or give a file with --weights FILE."
         ) from error
-    return tensors_in(content, url)
+    return weights_in(content, url).states[""]  # published ones are not wrapped
 
 
 def _timm_state(name: str) -> State:
@@ -81,7 +82,8 @@ def _timm_state(name: str) -> State:
         raise _unreachable(f"timm's weights of {name}", error) from error
     except RuntimeError as error:
         raise CheckpointError(f"timm's weights of {name} cannot be loaded: {_first_line(error)}.") from error
-    return tensors_in(network.state_dict(), f"timm's {name}")
+    state: State = network.state_dict()
+    return state
 
 
 def _in_hub_cache(published: Any) -> str | None:

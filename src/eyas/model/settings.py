@@ -13,4 +13,4 @@ class ModelConfig(Section):
     pretrained: bool = False
     """Start from the library's ImageNet weights (downloaded), with the preprocessing that they expect."""
     weights: str | None = None
-    """Start from a local file of weights (.safetensors, or .pth read without unpickling code)."""
+    """Start from a run folder's model or a local file of weights (.safetensors, .pth and the like; no code is run)."""

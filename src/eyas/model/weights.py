@@ -1,15 +1,15 @@
-"""Weights from a file into a network: read without running code, fitted whole or refused in words."""
+"""What a file of weights holds: mappings of names to tensors, and names of classes; read without running its code."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import re
 import stat
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
-from copy import deepcopy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,69 +18,59 @@ import torch
 from torch import nn
 
 from eyas.errors import CheckpointError, FileError
+from eyas.files import model_file
 from eyas.headers import LARGEST_HEADER
-from eyas.model.zoo import head_of, in_head
-from eyas.tensorfile import read_safetensors
+from eyas.tensorfile import read_safetensors, read_tensors, written_by_eyas
 
-PICKLED = (".pth", ".pt", ".bin")
-WRAPPERS = ("state_dict", "model", "model_state")
-PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, of torch.compile, of Lightning and the like
-# Heads of GoogLeNet and Inception that serve training only; our networks are built without them.
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
-# Names inside torchvision's published DenseNets date from before dots were forbidden in module names.
-OLD_DENSENET = re.compile(
-    r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$"
-)
+PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
+DEEPEST = 4  # mappings in mappings that are looked into
+# Entries under which other scripts keep their classes: names in order, or names and numbers in either direction.
+CLASS_ENTRIES = ("classes", "class_names", "names", "labels", "label_names", "categories", "class_to_idx",
+                 "idx_to_class", "id2label", "label2id")  # fmt: skip
 
 State = Mapping[str, torch.Tensor]
 
 
-@dataclass(frozen=True)
-class LoadedWeights:
-    """What was loaded: from where, how many tensors, and whether the head was among them."""
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a file holds: `states` by the entry that they lie in ("" where the file itself is one).
+
+    `classes` are the names of the outputs, None where the file names none; `model` is the network's name where eyas
+    wrote the file.
+    """
 
     source: str
-    tensors: int
-    head_loaded: bool
-
-    @property
-    def sentence(self) -> str:
-        """The same in words, for the console and the report."""
-        head = (
-            "the head too, its shape fits the classes exactly"
-            if self.head_loaded
-            else "all but the head, which starts fresh for these classes"
-        )
-        return f"Weights from {self.source}: {self.tensors} tensors, {head}."
+    states: dict[str, State]
+    classes: tuple[str, ...] | None = None
+    model: str | None = None
 
 
-def load_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
-    """Put the weights of a local file into `model`, in place, and return what was loaded.
+def weights_file(path: str | Path) -> Path:
+    """Return the file that `--weights` means: the file itself, or the model of a run folder."""
+    return model_file(Path(path)) if Path(path).is_dir() else Path(path)
 
-    Reads .safetensors (an eyas model file too) and .pth, .pt, .bin without running code from them. All but
-    the head must fit in name and shape; a head that fits exactly is taken too. Raises `FileError` where the
-    file cannot be read and `CheckpointError` where it is damaged, foreign, unsafe, not finite or of another
-    network; `model` is then as it was.
+
+def read_weights(path: str | Path) -> Weights:
+    """Return what a weights file holds, on the CPU.
+
+    Raises `FileError` where it cannot be read, `CheckpointError` where it is damaged, unsafe or holds no weights.
     """
-    path = Path(path)
-    return fill(model, read_state(path), source=str(path))
-
-
-def read_state(path: Path) -> State:
-    """Return the tensors of a weights file by name, on the CPU, unwrapped ({"state_dict": ...} and the like).
-
-    Errors as of `load_weights`.
-    """
+    path = weights_file(path)
     if path.suffix.lower() not in (".safetensors", *PICKLED):
         raise CheckpointError(f"{path}: is no weights file; eyas reads .safetensors, {', '.join(PICKLED)}.")
     if path.suffix.lower() == ".safetensors":
-        return tensors_in(read_safetensors(path)[0], str(path))
+        if not written_by_eyas(path):
+            return weights_in(read_safetensors(path)[0], str(path))
+        tensors, header = read_tensors(path, "model")
+        classes, model = header.get("classes"), header.get("model")
+        found = weights_in(tensors, str(path))
+        return Weights(found.source, found.states, _in_order(classes), model if isinstance(model, str) else None)
     try:
         _refuse_unpacking(path)
         content = _read_pickled(path)
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    return tensors_in(content, str(path))
+    return weights_in(content, str(path))
 
 
 def _refuse_unpacking(path: Path) -> None:
@@ -96,85 +86,100 @@ def _refuse_unpacking(path: Path) -> None:
             if sum(entry.file_size for entry in entries) > path.stat().st_size:
                 raise CheckpointError(f"{path}: is a packed archive, no file of torch.save. Fetch it again.")
             if any(e.filename.endswith("data.pkl") and e.file_size > LARGEST_HEADER for e in entries):
-                raise CheckpointError(f"{path}: holds more than weights. Save model.state_dict() alone.")
+                raise CheckpointError(
+                    f"{path}: holds {LARGEST_HEADER >> 20} MB or more beside its tensors. Save the weights alone."
+                )
 
 
 def _read_pickled(path: Path) -> Any:
     try:
-        with warnings.catch_warnings():
+        # a Namespace, as training scripts save their arguments in, holds values and has no code
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
             warnings.simplefilter("ignore")  # torch warns of TorchScript archives before it refuses them
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # damaged pickles raise whatever their bytes happen to say: there is no common kind
-        raise CheckpointError(
-            f"{path}: is damaged, or holds more than weights, and such a file can run code when it is read. "
-            "Nothing was run. Fetch it again, or have its author save the state_dict alone, as .safetensors."
-        ) from error
+        raise CheckpointError(f"{path}: {_why_unread(str(error))}") from error
 
 
-def tensors_in(content: Any, source: str) -> State:
-    """Return the state dictionary inside `content` after checks that all of it are plain, finite tensors."""
-    for _ in WRAPPERS:
-        inner = [
-            content[key] for key in WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
-        ]
-        content = inner[0] if inner else content
-    if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(
-            f"{source}: holds no weights by name (a state_dict). Save model.state_dict() and give that."
+def _why_unread(error: str) -> str:
+    """Return what keeps a pickled file from being read, and what helps, in one line."""
+    alone = "save its weights alone: torch.save(model.state_dict(), FILE)"
+    if (kind := re.search(r"GLOBAL ([\w.]+)", error)) is not None:
+        return (
+            f"holds an object of the type {kind[1]}, not only weights, and such a file can run code when it is read. "
+            f"Nothing was run. In the script that wrote it, {alone}"
         )
-    for key, tensor in content.items():
-        if not isinstance(key, str) or not isinstance(tensor, torch.Tensor):
-            raise CheckpointError(f"{source}: '{key}' is no tensor, so this is no state_dict. Save model.state_dict().")
-        if tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided:
-            raise CheckpointError(
-                f"{source}: '{key}' is no plain tensor (quantised, sparse or empty); eyas cannot use it."
-            )
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            raise CheckpointError(f"{source}: '{key}' says to be larger than its values: this is no state_dict.")
-        if tensor.is_floating_point() and not _finite(tensor):
-            raise CheckpointError(
-                f"{source}: '{key}' holds values that are not finite. That training had failed: use another."
-            )
-    return content
+    if "TorchScript" in error:
+        return f"is a TorchScript program, which can run code. Nothing was run. After torch.jit.load, {alone}"
+    return (
+        "is damaged, or holds more than weights, and such a file can run code when it is read. "
+        f"Nothing was run. Fetch it again, or, in the script that wrote it, {alone}"
+    )
 
 
-def _finite(tensor: torch.Tensor) -> bool:
-    try:
-        return bool(torch.isfinite(tensor.float()).all())
-    except RuntimeError:  # a type of four bits and the like: nothing is computed with it
-        return False
+def weights_in(content: Any, source: str) -> Weights:
+    """Return the mappings of names to tensors inside `content`, and the classes that it names.
+
+    Raises `CheckpointError` where there is no such mapping, and for tensors that are no plain ones.
+    """
+    states = dict(_states(content, "", set()))
+    if not states:
+        kind = f"an object of the type {type(content).__name__}"
+        held = f"only {', '.join(map(str, list(content)[:5]))}" if isinstance(content, Mapping) and content else kind
+        raise CheckpointError(
+            f"{source}: holds no weights by name (a state_dict), {held}. Save model.state_dict() and give that."
+        )
+    for state in states.values():
+        for key, tensor in state.items():
+            if tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided:
+                raise CheckpointError(
+                    f"{source}: '{key}' is no plain tensor (quantised, sparse or empty); eyas cannot use it."
+                )
+            if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+                raise CheckpointError(f"{source}: '{key}' says to be larger than its values: this is no state_dict.")
+    return Weights(source, states, _class_names(content))
 
 
-def fill(model: nn.Module, state: State, *, source: str) -> LoadedWeights:
-    """Copy `state` into `model` where all of it fits, else raise `CheckpointError` and change nothing."""
-    heads = head_of(model)
-    current = model.state_dict()
-    given = _renamed(state, current)
-    # A twin without weights takes the tensors first: the modules' own hooks for old files work, and nothing
-    # is harmed.
-    twin = deepcopy(model).to("meta")
-    wrong = [key for key in given if key in current and not _alike(given[key], current[key])]
-    mismatched = {key: given.pop(key) for key in wrong}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns where a tensor on the meta device is not assigned
-        outcome = twin.load_state_dict(given, strict=False, assign=True)
-    missing = [key for key in outcome.missing_keys if key not in mismatched and not key.endswith("num_batches_tracked")]
-    rest = {
-        "missing": [key for key in missing if not in_head(key, heads)],
-        "unexpected": [key for key in outcome.unexpected_keys if not in_head(key, heads)],
-        "of another shape": [_shapes(key, mismatched, current) for key in mismatched if not in_head(key, heads)],
-    }
-    if any(rest.values()):
-        raise _misfit(source, rest, count=len(current))
-    head_loaded = not any(in_head(key, heads) for key in (*missing, *mismatched, *outcome.unexpected_keys))
-    filled = {key: tensor for key, tensor in twin.state_dict().items() if not tensor.is_meta}
-    filled = {key: tensor for key, tensor in filled.items() if head_loaded or not in_head(key, heads)}
-    with torch.no_grad():
-        for key, tensor in filled.items():
-            current[key].copy_(tensor)
-    return LoadedWeights(source, len(filled), head_loaded)
+def _states(content: Any, place: str, seen: set[int]) -> Iterator[tuple[str, State]]:
+    """Yield every mapping of names to tensors by its place. What else such a mapping holds is no weight."""
+    if not isinstance(content, Mapping) or id(content) in seen or place.count("\0") >= DEEPEST:
+        return
+    seen.add(id(content))  # a hostile file may hold itself
+    tensors = {key: tensor for key, tensor in content.items() if isinstance(tensor, torch.Tensor)}
+    if tensors and all(isinstance(key, str) for key in tensors):
+        state = OrderedDict(tensors)
+        state._metadata = getattr(content, "_metadata", None)  # type: ignore[attr-defined]
+        yield place.replace("\0", "."), state
+    for key, inner in content.items():
+        yield from _states(inner, f"{place}\0{key}" if place else str(key), seen)
+
+
+def _class_names(content: Any) -> tuple[str, ...] | None:
+    """Return the names of the outputs that a checkpoint has beside its weights; () where it contradicts itself."""
+    inner = content.values() if isinstance(content, Mapping) else ()
+    places = [place for place in (content, *inner) if isinstance(place, Mapping)]
+    found = {names for place in places for key in CLASS_ENTRIES if (names := _in_order(place.get(key))) is not None}
+    return found.pop() if len(found) == 1 else () if found else None
+
+
+def _in_order(given: Any) -> tuple[str, ...] | None:
+    """Return names in the order of their numbers: of a list, of names to numbers, or of numbers to names.
+
+    None where it is something else; () where a name or a number is there twice, or numbers are left out.
+    """
+    if isinstance(given, Mapping):
+        pairs = [(one, other) if isinstance(other, int) else (other, one) for one, other in given.items()]
+        if not all(isinstance(name, str) and str(number).isdecimal() for name, number in pairs):
+            return None
+        numbered = {int(number): name for name, number in pairs}
+        if sorted(numbered) != list(range(len(pairs))):
+            return ()
+        given = [numbered[number] for number in range(len(pairs))]
+    if isinstance(given, list | tuple) and given and all(isinstance(name, str) for name in given):
+        return tuple(given) if len(set(given)) == len(given) else ()
+    return None
 
 
 def put_back(network: nn.Module, tensors: State) -> None:
@@ -187,49 +192,3 @@ def put_back(network: nn.Module, tensors: State) -> None:
     given = OrderedDict(tensors)
     given._metadata = versions  # type: ignore[attr-defined]
     network.load_state_dict(given)
-
-
-def _renamed(state: State, current: State) -> OrderedDict[str, torch.Tensor]:
-    """Return `state` without prefixes, auxiliary heads and old names, with torch's version numbers."""
-    versions = getattr(state, "_metadata", None)
-    keys = {key: OLD_DENSENET.sub(r"\1\2", key.replace("_orig_mod.", "")) for key in state}
-    while prefix := _common_prefix(list(keys.values()), current):
-        keys = {key: name.removeprefix(prefix) for key, name in keys.items()}
-        versions = None
-    own = {key for key in current if key.startswith(AUXILIARY)}
-    renamed = OrderedDict(
-        (name, state[key]) for key, name in keys.items() if name in own or not name.startswith(AUXILIARY)
-    )
-    # The names of modules in `_metadata` have the prefix too; without it MNASNet refuses the file for lack of
-    # a version.
-    versions = getattr(current, "_metadata", None) if versions is None else versions
-    renamed._metadata = versions  # type: ignore[attr-defined]
-    return renamed
-
-
-def _common_prefix(keys: list[str], current: State) -> str:
-    """Return the wrapper's prefix that all `keys` have and no name in the network has, or ""."""
-    for prefix in PREFIXES:
-        if keys and all(key.startswith(prefix) for key in keys) and not any(key.startswith(prefix) for key in current):
-            return prefix
-    return ""
-
-
-def _alike(given: torch.Tensor, wanted: torch.Tensor) -> bool:
-    return given.shape == wanted.shape and given.is_floating_point() == wanted.is_floating_point()
-
-
-def _shapes(key: str, given: State, current: State) -> str:
-    return f"{key} ({list(given[key].shape)} for {list(current[key].shape)})"
-
-
-def _misfit(source: str, rest: dict[str, list[str]], *, count: int) -> CheckpointError:
-    parts = [f"{len(keys)} {kind} ({_few(keys)})" for kind, keys in rest.items() if keys]
-    return CheckpointError(
-        f"{source}: these are weights of another network: of {count} tensors of this one {'; '.join(parts)}. "
-        "Give the --model that they were trained with."
-    )
-
-
-def _few(keys: list[str], *, most: int = 3) -> str:
-    return ", ".join(keys[:most]) + (", ..." if len(keys) > most else "")

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import io
 import ipaddress
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from eyas.data.datasets import default_test, default_val, open_images
 from eyas.data.decode import decode
-from eyas.data.imageset import ImageSet, split_off
-from eyas.data.named import names
 from eyas.data.reading import read_file
-from eyas.data.settings import DataConfig
 from eyas.data.shape import IMAGE_SUFFIXES
 from eyas.errors import DataError, EyasError, SettingsError
+from eyas.origin import origin_of
 
 COUNT = 6
 SIDE = 640  # pixels of the longer side
@@ -57,7 +52,7 @@ def find_examples(asked: str, model: Path, host: str) -> list[Example]:
             raise SettingsError(f"--examples {asked}: is no folder with pictures that can be read.")
         return found
     try:
-        return [Example(_jpeg(picture), label) for picture, label in _of_run(model.parent)]
+        return [Example(_jpeg(picture), label) for picture, label in _of_run(model)]
     except (EyasError, OSError, ValueError):  # they are only examples: the files of a set may be long gone
         return []
 
@@ -75,34 +70,17 @@ def _of_folder(folder: Path) -> Iterator[Labelled]:
             return
 
 
-def _of_run(run: Path) -> Iterator[Labelled]:
-    """Yield pictures of different classes of the set that a run was measured on."""
-    content = tomllib.loads(read_file(run / "config.toml", 1 << 20).decode())
-    images = _measured_on(DataConfig(**content["data"]), content)
-    if images is None:
+def _of_run(model: Path) -> Iterator[Labelled]:
+    """Yield pictures of different classes of the set that a model's run was measured on; of named sets none."""
+    origin = origin_of(model)
+    if origin.is_named or (found := origin.measured()) is None:
         return
+    images = found[1]
     kinds, firsts = np.unique(images.labels, return_index=True)
     chosen = np.unique(np.linspace(0, len(kinds) - 1, min(COUNT, len(kinds))).round().astype(int))
     for kind in chosen:
         index = int(firsts[kind])
         yield images.images.picture(index), images.classes[int(images.labels[index])]
-
-
-def _measured_on(data: DataConfig, content: dict[str, Any]) -> ImageSet | None:
-    """Return a run's test set, else its validation set; None for named sets, which might be downloaded."""
-    if data.train is None or any(
-        spec and spec.partition(":")[0] in names() for spec in (data.train, data.test, data.val)
-    ):
-        return None
-    if test := data.test or default_test(data.train, data):
-        return open_images(test, data, split="test")
-    val = data.val or default_val(data.train, data)
-    if val is None:
-        return None
-    if val.replace(".", "", 1).isdigit():
-        whole = open_images(data.train, data, split="train")
-        return split_off(whole, float(val), content["training"]["seed"])[1]
-    return open_images(val, data, split="val")
 
 
 def _jpeg(picture: Image.Image) -> bytes:

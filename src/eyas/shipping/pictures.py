@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eyas.data.datasets import default_test, default_val, open_images
-from eyas.data.imageset import ImageSet, shuffled, split_off
+from eyas.data.datasets import open_images
+from eyas.data.imageset import ImageSet, shuffled
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, EyasError, SettingsError
+from eyas.origin import origin_of
 from eyas.shipping.settings import ExportConfig
 
 Pixels = NDArray[np.uint8]  # [N, 3, H, W]
@@ -43,53 +42,28 @@ def open_sources(model: Path, settings: ExportConfig) -> Sources:
     `SettingsError` where --check names none, and where int8 has no labelled images of the model's own.
     """
     notes: tuple[str, ...] = ()
+    train = check = None
     try:
         train, check = _own_sets(model)
     except EyasError as error:
-        train, check, notes = None, None, (f"The run's own images cannot be used: {error}",)
+        reason = str(error).removesuffix(".")
     if settings.check is not None:
-        check, notes = open_images(settings.check, settings.data_config(), split="test"), ()
+        check = open_images(settings.check, settings.data_config(), split="test")
     if check is None:
         if settings.int8:
-            raise SettingsError(f"--int8 needs labelled images of the model's classes: --check SPEC. {' '.join(notes)}")
+            raise SettingsError(f"--int8 needs labelled images of the model's classes: --check SPEC. {reason}")
         check = open_images("digits", DataConfig(), split="test")
-        notes = (*notes, "Checked on the embedded digits, enlarged; --check SPEC names images of your own.")
+        notes = (f"Checked on the embedded digits, enlarged: {reason}. --check SPEC names images of your own.",)
     if settings.int8 and (train is None or train is check):
         train, check = _in_two(check)
         notes = (*notes, f"Calibrated on a part of {check.source}, measured on the rest of it.")
     return Sources(check, train, notes)
 
 
-def _own_sets(model: Path) -> tuple[ImageSet | None, ImageSet | None]:
-    """Return the training set and the set to measure on (test, else val, else training) of the run of a model file."""
-    content = _settings_of(model)
-    if content is None:
-        return None, None
-    data = DataConfig(**content["data"])
-    train = open_images(data.train, data, split="train")
-    test, val = data.test or default_test(data.train, data), data.val or default_val(data.train, data)
-    if test is not None:
-        return train, open_images(test, data, split="test")
-    if val is None:
-        return train, train
-    if not val.replace(".", "", 1).isdigit():
-        return train, open_images(val, data, split="val")
-    return split_off(train, float(val), int(content["training"]["seed"]))
-
-
-def _settings_of(model: Path) -> dict[str, Any] | None:
-    """Return the sections of the run's config.toml, None where the file lies in no run folder."""
-    places = (model.parent, model.parent.parent) if model.parent.name == "epochs" else (model.parent,)
-    file = next((path for place in places if (path := place / "config.toml").is_file()), None)
-    if file is None:
-        return None
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-        if content["data"]["train"] and isinstance(content["training"]["seed"], int):
-            return content
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise DataError(f"{file}: is damaged.")
+def _own_sets(model: Path) -> tuple[ImageSet, ImageSet]:
+    """Return the training set and the set to measure on (test, else val, else training) of a model's run."""
+    train, others = origin_of(model).sets()
+    return train, others.get("test") or others.get("val") or train
 
 
 def _in_two(images: ImageSet) -> tuple[ImageSet, ImageSet]:

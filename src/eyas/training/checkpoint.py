@@ -15,7 +15,7 @@ from torch import Tensor
 
 from eyas.errors import CheckpointError, SettingsError
 from eyas.events import Noted, Saved
-from eyas.files import PREDICTIONS, link, make_folder
+from eyas.files import CONFIG, PREDICTIONS, link, make_folder
 from eyas.metrics import Scores
 from eyas.model.classifier import model_header
 from eyas.pathnames import last_part
@@ -23,6 +23,7 @@ from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.fingerprint import changed_files
 from eyas.training.finite import diverged
 from eyas.training.runtime import Runtime
+from eyas.training.samples import changed_samples
 from eyas.training.snapshot import Snapshot
 from eyas.training.state import TrainState, measured_model
 
@@ -79,16 +80,7 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
     if found is None:
         return
     tensors, header, notes = found
-    changed = changes(header["fingerprint"], plan.fingerprint, plan.allowed_changes)
-    if changed:
-        raise SettingsError(
-            f"{plan.directory}: cannot go on, since this changed after it was saved:\n"
-            + "\n".join(changed)
-            + "\nPut it back as it was, or begin a new run with `eyas train`. (Another number of epochs under a "
-            "schedule that ends with the run: --stretch-schedule.)"
-        )
-    if "files" not in plan.allowed_changes:
-        _check_files(header.get("newest", {}), plan)
+    check_unchanged(header, plan)
     try:
         state.load(tensors, header["state"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -101,6 +93,31 @@ def restore(state: TrainState, plan: Plan, runtime: Runtime) -> Iterator[Noted]:
             yield Noted(
                 state.step, f"Resumed with {what} {now} instead of {then}: right, but not to the last bit.", True
             )
+
+
+def check_unchanged(header: dict[str, Any], plan: Plan) -> None:
+    """Raise `SettingsError` if what the results depend on changed since a state was saved, naming what."""
+    then, now = header["fingerprint"], plan.fingerprint
+    data = [name for name in now if name.endswith(" data") and name in then and then[name] != now[name]]
+    lines = changes(then, now, plan.allowed_changes | set(data))
+    remedies = []
+    if data:
+        lines = [*changed_samples(plan, data), *lines]
+        remedies.append(
+            "Put the images back as they were (--train PATH and the like say where they were moved to), or train a new "
+            f"run on those there are now, from this run's weights: eyas train --config {plan.directory / CONFIG} "
+            f"--weights {plan.directory}"
+        )
+    if len(lines) > len(data) or not data:
+        remedies.append("Put the settings back as they were, or begin a new run with `eyas train`.")
+    if any(line.startswith("  epochs:") for line in lines):
+        remedies.append("Another number of epochs under a schedule that ends with the run: --stretch-schedule.")
+    if lines:
+        raise SettingsError(
+            "\n".join((f"{plan.directory}: cannot go on, since this changed after it was saved:", *lines, *remedies))
+        )
+    if "files" not in plan.allowed_changes:
+        _check_files(header.get("newest", {}), plan)
 
 
 def _check_files(then: dict[str, int], plan: Plan) -> None:

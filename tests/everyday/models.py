@@ -1,0 +1,140 @@
+"""Models, weights and runs as they come: checkpoints of other scripts, copied model files, data that moved or grew."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from eyas.cli import main
+from eyas.config import make_config
+from eyas.headers import read_header
+from eyas.model.classifier import Classifier
+from eyas.model.zoo import build
+from tests.everyday.case import Case, picture, pictures, train
+
+TITLE = "Models, weights and runs"
+BY_PLACE = "whose rows are taken in the order of your classes, since the file names none"
+RESNET = "--model resnet18 --size 32 --batch-size 8"
+START = "--weights w.pth"
+
+
+def _pets() -> None:
+    pictures("pets", ("cat", "dog"))
+
+
+def _saved(content: Callable[[dict[str, torch.Tensor]], object], name: str = "w.pth", model: str = "compact") -> Callable[[], None]:
+    """Return what writes pictures of pets and a checkpoint as another script does."""
+
+    def make() -> None:
+        _pets()
+        torch.manual_seed(0)
+        torch.save(content(build(model, 2).state_dict()), name)
+
+    return make
+
+
+def _under(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"{prefix}{key}": tensor for key, tensor in state.items()}
+
+
+def _run(classes: tuple[str, ...] = ("cat", "dog"), options: str = "", count: int = 6, out: str = "run") -> None:
+    """Train a run named by `out` on photos of `classes`."""
+    pictures("photos", classes, count)
+    assert main(train("photos", options).replace("--out run", f"--out {out} --view plain").split()) == 0
+
+
+def _old(*classes: str) -> Callable[[], None]:
+    """Return what makes a run `old` of these classes, and photos of cats, dogs and emus."""
+
+    def make() -> None:
+        _run(classes, out="old")
+        shutil.rmtree("photos")
+        pictures("pets", ("cat", "dog", "emu"))
+
+    return make
+
+
+def _grown() -> None:
+    _run(options="--val 0.25")
+    picture("photos/cat/new.png")
+
+
+def _moved() -> None:
+    _run(options="--val 0.25")
+    Path("photos").rename("moved")
+
+
+def _lost() -> None:
+    _run(options="--val 0.25")
+    Path("photos/dog/0.png").unlink()
+    Path("photos/dog/1.png").rename("photos/cat/1b.png")
+    picture("photos/cat/2.png", (30, 30))
+
+
+def _knows_the_place() -> None:
+    assert make_config(file="run/config.toml").data.train == str(Path("moved").absolute())
+
+
+def _copied() -> None:
+    _run(options="--val 0.25")
+    shutil.copy("run/best.safetensors", "model.safetensors")
+
+
+CASES = (
+    Case(
+        "a checkpoint as the PyTorch tutorial writes it",
+        _saved(lambda s: {"epoch": 5, "model_state_dict": s, "optimizer_state_dict": {"state": {0: {"momentum_buffer": torch.ones(2)}}}, "loss": 0.4}, model="resnet18"),
+        train("pets", f"{START}").replace("--model compact --size 16", "--model resnet18 --size 32"),
+        ("Weights from w.pth (model_state_dict): 122 tensors, the head too,",),
+    ),
+    Case("a checkpoint with its weights under net", _saved(lambda s: {"net": s, "acc": 91.2, "epoch": 3}), train("pets", START), ("Weights from w.pth (net)", BY_PLACE)),
+    Case("a checkpoint of Lightning, every name with net.", _saved(lambda s: {"state_dict": _under("net.", s), "hyper_parameters": {"lr": 0.1}}, "w.ckpt"), train("pets", "--weights w.ckpt"), ("Weights from w.ckpt (state_dict without 'net.')", BY_PLACE)),
+    Case("a checkpoint whose names begin with backbone.", _saved(lambda s: {"state_dict": _under("backbone.", s)}), train("pets", START), ("Weights from w.pth (state_dict without 'backbone.')", BY_PLACE)),
+    Case("a checkpoint of a compiled DataParallel", _saved(lambda s: {"model": _under("module._orig_mod.", s)}, "w.pth.tar"), train("pets", "--weights w.pth.tar"), ("Weights from w.pth.tar (model without 'module.')",)),
+    Case("a checkpoint of timm, with an average and arguments", _saved(lambda s: {"state_dict": {k: t + 1 for k, t in s.items()}, "state_dict_ema": s, "args": argparse.Namespace(lr=0.1)}), train("pets", START), ("Weights from w.pth (state_dict_ema, the running average, of 2 sets that fit)",)),
+    Case("a checkpoint with two sets of weights that fit", _saved(lambda s: {"student": s, "teacher": {k: t + 1 for k, t in s.items()}}), train("pets", START), ("w.pth: holds 2 sets of weights that fit: student, teacher. Save the one that is meant alone",), 65),
+    Case("a checkpoint with a number of numpy in it", _saved(lambda s: {"state_dict": s, "acc": np.float64(0.9)}), train("pets", START), ("w.pth: holds an object of the type numpy", "not only weights, and such a file can run code when it is read. Nothing was run. In the script that wrote it, save its weights alone: torch.save(model.state_dict(), FILE)"), 65),
+    Case("a checkpoint that names its classes", _saved(lambda s: {"state_dict": s, "class_to_idx": {"dog": 0, "cat": 1}}), train("pets", START), ("the head too, its 2 rows by the classes' names, in another order",)),
+    Case("a checkpoint that names more classes than it has", _saved(lambda s: {"state_dict": s, "classes": ["cat", "dog", "emu"]}), train("pets", START), ("all but the head, which starts fresh for these classes: the class names in the file do not fit its 2 outputs",)),
+    Case(
+        "--weights of as many classes, in another order",
+        _old("bear", "dog", "cat"),
+        train("pets", "--weights old/best.safetensors"),
+        ("head: 2 of 3 classes taken over by name (cat, dog); new: emu",),
+        check=lambda: _same_rows("cat", "dog"),
+    ),
+    Case("--weights with one class less", _old("dog", "emu"), train("pets", "--weights old"), ("head: 2 of 3 classes taken over by name (dog, emu); new: cat",)),
+    Case("--weights of other classes", _old("ash", "elm", "oak"), train("pets", "--weights old"), ("all but the head, which starts fresh for these classes: none of the file's 3 classes is known to be one of them",)),
+    Case("--weights whose classes are bare numbers", _old("0", "1", "2"), train("pets", "--weights old"), ("none of the file's 3 classes is known to be one of them",)),
+    Case("--weights of another network", _saved(lambda s: s, model="squeezenet1_1"), train("pets", START), ("w.pth: these are weights of another network", "Give the --model that they were trained with."), 65),
+    Case("a resume after an image was added", _grown, "resume run --epochs 2", ("run: cannot go on, since this changed after it was saved: training and validation data: of 12 images 1 added (cat/new.png)", "train a new run on those there are now, from this run's weights: eyas train --config run/config.toml --weights run"), 2),
+    Case("that new training", _grown, "train --config run/config.toml --weights run --out again", ("the head too, its 2 rows by the classes' names",)),
+    Case("a resume after images were lost, moved and edited", _lost, "resume run --epochs 2", ("of 12 images 1 added (cat/1b.png); 2 gone (dog/0.png, dog/1.png); 1 changed in size (cat/2.png)",), 2),
+    Case("a resume after the folder was moved", _moved, "resume run --epochs 2", ("photos: there is no such list or folder any more; the run has it as --train. If it was moved: eyas resume run --train PATH",), 65),
+    Case("the same, told where it is", _moved, "resume run --epochs 2 --train moved", ("Done: 2 of 2 epochs.",), check=_knows_the_place),
+    Case("a complete run told where its folder is", _moved, "resume run --train moved", ("run: is complete; its data is the same, and is looked for there from now on.",), check=_knows_the_place),
+    Case("a run's own set after the folder was moved", _moved, "evaluate run --device cpu", ("If it was moved: eyas resume run --train PATH Or name another set: eyas evaluate run/best.safetensors DATA",), 65),
+    Case("that set, told where it is", _moved, "evaluate run --train moved --device cpu", ("moved: 3 images", "the run's own validation set")),
+    Case("a run's own share after an image was added", _grown, "evaluate run --device cpu", ("its images or labels changed since the run was trained, and so would the share of them that it was not trained on. Name a set that is new to it: eyas evaluate run DATA",), 65),
+    Case("the model of an epoch, without a set", lambda: _run(options="--val 0.25"), "evaluate run/epochs/epoch-001.safetensors --device cpu", ("the run's own validation set",)),
+    Case("a copied model, without a set", _copied, "evaluate model.safetensors --device cpu", ("Which set? model.safetensors lies in no run folder (it was trained on photos, 9 images): eyas evaluate model.safetensors DATA",), 2),
+    Case("a copied model, exported", _copied, "export model.safetensors --format pt2", ("Checked on the embedded digits, enlarged: model.safetensors lies in no run folder (it was trained on photos, 9 images). --check SPEC names images of your own.",)),
+    Case("the model of an epoch, exported", lambda: _run(options="--val 0.25"), "export run/epochs/epoch-001.safetensors --format pt2", ("checked 15 images of", "all labels equal")),
+    Case("a model copied into the folder of another run", lambda: (_copied(), _run(options="--seed 5", out="other"), shutil.copy("model.safetensors", "other/copy.safetensors")), "evaluate other/copy.safetensors --device cpu", ("other/copy.safetensors is no model of the run in whose folder it lies (it was trained on photos, 9 images)",), 2),
+)  # fmt: skip
+
+
+def _same_rows(*classes: str) -> None:
+    """The head's rows of these classes are those of the old run, but for what one epoch of training changed."""
+    old, new = Classifier.load("old"), Classifier.load("run")
+    assert read_header(Path("run/best.safetensors"), "model")["classes"] == ["cat", "dog", "emu"]
+    for name in classes:
+        before = old.network.fc.weight[old.classes.index(name)]
+        others = [row for row in old.network.fc.weight if row is not before]
+        after = new.network.fc.weight[new.classes.index(name)]
+        assert all((after - before).norm() <= (after - row).norm() for row in others)
