@@ -47,6 +47,8 @@ def evaluate(arguments: Arguments) -> int:
     from eyas.cli_flags import EvaluateFlags, parsed
 
     given = parsed(EvaluateFlags, "evaluate", arguments)
+    if given.data is not None and given.train is not None:
+        raise SettingsError("--train says where the run's own set lies now, and DATA names another. Give one of them.")
     from eyas.measure import evaluate as measure
     from eyas.measure import print_scores, write_scores
 

@@ -45,8 +45,6 @@ def evaluate(
     if data is None:
         own = _own_set(model, settings)
         opened, settings = own[2], own[0].config.data
-    elif settings.train:
-        raise SettingsError("--train says where the run's own set lies now, and DATA names another. Give one of them.")
     else:
         own, opened = None, open_images(data, settings, split="test")
     from eyas.data.batches import prepare  # by now the mistakes that need no torch are told

@@ -35,7 +35,7 @@ class Reading(Section):
 
     def data_config(self) -> DataConfig:
         """Return what concerns the data."""
-        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
+        return DataConfig(**self.model_dump(include=set(DataConfig.model_fields), exclude_none=True))
 
 
 class DataConfig(Reading):
