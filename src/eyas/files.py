@@ -101,7 +101,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
             file.seek(0)
             raise RunInUseError(
                 f"{folder}: another eyas is writing to this run folder ({file.read().strip() or 'holder unknown'}). "
-                "Wait for it, stop it, or choose another folder with --out."
+                "Wait for it, or stop it."
             ) from None
         except OSError as error:
             reason = f"{error.strerror or error}{_room(folder)}"
