@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.cells import blocks_of
-from eyas.data.columns import SPLIT_WORDS, Table, read_table, split_names
+from eyas.data.columns import Table, read_table, split_names
 from eyas.data.labels import ClassNames, read_class_names, read_labels
+from eyas.data.layout import SPLIT_WORDS
 from eyas.data.packed import Coded, Ints, PackedStrings
 from eyas.data.paths import REPORTED, Problems, Root, file_sizes, folder_names, tidy_paths
 from eyas.data.reading import LARGEST_LIST, read_file
@@ -106,7 +107,7 @@ def parse_listing(
     folder = Root(Path(root) if root is not None else source.parent, outside_root)
     if not folder.folder.is_dir():
         raise DataError(f"{folder.folder}: there is no such folder for the paths of {source} (--root).")
-    table = read_table(list_text(source), source, columns=columns, exists=folder.has)
+    table = read_table(list_text(source), source, columns=columns, exists=folder.finds)
     problems = list(table.problems)
     table, notes = _of_split(table, split, source)
     if not table.paths:
@@ -141,7 +142,7 @@ def listed_splits(path: str | Path, *, root: str | None = None, columns: str | N
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     source = Path(path)
     folder = Root(Path(root) if root is not None else source.parent)
-    return split_names(list_text(source), source, columns=columns, exists=folder.has)
+    return split_names(list_text(source), source, columns=columns, exists=folder.finds)
 
 
 def _class_names(source: Path, given: str | Path | ClassNames | None) -> ClassNames | None:

@@ -45,6 +45,11 @@ class Root:
         """Tell whether a path, relative to the folder or absolute, is a file."""
         return os.path.isfile(os.path.join(self.folder, path))  # noqa: PTH113, PTH118 - a Path raises for long names
 
+    def finds(self, path: str) -> bool:
+        """Tell whether a path is a file as it stands, or with an ending that the list leaves off."""
+        plain = path.strip().replace("\\", "/")
+        return bool(plain) and any(self.has(plain + ending) for ending in ("", *_GUESSED))
+
     def __str__(self) -> str:
         return "the current folder" if str(self.folder) == "." else str(self.folder)
 
