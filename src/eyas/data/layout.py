@@ -30,6 +30,10 @@ SPLIT_WORDS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_NO_PATHS = (
+    "no column was found whose cells are files or end like images. --root names the folder of the files, "
+    "--columns path=0 (from 0, or a header's name) the column."
+)
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,10 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     asked = _parse_columns(columns) if columns else {}
     shape = find_shape(sample, asked, exists, quoted=b'"' in data)
     if shape is None:
-        raise DataError(
-            f"{source}: no column was found that holds paths of images. "
-            "Say which is which with --columns path=0,label=1 (numbers from 0, or the header's names)."
-        )
+        raise DataError(f"{source}: {_NO_PATHS}")
+    lone = Shape(",", 1, "quoted")
+    if shape.count == 1 and b'"' in data and all(len(row) == 1 for row in lone.cut(sample)):
+        shape = lone
     rows = _rows(data, shape, source)
     number, first = next(rows)
     body = list(islice((row for _, row in rows if len(row) == shape.count), SAMPLE))
@@ -191,7 +195,7 @@ def _path_column(
         numbers = [all(is_number(row[c]) for row in rows) for c in (0, 1)]
         if numbers == [False, True]:
             return 0
-    raise DataError(f"{source}: {_which('paths', found or range(len(rows[0])))}")
+    raise DataError(f"{source}: {_which('paths', 'path=0', found) if found else _NO_PATHS}")
 
 
 def _label_column(rows: list[list[str]], picks: dict[str, int | None], source: Path) -> int | None:
@@ -206,9 +210,9 @@ def _label_column(rows: list[list[str]], picks: dict[str, int | None], source: P
     repeating = [c for c in left if len(values[c]) < len(rows)]  # an index never repeats
     if not texts and len(repeating) == 1 and len(rows) > 1:
         return repeating[0]
-    raise DataError(f"{source}: {_which('labels', left)}")
+    raise DataError(f"{source}: {_which('labels', 'path=0,label=2', left)}")
 
 
-def _which(what: str, columns: Sequence[int]) -> str:
+def _which(what: str, example: str, columns: Sequence[int]) -> str:
     some = ", ".join(map(str, columns))
-    return f"any of the columns {some} may hold the {what}. Say which, as --columns path=0,label=2 (from 0)."
+    return f"any of the columns {some} may hold the {what}. Say which, as --columns {example} (from 0)."

@@ -20,7 +20,7 @@ Problems = list[tuple[int, str]]  # (line, reason)
 _DRIVE = re.compile(r"[A-Za-z]:(?=/)")
 _LOOKERS = 16  # threads that look at files: on a network's disk nearly all the time is waiting
 _LOOKED_AT = 4096  # files that a thread looks at before it takes the next ones
-_MISSING, _NO_FILE, _LEAVES, _OUTSIDE = -1, -2, -3, -4
+MISSING, _NO_FILE, _LEAVES, _OUTSIDE = -1, -2, -3, -4
 REPORTED = 1000  # lines whose files are named one by one as missing; of more only the number is kept
 _GUESSED = (
     ".jpg",
@@ -201,7 +201,7 @@ def file_sizes(paths: PackedStrings, lines: NDArray[np.int32], root: Root, probl
         for start, found in zip(parts, threads.map(lambda start: _look(paths, start, inside), parts), strict=True):
             sizes[start : start + len(found)] = found
     reasons = {
-        _MISSING: f"does not exist in {root}; --root names another",
+        MISSING: f"does not exist in {root}; --root names another",
         _NO_FILE: "is not a regular file",
         _LEAVES: f"is behind a link that leads out of {root}; --outside-root allows it",
         _OUTSIDE: f"lies outside {root}, which paths are relative to; {_remedy(paths, sizes)}",
@@ -267,7 +267,7 @@ def _look(paths: PackedStrings, start: int, inside: _Inside) -> list[int]:
                 continue
             seen = os.stat(whole) if link else seen  # noqa: PTH116 - a million times
         except (OSError, ValueError):
-            found.append(_MISSING)
+            found.append(MISSING)
         else:
             found.append(seen.st_size if stat.S_ISREG(seen.st_mode) else _NO_FILE)
     return found

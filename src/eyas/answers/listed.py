@@ -1,0 +1,127 @@
+"""A list of images to classify: its paths in their order, and those of its columns that go along with the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyas.answers.rows import free_names
+from eyas.answers.settings import PredictConfig
+from eyas.data.cells import blocks_of, read_cells
+from eyas.data.columns import read_table
+from eyas.data.layout import Layout, find_layout
+from eyas.data.listing import list_text, report
+from eyas.data.packed import PackedStrings, Packing
+from eyas.data.paths import MISSING, REPORTED, Problems, Root, file_sizes, tidy_paths
+from eyas.data.shape import plain_words
+from eyas.errors import DataError, suggest
+
+FEW = 0.1  # share of a list's files that may be missing: each then has a row with the reason. More is a mistake
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Images that a list names, row by row: their paths, its columns that are kept, and notes for the user."""
+
+    paths: PackedStrings
+    kept: dict[str, PackedStrings] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def cells(self) -> Iterator[tuple[str, ...]]:
+        """Yield the kept cells of each row."""
+        return zip(*self.kept.values(), strict=True) if self.kept else repeat((), len(self.paths))
+
+
+def joined(parts: Sequence[Listed]) -> Listed:
+    """Return several as one, in their order; a column that only some have is empty in the others."""
+    paths, kept = Packing(), {name: Packing() for part in parts for name in part.kept}
+    for part in parts:
+        paths.add(part.paths.blob, np.diff(part.paths.offsets))
+        for name, packing in kept.items():
+            column = part.kept.get(name) or PackedStrings(b"", np.zeros(len(part.paths) + 1, np.int64))
+            packing.add(column.blob, np.diff(column.offsets))
+    notes = tuple(note for part in parts for note in part.notes)
+    return Listed(paths.done(), {name: packing.done() for name, packing in kept.items()}, notes)
+
+
+def read_listed(source: Path, asked: PredictConfig) -> Listed:
+    """Return the images that a list file names, a row for each line: it needs paths only, labels are not read.
+
+    Raises `DataError` where the column of the paths is not certain, and with the lines of files that lie outside the
+    root, are no regular ones or, if they are many, are missing.
+    """
+    root = Root(Path(asked.root) if asked.root else source.parent, asked.outside_root)
+    if not root.folder.is_dir():
+        raise DataError(f"{root}: there is no such folder for the paths of {source} (--root).")
+    text = list_text(source)
+    layout = find_layout(text, source, columns=asked.columns, exists=root.finds, labels=False)
+    table = read_table(text, source, columns=asked.columns, exists=root.finds, labels=False)
+    report(str(source), table.problems)
+    paths, notes = tidy_paths(table.paths, root)
+    notes += _missing(source, paths, table.lines, root)
+    kept: dict[str, PackedStrings] = {}
+    if asked.keep_columns is not None:
+        titles = _titles(layout)
+        columns = [_column(name.strip(), titles, source) for name in ",".join(asked.keep_columns).split(",") if name]
+        columns = columns or list(range(layout.shape.count))
+        names = free_names(titles[column] for column in columns)
+        kept = dict(zip(names, _cells(text, layout, columns), strict=True))
+        anew = ((titles[column], name) for column, name in zip(columns, names, strict=True) if titles[column] != name)
+        notes += tuple(f"its column {title} is written as {name}" for title, name in anew)
+    full = PackedStrings.of(str(root.folder / name) for name in paths)
+    return Listed(full, kept, tuple(f"{source}: {note}" for note in (*table.notes, *notes)))
+
+
+def _missing(source: Path, paths: PackedStrings, lines: NDArray[np.int32], root: Root) -> tuple[str, ...]:
+    """Return a note on the files that do not exist; raises `DataError` where they are many, or others unusable."""
+    problems: Problems = []
+    sizes = file_sizes(paths, lines, root, problems)
+    missing = int(np.count_nonzero(sizes == MISSING))
+    if not len(paths):
+        raise DataError(f"{source}: the list names no image: it has a header and no more.")
+    if missing == len(paths):
+        where = f"such as {paths[0]} in line {lines[0]}"
+        raise DataError(f"{source}: none of its {missing:,} files exists in {root}, {where}; --root names another.")
+    if missing > FEW * len(paths) or np.any((sizes < 0) & (sizes != MISSING)):
+        report(str(source), problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
+    return (f"{missing:,} of {len(paths):,} files do not exist in {root}",) if missing else ()
+
+
+def _titles(layout: Layout) -> list[str]:
+    """Return what each column is called: as the header says, else by its number."""
+    count = layout.shape.count
+    names = layout.names if len(layout.names) == count else [""] * count  # whose is whose is not known
+    return [name or f"column_{column}" for column, name in enumerate(names)]
+
+
+def _column(name: str, titles: Sequence[str], source: Path) -> int:
+    """Return the number of a column, asked for by its number or by its header."""
+    if name.isdecimal() and int(name) < len(titles):
+        return int(name)
+    if name in titles:
+        return titles.index(name)
+    words, (word,) = plain_words(titles), plain_words([name])
+    if word in words:
+        return words.index(word)
+    near = suggest(name, titles)
+    raise DataError(f"{source}: --keep-columns {name}: no such column; there are {', '.join(titles)}.{near}")
+
+
+def _cells(text: bytes, layout: Layout, columns: Sequence[int]) -> list[PackedStrings]:
+    """Return the cells of some columns, line by line; a line that is too short has empty ones."""
+    packings = [Packing() for _ in columns]
+    for block in blocks_of(text):
+        cells = read_cells(block, layout.shape, columns, after=layout.header)
+        order = np.argsort(np.concatenate([cells.lines, [line for line, _ in cells.wrong]]), kind="stable")
+        for column, spans, packing in zip(columns, cells.columns, packings, strict=True):
+            found = spans.packed()
+            if cells.wrong:
+                more = (row[column].strip() if column < len(row) else "" for _, row in cells.wrong)
+                found = PackedStrings.of([*found, *more]).take(order)
+            packing.add(found.blob, np.diff(found.offsets))
+    return [packing.done() for packing in packings]
