@@ -120,6 +120,39 @@ def test_names_after_keep_columns_are_not_taken_for_paths_in_silence(model, test
     assert "Give files, folders or lists before --keep-columns" in capsys.readouterr().err
 
 
+# What is not certain.
+
+
+def listed(text: str, **asked: Any) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the names of the images of a list, and its kept cells."""
+    Path("list.csv").write_text(text, encoding="utf-8")
+    found = images_in(["list.csv"], PredictConfig(root="test/red", **asked))
+    return [Path(path).name for path in found.paths], list(found.cells())
+
+
+def test_a_line_that_ends_after_its_path_has_empty_cells(test_folder):
+    names, cells = listed("id,label\n000.png,cat\n001.png\n002.png,dog\n", keep_columns=("label", "0"))
+    assert names == ["000.png", "001.png", "002.png"]
+    assert cells == [("cat", "000.png"), ("", "001.png"), ("dog", "002.png")]
+
+
+@pytest.mark.parametrize(("text", "asked", "reason"), [
+    ("x,id\n" + "a,000.png\n" * 20 + "a,001.png,002.png\n", {}, r"list.csv:22: 3 columns, where the other lines have 2"),
+    ("id,label\n1,000,cat\n2,001,dog\n", {"columns": "path=id"}, r"list.csv:1: the header has 2 columns, where the other lines have 3.*--columns path=0"),
+    ("file,x\n000.png,1\n,2\n001.png,3\n", {}, r"list.csv:3: there is no path on this line"),
+    ("photo,mask\n000.png,001.png\n001.png,002.png\n", {}, r"list.csv: any of the columns 0, 1 may hold the paths.*--columns path=0 "),
+    ("file,label\n", {}, r"list.csv: the list names no image"),
+    ("# nothing\n", {}, r"list.csv: the list is empty. It needs a line per image: its path\."),
+    ("u\nhttps://example.org/a.png\n", {}, r"list.csv:2: .* is a web address: download the files"),
+    ("000.png\n", {"keep_columns": ("id",)}, r"--keep-columns id: no such column; there are column_0 \(0\)\."),
+])  # fmt: skip
+def test_what_is_not_certain_is_refused_with_a_remedy_that_predict_has(test_folder, text, asked, reason):
+    with pytest.raises(DataError, match=reason) as refused:
+        listed(text, **asked)
+    assert set(re.findall(r"--[a-z-]+", str(refused.value))) <= {"--columns", "--root", "--outside-root", "--keep-columns"}
+    assert "label=" not in str(refused.value)
+
+
 # Submissions.
 
 

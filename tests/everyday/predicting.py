@@ -196,7 +196,7 @@ CASES = (
         "a column to keep that there is not",
         listed(*SIZES, name="sizes.csv"),
         predict("sizes.csv", "--root test --keep-columns widht"),
-        ("sizes.csv: --keep-columns widht: no such column; there are filename, width, height. Did you mean 'width'?",),
+        ("sizes.csv: --keep-columns widht: no such column; there are filename (0), width (1), height (2). Did you mean 'width'?",),
         65,
         refused,
     ),

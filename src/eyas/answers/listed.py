@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -66,9 +67,10 @@ def read_listed(source: Path, asked: PredictConfig) -> Listed:
     notes += _missing(source, paths, table.lines, root)
     kept: dict[str, PackedStrings] = {}
     if asked.keep_columns is not None:
-        titles = _titles(layout)
-        columns = [_column(name.strip(), titles, source) for name in ",".join(asked.keep_columns).split(",") if name]
-        columns = columns or list(range(layout.shape.count))
+        width = layout.shape.count
+        titles = [name or f"column_{column}" for column, name in enumerate(layout.names or [""] * width)]
+        named = (part for name in asked.keep_columns for part in ([name] if name in titles else name.split(",")))
+        columns = [_column(name.strip(), titles, source) for name in named] or list(range(width))
         names = free_names(titles[column] for column in columns)
         kept = dict(zip(names, _cells(text, layout, columns), strict=True))
         anew = ((titles[column], name) for column, name in zip(columns, names, strict=True) if titles[column] != name)
@@ -86,17 +88,12 @@ def _missing(source: Path, paths: PackedStrings, lines: NDArray[np.int32], root:
         raise DataError(f"{source}: the list names no image: it has a header and no more.")
     if missing == len(paths):
         where = f"such as {paths[0]} in line {lines[0]}"
+        if re.match(r"\w\w+:/", paths[0]):
+            raise DataError(f"{source}:{lines[0]}: {paths[0]} is a web address: download the files, and list those.")
         raise DataError(f"{source}: none of its {missing:,} files exists in {root}, {where}; --root names another.")
     if missing > FEW * len(paths) or np.any((sizes < 0) & (sizes != MISSING)):
         report(str(source), problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
     return (f"{missing:,} of {len(paths):,} files do not exist in {root}",) if missing else ()
-
-
-def _titles(layout: Layout) -> list[str]:
-    """Return what each column is called: as the header says, else by its number."""
-    count = layout.shape.count
-    names = layout.names if len(layout.names) == count else [""] * count  # whose is whose is not known
-    return [name or f"column_{column}" for column, name in enumerate(names)]
 
 
 def _column(name: str, titles: Sequence[str], source: Path) -> int:
@@ -108,8 +105,8 @@ def _column(name: str, titles: Sequence[str], source: Path) -> int:
     words, (word,) = plain_words(titles), plain_words([name])
     if word in words:
         return words.index(word)
-    near = suggest(name, titles)
-    raise DataError(f"{source}: --keep-columns {name}: no such column; there are {', '.join(titles)}.{near}")
+    there = ", ".join(f"{title} ({number})" for number, title in enumerate(titles))
+    raise DataError(f"{source}: --keep-columns {name}: no such column; there are {there}.{suggest(name, titles)}")
 
 
 def _cells(text: bytes, layout: Layout, columns: Sequence[int]) -> list[PackedStrings]:

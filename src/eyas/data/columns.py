@@ -53,7 +53,7 @@ def _read(data: bytes, source: Path, layout: Layout, *, short: bool = False) -> 
         with quotes_closed(source):
             cells = read_cells(block, layout.shape, held, after=layout.header)
         if short and cells.wrong:
-            cells = _with_short(cells, held[0])
+            cells = _with_short(cells, held[0], layout.shape.count)
         for (name, coding), spans in zip(codings.items(), cells.columns, strict=True):
             if name == "path":
                 paths.add(spans.joined(), spans.ends - spans.starts)
@@ -69,13 +69,13 @@ def _read(data: bytes, source: Path, layout: Layout, *, short: bool = False) -> 
     return Table(paths.done(), labels, np.concatenate(lines), splits, notes, problems)
 
 
-def _with_short(cells: Cells, path: int) -> Cells:
-    """Return the cells with those lines among them that have a cell in column `path`, though not as many as others."""
-    found = [(line, row[path].strip()) for line, row in cells.wrong if len(row) > path]
+def _with_short(cells: Cells, path: int, count: int) -> Cells:
+    """Return the cells with those lines among them that have a cell in column `path`, though less than `count`."""
+    found = [(line, row[path].strip()) for line, row in cells.wrong if path < len(row) < count]
     lines = np.concatenate([cells.lines, np.array([line for line, _ in found], np.int32)])
     order = np.argsort(lines, kind="stable")
     joined = PackedStrings.of([*cells.columns[0].strings(), *(text for _, text in found)])
-    wrong = [(line, row) for line, row in cells.wrong if len(row) <= path]
+    wrong = [(line, row) for line, row in cells.wrong if not path < len(row) < count]
     return Cells([joined.spans().take(order)], lines[order], wrong)
 
 

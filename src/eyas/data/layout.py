@@ -62,7 +62,8 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     """
     sample = list(islice(chain.from_iterable(block.content()[1] for block in blocks_of(data, HEAD)), SAMPLE))
     if not sample:
-        raise DataError(f"{source}: the list is empty. It needs a line per image: its path, then its label.")
+        needs = "its path, then its label" if labels else "its path"
+        raise DataError(f"{source}: the list is empty. It needs a line per image: {needs}.")
     asked = _parse_columns(columns) if columns else {}
     shape = find_shape(sample, asked, exists, quoted=b'"' in data)
     if shape is None:
@@ -81,14 +82,22 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
         names = ()
     if not names and len(first) == shape.count:
         body.insert(0, first)
+    header = number if names else 0
+    if names and len(names) != shape.count:  # whose name is whose is not known
+        if by_name:
+            raise DataError(
+                f"{source}:{number}: the header has {len(names)} columns, where the other lines have {shape.count}. "
+                "Say the columns by their numbers, such as --columns path=0 (from 0)."
+            )
+        names = ()
     wanted = asked if labels else {key: value for key, value in asked.items() if key == "path"}
     picks = _choose(body, plain_words(names), wanted, source, exists, labels=labels) if body else {}
     notes: tuple[str, ...] = ()
-    if names and not (by_name or known):
-        notes += (f"line {number} is taken for a header: {', '.join(names)}",)
+    if header and not (by_name or known):
+        notes += (f"line {number} is taken for a header: {', '.join(first)}",)
     if labels and picks and picks["label"] is None:
         notes += ("no column holds labels: the name of each image's folder is its class",)
-    return Layout(shape, number if names else 0, picks, names, notes)
+    return Layout(shape, header, picks, names, notes)
 
 
 def _rows(data: bytes, shape: Shape, source: Path) -> Iterator[tuple[int, list[str]]]:

@@ -207,7 +207,8 @@ def file_sizes(paths: PackedStrings, lines: NDArray[np.int32], root: Root, probl
         _OUTSIDE: f"lies outside {root}, which paths are relative to; {_remedy(paths, sizes)}",
     }
     for row in np.flatnonzero(sizes < 0)[:REPORTED].tolist():
-        problems.append((int(lines[row]), f"{paths[row]} {reasons[sizes[row]]}"))
+        said = f"{paths[row]} {reasons[sizes[row]]}" if paths[row] else "there is no path on this line"
+        problems.append((int(lines[row]), said))
     return sizes
 
 
