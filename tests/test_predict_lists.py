@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -189,41 +190,62 @@ CELLS = {
 STEMS = st.text("abcXYZ0123456789_- é", min_size=1, max_size=8).map(str.strip).filter(lambda stem: stem not in ("", "."))
 
 
+SPELLINGS = {
+    "as it is": lambda name: name,
+    "without its ending": lambda name: name.rpartition(".")[0],
+    "after a dot": lambda name: f"./{name}",
+    "as on Windows": lambda name: f".\\{name}",
+    "absolute, elsewhere": lambda name: f"/data/of/another/{name}",
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A list, the files that there are, and what must be read: `named` files row by row in the column `place`."""
+
+    files: list[str]
+    named: list[str]
+    rows: list[list[str]]
+    place: int
+    titles: list[str]
+    text: str
+
+
 @st.composite
-def lists(draw: st.DrawFn) -> tuple[list[str], int, list[str], list[list[str]], list[str], str]:
-    """Return (files, the column of the paths, the files of the rows, rows of cells, titles or nothing, text)."""
-    ending = draw(st.sampled_from((".png", ".JPG")))
+def lists(draw: st.DrawFn) -> Made:
+    """Return a list: its columns in any order, with a header or none, as some program writes them."""
+    ending = draw(st.sampled_from((".png", ".JPG", ".jpeg")))
     files = [stem + ending for stem in draw(st.lists(STEMS, min_size=1, max_size=6, unique_by=str.lower))]
     named = draw(st.lists(st.sampled_from(files), min_size=1, max_size=8))
-    kinds = draw(st.permutations(["path", *draw(st.lists(st.sampled_from(sorted(CELLS)), max_size=3, unique=True))]))
-    bare = draw(st.booleans())
-    rows = [
-        [name.removesuffix(ending) if kind == "path" and bare else name if kind == "path" else draw(CELLS[kind]) for kind in kinds]
-        for name in named
-    ]  # fmt: skip
-    titles = [draw(st.sampled_from(("id", "filename", "picture"))) if kind == "path" else kind for kind in kinds]
-    titles = titles if draw(st.booleans()) else []
+    kinds = ["path", *draw(st.lists(st.sampled_from(("mask", *sorted(CELLS))), max_size=3, unique=True))]
+    kinds = draw(st.permutations(kinds))
+    spelt = SPELLINGS[draw(st.sampled_from(sorted(SPELLINGS)))]
+    cells = {**CELLS, "mask": st.sampled_from([spelt(name) for name in files])}
+    rows = [[spelt(name) if kind == "path" else draw(cells[kind]) for kind in kinds] for name in named]
+    titles = [draw(st.sampled_from(("id", "filename", "picture", ""))) if kind == "path" else kind for kind in kinds]
+    titles = titles if any(titles) and draw(st.booleans()) else []
     written = io.StringIO()
     quoting = draw(st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)))
     writer = csv.writer(written, delimiter=draw(st.sampled_from(",;\t")), quoting=quoting, lineterminator="\n")
     writer.writerows([titles, *rows] if titles else rows)
-    return files, kinds.index("path"), named, rows, titles, written.getvalue()
+    return Made(files, named, rows, kinds.index("path"), titles, written.getvalue())
 
 
 @settings(max_examples=120, deadline=None)
 @given(lists(), st.sampled_from(("found", "by number", "by name")))
 def test_a_list_gives_its_rows_in_order_or_is_refused_by_its_name(made, way):
-    files, place, named, rows, titles, text = made
-    columns = {"found": None, "by number": f"path={place}", "by name": f"path={titles[place]}" if titles else None}[way]
+    title = made.titles[made.place] if made.titles else ""
+    columns = {"found": None, "by number": f"path={made.place}", "by name": f"path={title}" if title else None}[way]
     with tempfile.TemporaryDirectory() as folder:
-        for name in files:
+        for name in made.files:
             (Path(folder) / name).touch()
-        (Path(folder) / "list.csv").write_text(text, encoding="utf-8")
+        (Path(folder) / "list.csv").write_text(made.text, encoding="utf-8")
         try:
             found = images_in([Path(folder) / "list.csv"], PredictConfig(columns=columns, keep_columns=()))
         except DataError as error:
             assert "list.csv:" in str(error)
             return
-        assert list(found.paths) == [str(Path(folder) / name) for name in named]
-        assert list(found.kept) == free_names(titles or [f"column_{column}" for column in range(len(rows[0]))])
-        assert list(found.cells()) == [tuple(row) for row in rows]
+        assert list(found.paths) == [str(Path(folder) / name) for name in made.named]
+        titles = [name or f"column_{number}" for number, name in enumerate(made.titles or [""] * len(made.rows[0]))]
+        assert list(found.kept) == free_names(titles)
+        assert list(found.cells()) == [tuple(row) for row in made.rows]

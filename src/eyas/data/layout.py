@@ -77,7 +77,7 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     by_name = any(not value.isdigit() and value != "folder" for value in asked.values())
     places = path_columns(body, exists) if body else []
     names = tuple(cell.strip() for cell in first)
-    known = _named(names, places)
+    known = _named(names, places) and not any(exists(name) for name in names)
     if not (by_name or known or _stands_above(names, body, places, exists)):
         names = ()
     if not names and len(first) == shape.count:
