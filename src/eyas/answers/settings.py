@@ -26,7 +26,7 @@ class PredictConfig(Section):
     columns: str | None = None
     """Column of the paths in lists, such as path=0 or path=image_id. Default: found by itself."""
     keep_columns: tuple[str, ...] | None = None
-    """Columns of lists that are written beside the answers, by name or number. Without one: all. After PATH..."""
+    """Columns of lists to write beside the answers, by header or number; all where none is named. Comes after PATH."""
     root: str | None = None
     """Folder that paths in lists are relative to. Default: the folder of the list."""
     outside_root: bool = False
