@@ -10,40 +10,34 @@ from itertools import chain, islice
 from pathlib import Path
 
 from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines
-from eyas.data.shape import (
-    LABEL_NAMES,
-    PATH_NAMES,
-    Exists,
-    Shape,
-    find_shape,
-    is_image,
-    is_number,
-    path_columns,
-    plain_words,
-)
-from eyas.errors import DataError, suggest
+from eyas.data.roles import Roles, Sample, choose
+from eyas.data.shape import LABEL_NAMES, PATH_NAMES, Exists, Shape, find_shape, is_image, path_columns, plain_words
+from eyas.errors import DataError
 
 SAMPLE = 1000  # rows that the layout is found from; all rows are then read by it
 HEAD = 1 << 16  # bytes that are read at a time to find it
-SPLIT_NAMES = frozenset(("split", "set", "subset", "partition", "dataset"))
-SPLIT_WORDS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+_SPLIT_NAMES = frozenset(("split", "set", "subset", "partition", "dataset", "usage", "fold"))
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a list is laid out: its shape, the line of its header (0: none), the column of each thing it holds.
 
-    `names` are the header's cells, one for each column; empty where there is no header.
+    `columns` are those of "path", "label" and "split" (None: no column holds it), empty where no line can be used;
+    `hot` are columns that hold a 1 for each line's class. `names` are the header's cells, `asked` what the user chose.
     """
 
     shape: Shape
     header: int
     columns: dict[str, int | None]
-    names: tuple[str, ...] = ()
+    hot: tuple[int, ...]
+    sample: Sample
+    asked: frozenset[str]
     notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.sample.names
 
     def held(self) -> list[str]:
         """Return what a column holds: "path", "label", "split"."""
@@ -63,28 +57,49 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     shape = find_shape(sample, asked, exists, quoted=b'"' in data)
     if shape is None:
         raise DataError(
-            f"{source}: no column was found that holds paths of images. "
+            f"{source}: no column was found that holds paths of images: no cell ends like an image, or is one, with or "
+            "without an ending, in the folder that paths are relative to (--root). "
             "Say which is which with --columns path=0,label=1 (numbers from 0, or the header's names)."
         )
     rows = _rows(data, shape, source)
     number, first = next(rows)
     body = list(islice((row for _, row in rows if len(row) == shape.count), SAMPLE))
-    by_name = any(not value.isdigit() and value != "folder" for value in asked.values())
+    by_name = any(re.search(r"[^\d+]", value) and value not in ("folder", "none") for value in asked.values())
     places = path_columns(body, exists) if body else []
     names = tuple(cell.strip() for cell in first)
-    known = _named(names, places)
-    if not (by_name or known or _stands_above(names, body, places, exists)):
-        names = ()
-    if not names and len(first) == shape.count:
+    known = _known(names, places)
+    told = by_name or known or _stands_above(names, body, places, exists)
+    header = bool(body) and len(names) == shape.count and told
+    if not header and len(first) == shape.count:
         body.insert(0, first)
-    wanted = asked if labels else {key: value for key, value in asked.items() if key == "path"}
-    picks = _choose(body, plain_words(names), wanted, source, exists, labels=labels) if body else {}
+    cells = Sample(source, [[cell.strip() for cell in row] for row in body], names if header else ())
+    roles = choose(cells, asked, exists, labels=labels) if body else None
     notes: tuple[str, ...] = ()
-    if names and not (by_name or known):
+    if header and not (by_name or known):
         notes += (f"line {number} is taken for a header: {', '.join(names)}",)
-    if labels and picks and picks["label"] is None:
+    if labels and roles is not None:
+        notes += _said(cells, roles)
+    return Layout(
+        shape, number if header else 0, _columns(roles), roles.hot if roles else (), cells, frozenset(asked), notes
+    )
+
+
+def _columns(roles: Roles | None) -> dict[str, int | None]:
+    return {"path": roles.path, "label": roles.label, "split": roles.split} if roles else {}
+
+
+def _said(sample: Sample, roles: Roles) -> tuple[str, ...]:
+    """Return notes on where labels come from that no column of labels holds, and on the columns that are not used."""
+    notes: tuple[str, ...] = ()
+    unused = [column for column in range(len(sample.rows[0])) if column not in roles.used]
+    if roles.hot:
+        titles = ", ".join(sample.title(column) for column in roles.hot)
+        notes += (f"the columns {titles} hold a 1 for each line's class: their headers are the classes",)
+    elif roles.label is None:
         notes += ("no column holds labels: the name of each image's folder is its class",)
-    return Layout(shape, number if names else 0, picks, names, notes)
+    if unused:
+        notes += (f"not used: the column{'s' * (len(unused) > 1)} {sample.told(unused)}",)
+    return notes
 
 
 def _rows(data: bytes, shape: Shape, source: Path) -> Iterator[tuple[int, list[str]]]:
@@ -115,11 +130,11 @@ def _parse_columns(columns: str) -> dict[str, str]:
     return asked
 
 
-def _named(names: Sequence[str], places: Sequence[int]) -> bool:
+def _known(names: Sequence[str], places: Sequence[int]) -> bool:
     """Tell whether a first line is a header by its words: one above a column of paths, two without one."""
     if any(is_image(name) for name in names):
         return False
-    known = sum(word in PATH_NAMES | LABEL_NAMES | SPLIT_NAMES for word in plain_words(names))
+    known = sum(word in PATH_NAMES | LABEL_NAMES | _SPLIT_NAMES for word in plain_words(names))
     return known >= (1 if places else 2)
 
 
@@ -135,80 +150,3 @@ def _stands_above(names: Sequence[str], rows: list[list[str]], places: list[int]
 
 def _form(path: str) -> str:
     return re.sub(r"\d+", "0", path.strip())
-
-
-def _choose(
-    rows: list[list[str]], header: list[str], asked: dict[str, str], source: Path, exists: Exists, *, labels: bool
-) -> dict[str, int | None]:
-    """Return the index of the path, label and split column; `DataError` where more than one would do."""
-    picks = {key: _asked_column(key, value, header, rows, source) for key, value in asked.items()}
-    if "split" not in picks:
-        picks["split"] = _by_name(header, SPLIT_NAMES) if labels else None
-    if "path" not in picks:
-        picks["path"] = _path_column(rows, header, picks, source, exists)
-    if "label" not in picks:
-        named = _by_name(header, LABEL_NAMES, without=picks["path"])
-        picks["label"] = (named if named is not None else _label_column(rows, picks, source)) if labels else None
-    return picks
-
-
-def _asked_column(key: str, value: str, header: list[str], rows: list[list[str]], source: Path) -> int | None:
-    if key == "label" and value == "folder":
-        return None
-    if value.isdigit():
-        if int(value) < len(rows[0]):
-            return int(value)
-        raise DataError(f"{source}: --columns {key}={value}: the list has columns 0 to {len(rows[0]) - 1}.")
-    word = plain_words([value])[0]
-    if word in header:
-        return header.index(word)
-    near = suggest(word, header)
-    raise DataError(f"{source}: --columns {key}={value}: the list has no column of this name.{near}")
-
-
-def _by_name(header: list[str], names: frozenset[str], without: int | None = None) -> int | None:
-    """Return the only column whose header is one of `names`; None where there is none or several."""
-    found = [c for c, word in enumerate(header) if word in names and c != without]
-    return found[0] if len(found) == 1 else None
-
-
-def _path_column(
-    rows: list[list[str]],
-    header: list[str],
-    picks: dict[str, int | None],
-    source: Path,
-    exists: Exists,
-) -> int:
-    if len(rows[0]) == 1:
-        return 0
-    found = [c for c in path_columns(rows, exists) if c not in picks.values()]
-    named = _by_name(header, PATH_NAMES)
-    if len(found) == 1:
-        return found[0]
-    if named is not None and (not found or named in found):
-        return named
-    if not found and len(rows[0]) == 2:
-        numbers = [all(is_number(row[c]) for row in rows) for c in (0, 1)]
-        if numbers == [False, True]:
-            return 0
-    raise DataError(f"{source}: {_which('paths', found or range(len(rows[0])))}")
-
-
-def _label_column(rows: list[list[str]], picks: dict[str, int | None], source: Path) -> int | None:
-    """Return the column of the labels: the only one, the only text, or the only one that repeats."""
-    left = [c for c in range(len(rows[0])) if c not in (picks["path"], picks["split"])]
-    if len(left) <= 1:
-        return left[0] if left else None
-    texts = [c for c in left if not all(is_number(row[c]) for row in rows)]
-    if len(texts) == 1 and not all(row[texts[0]].strip().lower() in SPLIT_WORDS for row in rows):
-        return texts[0]
-    values = {c: {row[c] for row in rows} for c in left}
-    repeating = [c for c in left if len(values[c]) < len(rows)]  # an index never repeats
-    if not texts and len(repeating) == 1 and len(rows) > 1:
-        return repeating[0]
-    raise DataError(f"{source}: {_which('labels', left)}")
-
-
-def _which(what: str, columns: Sequence[int]) -> str:
-    some = ", ".join(map(str, columns))
-    return f"any of the columns {some} may hold the {what}. Say which, as --columns path=0,label=2 (from 0)."
