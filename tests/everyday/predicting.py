@@ -67,7 +67,7 @@ KAGGLE = ["id,label", *(f"{number}.png," for number in ALL)]
 SIZES = ["filename,width,height", *(f"{number}.png,{30 + number % 2},{40 + number % 3}" for number in ALL)]
 HAM = ["lesion_id,image_id,dx,dx_type,age", *(f"H{number // 2},{number},{('nv', 'mel')[number % 2]},histo,40.0" for number in ALL)]
 WINDOWS = [f"test\\{number}.png" for number in ALL]
-NO_COLUMN = "nowhere.csv: no column was found whose cells are files or end like images. --root names the folder of the files, --columns path=0"
+NO_COLUMN = "nowhere.csv: no column was found that holds paths of images: no cell ends like an image, or is one, with or without an ending, in the folder that paths are relative to (--root). Say which it is with --columns path=0"
 
 CASES = (
     Case(
@@ -162,10 +162,17 @@ CASES = (
         check=answered(0, 1, column_1=["a, b", "c"]),
     ),
     Case(
-        "a wrong --root",
-        listed("filename", "0.png", "1.png", name="header.csv"),
+        "a submission beside the folder of its pictures, without --root",
+        listed(*KAGGLE, name="submission.csv"),
+        predict("submission.csv", ""),
+        ("submission.csv: its paths are read from test, where they are; none is in the current folder",),
+        check=answered(*ALL),
+    ),
+    Case(
+        "none of the listed files there, as with a wrong --root",
+        listed("filename", "8.png", "9.png", name="header.csv"),
         predict("header.csv", "--root ."),
-        ("header.csv: none of its 2 files exists in the current folder, such as 0.png in line 2; --root names another",),
+        ("header.csv: none of its 2 files exists in the current folder, such as 8.png in line 2; --root names another",),
         65,
         refused,
     ),

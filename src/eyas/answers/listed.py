@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from eyas.answers.settings import PredictConfig
 from eyas.data.cells import blocks_of, read_cells
 from eyas.data.columns import read_table
 from eyas.data.layout import Layout, find_layout
-from eyas.data.listing import list_text, report
+from eyas.data.listing import list_text, report, somewhere
 from eyas.data.packed import PackedStrings, Packing
-from eyas.data.paths import MISSING, REPORTED, Problems, Root, file_sizes, tidy_paths
+from eyas.data.paths import MISSING, REPORTED, Problems, Root, tidy_paths
+from eyas.data.roots import other_folders, root_of
 from eyas.data.shape import plain_words
+from eyas.data.spelling import find_files
 from eyas.errors import DataError, suggest
 
 FEW = 0.1  # share of a list's files that may be missing: each then has a row with the reason. More is a mistake
@@ -59,33 +62,29 @@ def read_listed(source: Path, asked: PredictConfig) -> Listed:
     root = Root(Path(asked.root) if asked.root else source.parent, asked.outside_root)
     if not root.folder.is_dir():
         raise DataError(f"{root}: there is no such folder for the paths of {source} (--root).")
-    text = list_text(source)
-    layout = find_layout(text, source, columns=asked.columns, exists=root.finds, labels=False)
-    table = read_table(text, source, columns=asked.columns, exists=root.finds, labels=False)
+    text, others = list_text(source), other_folders(source, root)
+    exists = partial(somewhere, (root, *others))
+    layout = find_layout(text, source, columns=asked.columns, exists=exists, labels=False)
+    table = read_table(text, source, columns=asked.columns, exists=exists, labels=False)
     report(str(source), table.problems)
-    paths, notes = tidy_paths(table.paths, root)
-    notes += _missing(source, paths, table.lines, root)
-    kept: dict[str, PackedStrings] = {}
-    if asked.keep_columns is not None:
-        width = layout.shape.count
-        titles = [name or f"column_{column}" for column, name in enumerate(layout.names or [""] * width)]
-        named = (part for name in asked.keep_columns for part in ([name] if name in titles else name.split(",")))
-        columns = [_column(name.strip(), titles, source) for name in named] or list(range(width))
-        names = free_names(titles[column] for column in columns)
-        kept = dict(zip(names, _cells(text, layout, columns), strict=True))
-        anew = ((titles[column], name) for column, name in zip(columns, names, strict=True) if titles[column] != name)
-        notes += tuple(f"its column {title} is written as {name}" for title, name in anew)
+    root, notes = root_of(table.paths, source, root, others)
+    paths, more = tidy_paths(table.paths, root)
+    paths, found = _found(source, paths, table.lines, root)
+    kept, written = _kept(text, source, layout, asked.keep_columns)
     full = PackedStrings.of(str(root.folder / name) for name in paths)
-    return Listed(full, kept, tuple(f"{source}: {note}" for note in (*table.notes, *notes)))
+    return Listed(full, kept, tuple(f"{source}: {note}" for note in (*table.notes, *notes, *more, *found, *written)))
 
 
-def _missing(source: Path, paths: PackedStrings, lines: NDArray[np.int32], root: Root) -> tuple[str, ...]:
-    """Return a note on the files that do not exist; raises `DataError` where they are many, or others unusable."""
+def _found(
+    source: Path, paths: PackedStrings, lines: NDArray[np.int32], root: Root
+) -> tuple[PackedStrings, tuple[str, ...]]:
+    """Return the paths of the files that a list means, and notes on those that are spelt otherwise or do not exist.
+
+    Raises `DataError` where many do not exist, or others cannot be used.
+    """
     problems: Problems = []
-    sizes = file_sizes(paths, lines, root, problems)
+    paths, sizes, notes = find_files(paths, lines, root, problems)
     missing = int(np.count_nonzero(sizes == MISSING))
-    if not len(paths):
-        raise DataError(f"{source}: the list names no image: it has a header and no more.")
     if missing == len(paths):
         where = f"such as {paths[0]} in line {lines[0]}"
         if re.match(r"\w\w+:/", paths[0]):
@@ -93,7 +92,25 @@ def _missing(source: Path, paths: PackedStrings, lines: NDArray[np.int32], root:
         raise DataError(f"{source}: none of its {missing:,} files exists in {root}, {where}; --root names another.")
     if missing > FEW * len(paths) or np.any((sizes < 0) & (sizes != MISSING)):
         report(str(source), problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
-    return (f"{missing:,} of {len(paths):,} files do not exist in {root}",) if missing else ()
+    return paths, notes + ((f"{missing:,} of {len(paths):,} files do not exist in {root}",) if missing else ())
+
+
+def _kept(
+    text: bytes, source: Path, layout: Layout, asked: tuple[str, ...] | None
+) -> tuple[dict[str, PackedStrings], tuple[str, ...]]:
+    """Return the columns that go along with the answers, and notes on those that do not, or under another name."""
+    every, sample = range(layout.shape.count), layout.sample
+    if asked is None:
+        unused = [column for column in every if column != layout.columns["path"]]
+        told = f"the column{'s' * (len(unused) > 1)} {sample.told(unused)}" if unused else ""
+        return {}, (f"not used: {told}. --keep-columns writes them beside the answers",) if told else ()
+    titles = [sample.title(column) or f"column_{column}" for column in every]
+    named = (part for name in asked for part in ([name] if name in titles else name.split(",")))
+    columns = [_column(name.strip(), titles, source) for name in named] or every
+    names = free_names(titles[column] for column in columns)
+    anew = ((titles[column], name) for column, name in zip(columns, names, strict=True) if titles[column] != name)
+    notes = tuple(f"its column {title} is written as {name}" for title, name in anew)
+    return dict(zip(names, _cells(text, layout, columns), strict=True)), notes
 
 
 def _column(name: str, titles: Sequence[str], source: Path) -> int:

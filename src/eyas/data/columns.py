@@ -9,14 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.cells import Cells, blocks_of, read_cells
-from eyas.data.layout import SPLIT_WORDS, Layout, find_layout, quotes_closed
+from eyas.data.layout import Layout, find_layout, quotes_closed
+from eyas.data.one_hot import read_hot
 from eyas.data.packed import Coded, Coding, PackedStrings, Packing
+from eyas.data.roles import KEY
 from eyas.data.shape import Exists
+from eyas.data.splits import SPLITS, meanings, names_split, split_of
+from eyas.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A list file's columns, row by row; `labels` is None where no column holds them, `lines` are int32 [N]."""
+    """A list file's columns, row by row; `labels` is None where no column holds them, `lines` are int32 [N].
+
+    `key` says what is wrong where the labels are no classes, unless a file of class names has them.
+    """
 
     paths: PackedStrings
     labels: Coded | None
@@ -24,6 +31,7 @@ class Table:
     splits: Coded | None = None
     notes: tuple[str, ...] = ()
     problems: list[tuple[int, str]] = field(default_factory=list)
+    key: str = ""
 
 
 def read_table(data: bytes, source: Path, *, columns: str | None, exists: Exists, labels: bool = True) -> Table:
@@ -40,33 +48,66 @@ def split_names(data: bytes, source: Path, *, columns: str | None, exists: Exist
     layout = find_layout(data, source, columns=columns, exists=exists)
     if layout.columns.get("split") is None:
         return ()
-    splits = _read(data, source, layout).splits
-    return tuple(sorted({SPLIT_WORDS.get(word.lower(), word.lower()) for word in splits.texts} if splits else ()))
+    coding = Coding()
+    for block in blocks_of(data):
+        with quotes_closed(source):
+            (spans,) = read_cells(block, layout.shape, [layout.columns["split"] or 0], after=layout.header).columns
+        coding.add(spans)
+    return tuple(sorted(set(_splits(coding.done(), layout).texts)))
 
 
 def _read(data: bytes, source: Path, layout: Layout, *, short: bool = False) -> Table:
     """Read the columns that a layout names; with `short` lines are read too that have a path and lack other cells."""
-    paths, codings = Packing(), {name: Coding() for name in layout.held()}
-    held = [layout.columns[name] or 0 for name in codings]
+    paths, codings, hot = Packing(), {name: Coding() for name in layout.held()}, [Coding() for _ in layout.hot]
+    held = [layout.columns[name] or 0 for name in codings] + list(layout.hot)
     lines, problems, comments = [np.zeros(0, np.int32)], [], 0
     for block in blocks_of(data):
         with quotes_closed(source):
             cells = read_cells(block, layout.shape, held, after=layout.header)
         if short and cells.wrong:
             cells = _with_short(cells, held[0], layout.shape.count)
-        for (name, coding), spans in zip(codings.items(), cells.columns, strict=True):
-            if name == "path":
-                paths.add(spans.joined(), spans.ends - spans.starts)
-            else:
-                coding.add(spans)
+        if codings:
+            paths.add(cells.columns[0].joined(), cells.columns[0].ends - cells.columns[0].starts)
+        for coding, spans in zip([*codings.values(), *hot][1:], cells.columns[1:], strict=True):
+            coding.add(spans)
         lines.append(cells.lines)
         problems += [(line, _wrong_width(row, layout.shape.count)) for line, row in cells.wrong]
         comments += block.comments()
     labels, splits = (codings[name].done() if name in codings else None for name in ("label", "split"))
-    notes = layout.notes
+    numbers, notes = np.concatenate(lines), layout.notes
+    if hot:
+        labels, more = read_hot([coding.done() for coding in hot], layout, numbers, problems)
+        notes += more
+    key = _key(labels, layout) if labels is not None and not hot else ""
     if comments:
         notes += (f"{comments} comment line{'s' * (comments > 1)} (starting with #) left out",)
-    return Table(paths.done(), labels, np.concatenate(lines), splits, notes, problems)
+    splits = None if splits is None else _splits(splits, layout)
+    return Table(paths.done(), labels, numbers, splits, notes, problems, key)
+
+
+def _splits(found: Coded, layout: Layout) -> Coded:
+    """Return the splits that a column's words name; raises `DataError` where later lines are unlike the first."""
+    column = layout.columns["split"] or 0
+    title = layout.sample.title(column)
+    if "split" not in layout.asked and not names_split(title, found.texts):
+        raise DataError(
+            f"{layout.sample.source}: the column {title or column} names a split in the first lines, later it says "
+            f"{', '.join(sorted(set(map(split_of, found.texts)) - set(SPLITS))[:3])}. "
+            f"{layout.sample.flag(split=column)} uses it all the same, --columns split=none reads all lines."
+        )
+    words = meanings(title, found.texts)
+    return Coded(found.codes, [words[text] for text in found.texts])
+
+
+def _key(labels: Coded, layout: Layout) -> str:
+    """Return what is wrong where each line has another label: that is a key, unless the user says otherwise."""
+    sample, column, path = layout.sample, layout.columns["label"] or 0, layout.columns["path"] or 0
+    if "label" in layout.asked or len(labels) < KEY or len(labels.texts) < len(labels):
+        return ""
+    return (
+        f"each label occurs once: the column {sample.told([column])} is a key, not a class. If it is the class, say so "
+        f"with {sample.flag(path=path, label=column)}; with label=folder each image's folder is its class."
+    )
 
 
 def _with_short(cells: Cells, path: int, count: int) -> Cells:

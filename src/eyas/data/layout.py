@@ -10,44 +10,34 @@ from itertools import chain, islice
 from pathlib import Path
 
 from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines
-from eyas.data.shape import (
-    LABEL_NAMES,
-    PATH_NAMES,
-    Exists,
-    Shape,
-    find_shape,
-    is_image,
-    is_number,
-    path_columns,
-    plain_words,
-)
-from eyas.errors import DataError, suggest
+from eyas.data.roles import NO_PATHS, Roles, Sample, choose
+from eyas.data.shape import LABEL_NAMES, PATH_NAMES, Exists, Shape, find_shape, is_image, path_columns, plain_words
+from eyas.errors import DataError
 
 SAMPLE = 1000  # rows that the layout is found from; all rows are then read by it
 HEAD = 1 << 16  # bytes that are read at a time to find it
-SPLIT_NAMES = frozenset(("split", "set", "subset", "partition", "dataset"))
-SPLIT_WORDS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-_NO_PATHS = (
-    "no column was found whose cells are files or end like images. --root names the folder of the files, "
-    "--columns path=0 (from 0, or a header's name) the column."
-)
+_SPLIT_NAMES = frozenset(("split", "set", "subset", "partition", "dataset", "usage", "fold"))
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a list is laid out: its shape, the line of its header (0: none), the column of each thing it holds.
 
-    `names` are the header's cells, one for each column; empty where there is no header.
+    `columns` are those of "path", "label" and "split" (None: no column holds it), empty where no line can be used;
+    `hot` are columns that hold a 1 for each line's class. `names` are the header's cells, `asked` what the user chose.
     """
 
     shape: Shape
     header: int
     columns: dict[str, int | None]
-    names: tuple[str, ...] = ()
+    hot: tuple[int, ...]
+    sample: Sample
+    asked: frozenset[str]
     notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.sample.names
 
     def held(self) -> list[str]:
         """Return what a column holds: "path", "label", "split"."""
@@ -65,39 +55,59 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
         needs = "its path, then its label" if labels else "its path"
         raise DataError(f"{source}: the list is empty. It needs a line per image: {needs}.")
     asked = _parse_columns(columns) if columns else {}
-    shape = find_shape(sample, asked, exists, quoted=b'"' in data)
+    # `0 1` may be a file, or one with its label
+    whole = not (labels or asked) and all("\t" not in line and exists(line) for line in sample[1:] or sample)
+    shape = Shape(" ", 1, "path last") if whole else find_shape(sample, asked, exists, quoted=b'"' in data)
     if shape is None:
-        raise DataError(f"{source}: {_NO_PATHS}")
+        raise DataError(f"{source}: {NO_PATHS}")
     lone = Shape(",", 1, "quoted")
     if shape.count == 1 and b'"' in data and all(len(row) == 1 for row in lone.cut(sample)):
         shape = lone
     rows = _rows(data, shape, source)
     number, first = next(rows)
     body = list(islice((row for _, row in rows if len(row) == shape.count), SAMPLE))
-    by_name = any(not value.isdigit() and value != "folder" for value in asked.values())
+    by_name = any(re.search(r"[^\d+]", value) and value not in ("folder", "none") for value in asked.values())
     places = path_columns(body, exists) if body else []
     names = tuple(cell.strip() for cell in first)
-    known = _named(names, places) and not any(exists(name) for name in names)
-    if not (by_name or known or _stands_above(names, body, places, exists)):
-        names = ()
-    if not names and len(first) == shape.count:
+    known = _known(names, places, exists)
+    told = by_name or known or _stands_above(names, body, places, exists)
+    fits = len(names) == shape.count  # else it is not known whose name is whose
+    if by_name and not fits:
+        raise DataError(
+            f"{source}:{number}: the header has {len(names)} columns, where the other lines have {shape.count}. "
+            "Say the columns by their numbers, such as --columns path=0 (from 0)."
+        )
+    header = bool(body) and told
+    if not header and len(first) == shape.count:
         body.insert(0, first)
-    header = number if names else 0
-    if names and len(names) != shape.count:  # whose name is whose is not known
-        if by_name:
-            raise DataError(
-                f"{source}:{number}: the header has {len(names)} columns, where the other lines have {shape.count}. "
-                "Say the columns by their numbers, such as --columns path=0 (from 0)."
-            )
-        names = ()
-    wanted = asked if labels else {key: value for key, value in asked.items() if key == "path"}
-    picks = _choose(body, plain_words(names), wanted, source, exists, labels=labels) if body else {}
+    cells = Sample(source, [[cell.strip() for cell in row] for row in body], names if header and fits else ())
+    roles = choose(cells, asked, exists, labels=labels) if body else None
     notes: tuple[str, ...] = ()
     if header and not (by_name or known):
-        notes += (f"line {number} is taken for a header: {', '.join(first)}",)
-    if labels and picks and picks["label"] is None:
+        notes += (f"line {number} is taken for a header: {', '.join(names)}",)
+    if labels and roles is not None:
+        notes += _said(cells, roles)
+    return Layout(
+        shape, number if header else 0, _columns(roles), roles.hot if roles else (), cells, frozenset(asked), notes
+    )
+
+
+def _columns(roles: Roles | None) -> dict[str, int | None]:
+    return {"path": roles.path, "label": roles.label, "split": roles.split} if roles else {}
+
+
+def _said(sample: Sample, roles: Roles) -> tuple[str, ...]:
+    """Return notes on where labels come from that no column of labels holds, and on the columns that are not used."""
+    notes: tuple[str, ...] = ()
+    unused = [column for column in range(len(sample.rows[0])) if column not in roles.used]
+    if roles.hot:
+        titles = ", ".join(sample.title(column) for column in roles.hot)
+        notes += (f"the columns {titles} hold a 1 for each line's class: their headers are the classes",)
+    elif roles.label is None:
         notes += ("no column holds labels: the name of each image's folder is its class",)
-    return Layout(shape, header, picks, names, notes)
+    if unused:
+        notes += (f"not used: the column{'s' * (len(unused) > 1)} {sample.told(unused)}",)
+    return notes
 
 
 def _rows(data: bytes, shape: Shape, source: Path) -> Iterator[tuple[int, list[str]]]:
@@ -128,11 +138,12 @@ def _parse_columns(columns: str) -> dict[str, str]:
     return asked
 
 
-def _named(names: Sequence[str], places: Sequence[int]) -> bool:
+def _known(names: Sequence[str], places: Sequence[int], exists: Exists) -> bool:
     """Tell whether a first line is a header by its words: one above a column of paths, two without one."""
-    if any(is_image(name) for name in names):
+    files = [names[c] for c in places if c < len(names) and plain_words([names[c]])[0] not in PATH_NAMES]
+    if any(map(is_image, names)) or any(map(exists, files)):
         return False
-    known = sum(word in PATH_NAMES | LABEL_NAMES | SPLIT_NAMES for word in plain_words(names))
+    known = sum(word in PATH_NAMES | LABEL_NAMES | _SPLIT_NAMES for word in plain_words(names))
     return known >= (1 if places else 2)
 
 
@@ -148,80 +159,3 @@ def _stands_above(names: Sequence[str], rows: list[list[str]], places: list[int]
 
 def _form(path: str) -> str:
     return re.sub(r"\d+", "0", path.strip())
-
-
-def _choose(
-    rows: list[list[str]], header: list[str], asked: dict[str, str], source: Path, exists: Exists, *, labels: bool
-) -> dict[str, int | None]:
-    """Return the index of the path, label and split column; `DataError` where more than one would do."""
-    picks = {key: _asked_column(key, value, header, rows, source) for key, value in asked.items()}
-    if "split" not in picks:
-        picks["split"] = _by_name(header, SPLIT_NAMES) if labels else None
-    if "path" not in picks:
-        picks["path"] = _path_column(rows, header, picks, source, exists)
-    if "label" not in picks:
-        named = _by_name(header, LABEL_NAMES, without=picks["path"])
-        picks["label"] = (named if named is not None else _label_column(rows, picks, source)) if labels else None
-    return picks
-
-
-def _asked_column(key: str, value: str, header: list[str], rows: list[list[str]], source: Path) -> int | None:
-    if key == "label" and value == "folder":
-        return None
-    if value.isdigit():
-        if int(value) < len(rows[0]):
-            return int(value)
-        raise DataError(f"{source}: --columns {key}={value}: the list has columns 0 to {len(rows[0]) - 1}.")
-    word = plain_words([value])[0]
-    if word in header:
-        return header.index(word)
-    near = suggest(word, header)
-    raise DataError(f"{source}: --columns {key}={value}: the list has no column of this name.{near}")
-
-
-def _by_name(header: list[str], names: frozenset[str], without: int | None = None) -> int | None:
-    """Return the only column whose header is one of `names`; None where there is none or several."""
-    found = [c for c, word in enumerate(header) if word in names and c != without]
-    return found[0] if len(found) == 1 else None
-
-
-def _path_column(
-    rows: list[list[str]],
-    header: list[str],
-    picks: dict[str, int | None],
-    source: Path,
-    exists: Exists,
-) -> int:
-    if len(rows[0]) == 1:
-        return 0
-    found = [c for c in path_columns(rows, exists) if c not in picks.values()]
-    named = _by_name(header, PATH_NAMES)
-    if len(found) == 1:
-        return found[0]
-    if named is not None and (not found or named in found):
-        return named
-    if not found and len(rows[0]) == 2:
-        numbers = [all(is_number(row[c]) for row in rows) for c in (0, 1)]
-        if numbers == [False, True]:
-            return 0
-    raise DataError(f"{source}: {_which('paths', 'path=0', found) if found else _NO_PATHS}")
-
-
-def _label_column(rows: list[list[str]], picks: dict[str, int | None], source: Path) -> int | None:
-    """Return the column of the labels: the only one, the only text, or the only one that repeats."""
-    left = [c for c in range(len(rows[0])) if c not in (picks["path"], picks["split"])]
-    if len(left) <= 1:
-        return left[0] if left else None
-    texts = [c for c in left if not all(is_number(row[c]) for row in rows)]
-    if len(texts) == 1 and not all(row[texts[0]].strip().lower() in SPLIT_WORDS for row in rows):
-        return texts[0]
-    values = {c: {row[c] for row in rows} for c in left}
-    repeating = [c for c in left if len(values[c]) < len(rows)]  # an index never repeats
-    if not texts and len(repeating) == 1 and len(rows) > 1:
-        return repeating[0]
-    raise DataError(f"{source}: {_which('labels', 'path=0,label=2', left)}")
-
-
-def _which(what: str, example: str, columns: Sequence[int]) -> str:
-    some = ", ".join(map(str, columns))
-    return f"any of the columns {some} may hold the {what}. Say which, as --columns {example} (from 0)."

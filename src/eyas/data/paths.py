@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,16 +23,8 @@ _LOOKERS = 16  # threads that look at files: on a network's disk nearly all the 
 _LOOKED_AT = 4096  # files that a thread looks at before it takes the next ones
 MISSING, _NO_FILE, _LEAVES, _OUTSIDE = -1, -2, -3, -4
 REPORTED = 1000  # lines whose files are named one by one as missing; of more only the number is kept
-_GUESSED = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".JPEG",
-    ".JPG",
-    ".webp",
-    ".bmp",
-    ".tif",
-)  # for lists that leave them off
+# for lists that leave them off
+_GUESSED = (".jpg", ".jpeg", ".png", ".JPEG", ".JPG", ".PNG", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
 
 @dataclass(frozen=True)
@@ -195,11 +188,30 @@ def file_sizes(paths: PackedStrings, lines: NDArray[np.int32], root: Root, probl
 
     The first thousand of those become problems. What lies outside is not looked at, unless the root allows it.
     """
-    sizes, inside = np.zeros(len(paths), np.int64), _Inside(root)
+    sizes = look_at(paths, root)
+    say_missing(paths, lines, sizes, root, problems, {})
+    return sizes
+
+
+def look_at(paths: PackedStrings, root: Root) -> Ints:
+    """Return the files' sizes as `file_sizes` does, and say nothing of what is wrong."""
+    sizes, inside = np.zeros(len(paths), np.int64), Inside(root)
     with ThreadPoolExecutor(_LOOKERS) as threads:
         parts = range(0, len(paths), _LOOKED_AT)
         for start, found in zip(parts, threads.map(lambda start: _look(paths, start, inside), parts), strict=True):
             sizes[start : start + len(found)] = found
+    return sizes
+
+
+def say_missing(
+    paths: PackedStrings,
+    lines: NDArray[np.int32],
+    sizes: Ints,
+    root: Root,
+    problems: Problems,
+    instead: Mapping[str, str],
+) -> None:
+    """Add the first thousand paths of a size below 0 to `problems`; `instead` has more to say of some."""
     reasons = {
         MISSING: f"does not exist in {root}; --root names another",
         _NO_FILE: "is not a regular file",
@@ -207,9 +219,9 @@ def file_sizes(paths: PackedStrings, lines: NDArray[np.int32], root: Root, probl
         _OUTSIDE: f"lies outside {root}, which paths are relative to; {_remedy(paths, sizes)}",
     }
     for row in np.flatnonzero(sizes < 0)[:REPORTED].tolist():
-        said = f"{paths[row]} {reasons[sizes[row]]}" if paths[row] else "there is no path on this line"
+        path = paths[row]
+        said = f"{path} {reasons[sizes[row]]}{instead.get(path, '')}" if path else "there is no path on this line"
         problems.append((int(lines[row]), said))
-    return sizes
 
 
 def _remedy(paths: PackedStrings, sizes: Ints) -> str:
@@ -221,7 +233,7 @@ def _remedy(paths: PackedStrings, sizes: Ints) -> str:
     return f"--root {os.path.commonpath(folders)} would fit, --outside-root allows it" if folders else ""
 
 
-class _Inside:
+class Inside:
     """Tells whether files lie in the root; looks at each folder once, to follow its links."""
 
     def __init__(self, root: Root) -> None:
@@ -251,7 +263,7 @@ class _Inside:
         return os.fsencode(slashed(os.fsdecode(os.path.realpath(path))))
 
 
-def _look(paths: PackedStrings, start: int, inside: _Inside) -> list[int]:
+def _look(paths: PackedStrings, start: int, inside: Inside) -> list[int]:
     """Return the sizes of some thousand files."""
     found = []
     for path in paths.pieces(start, start + _LOOKED_AT):
