@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines
+import numpy as np
+
+from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines, read_cells
 from eyas.data.roles import Roles, Sample, choose
 from eyas.data.shape import LABEL_NAMES, PATH_NAMES, Exists, Shape, find_shape, is_image, path_columns, plain_words
 from eyas.errors import DataError
@@ -67,12 +70,13 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     by_name = any(re.search(r"[^\d+]", value) and value not in ("folder", "none") for value in asked.values())
     places = path_columns(body, exists) if body else []
     names = tuple(cell.strip() for cell in first)
-    known = _known(names, places)
+    known = _known(names, places) and not any(exists(first[c]) for c in places if c < len(first))
     told = by_name or known or _stands_above(names, body, places, exists)
     header = bool(body) and len(names) == shape.count and told
     if not header and len(first) == shape.count:
         body.insert(0, first)
-    cells = Sample(source, [[cell.strip() for cell in row] for row in body], names if header else ())
+    differ = partial(_all_differ, data, shape, number if header else 0)
+    cells = Sample(source, [[cell.strip() for cell in row] for row in body], names if header else (), differ)
     roles = choose(cells, asked, exists, labels=labels) if body else None
     notes: tuple[str, ...] = ()
     if header and not (by_name or known):
@@ -82,6 +86,13 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     return Layout(
         shape, number if header else 0, _columns(roles), roles.hot if roles else (), cells, frozenset(asked), notes
     )
+
+
+def _all_differ(data: bytes, shape: Shape, header: int, column: int) -> bool:
+    """Tell whether all cells of a column differ, in the whole list."""
+    cells = (read_cells(block, shape, [column], after=header).columns[0] for block in blocks_of(data))
+    found = np.concatenate([spans.hashes() for spans in cells])
+    return len(np.unique(found)) == len(found)
 
 
 def _columns(roles: Roles | None) -> dict[str, int | None]:
