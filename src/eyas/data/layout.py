@@ -6,10 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines
+import numpy as np
+
+from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines, read_cells
 from eyas.data.roles import NO_PATHS, Roles, Sample, choose
 from eyas.data.shape import LABEL_NAMES, PATH_NAMES, Exists, Shape, find_shape, is_image, path_columns, plain_words
 from eyas.errors import DataError
@@ -69,7 +72,7 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     by_name = any(re.search(r"[^\d+]", value) and value not in ("folder", "none") for value in asked.values())
     places = path_columns(body, exists) if body else []
     names = tuple(cell.strip() for cell in first)
-    known = _known(names, places, exists)
+    known = _known(names, places) and not any(exists(first[c]) for c in places if c < len(first))
     told = by_name or known or _stands_above(names, body, places, exists)
     fits = len(names) == shape.count  # else it is not known whose name is whose
     if by_name and not fits:
@@ -80,7 +83,9 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     header = bool(body) and told
     if not header and len(first) == shape.count:
         body.insert(0, first)
-    cells = Sample(source, [[cell.strip() for cell in row] for row in body], names if header and fits else ())
+    differ = partial(_all_differ, data, shape, number if header else 0)
+    titles = names if header and fits else ()
+    cells = Sample(source, [[cell.strip() for cell in row] for row in body], titles, differ)
     roles = choose(cells, asked, exists, labels=labels) if body else None
     notes: tuple[str, ...] = ()
     if header and not (by_name or known):
@@ -90,6 +95,13 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     return Layout(
         shape, number if header else 0, _columns(roles), roles.hot if roles else (), cells, frozenset(asked), notes
     )
+
+
+def _all_differ(data: bytes, shape: Shape, header: int, column: int) -> bool:
+    """Tell whether all cells of a column differ, in the whole list."""
+    cells = (read_cells(block, shape, [column], after=header).columns[0] for block in blocks_of(data))
+    found = np.concatenate([spans.hashes() for spans in cells])
+    return len(np.unique(found)) == len(found)
 
 
 def _columns(roles: Roles | None) -> dict[str, int | None]:
@@ -138,10 +150,9 @@ def _parse_columns(columns: str) -> dict[str, str]:
     return asked
 
 
-def _known(names: Sequence[str], places: Sequence[int], exists: Exists) -> bool:
+def _known(names: Sequence[str], places: Sequence[int]) -> bool:
     """Tell whether a first line is a header by its words: one above a column of paths, two without one."""
-    files = [names[c] for c in places if c < len(names) and plain_words([names[c]])[0] not in PATH_NAMES]
-    if any(map(is_image, names)) or any(map(exists, files)):
+    if any(is_image(name) for name in names):
         return False
     known = sum(word in PATH_NAMES | LABEL_NAMES | _SPLIT_NAMES for word in plain_words(names))
     return known >= (1 if places else 2)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from eyas.data.shape import LABEL_NAMES, PATH_NAMES, Exists, is_image, is_number, path_columns, plain_words
-from eyas.data.splits import may_name_split, meanings, names_split
+from eyas.data.splits import SPLITS, may_name_split, meanings, names_split, titled_split
 from eyas.errors import DataError, suggest
 
 KEY = 8  # so many lines, each with another label: that column is a key, unless it was asked for
@@ -41,11 +41,15 @@ class Roles:
 
 @dataclass(frozen=True)
 class Sample:
-    """The first rows of a list, stripped, and its header's cells (none where it has no header)."""
+    """The first rows of a list, stripped, and its header's cells (none where it has no header).
+
+    `differ` tells of a column whether all its cells differ, also those behind these rows.
+    """
 
     source: Path
     rows: list[list[str]]
     names: tuple[str, ...]
+    differ: Callable[[int], bool]
 
     @cached_property
     def values(self) -> list[list[str]]:
@@ -88,7 +92,11 @@ class Sample:
 
     def key(self, column: int) -> bool:
         """Tell whether all cells of a column differ, in a list that is long enough to tell."""
-        return len(self.rows) >= KEY and len(self.values[column]) == len(self.rows)
+        return len(self.rows) >= KEY and not self.repeats(column)
+
+    def repeats(self, column: int) -> bool:
+        """Tell whether a cell of a column occurs twice."""
+        return len(self.values[column]) < len(self.rows) or not self.differ(column)
 
     def marks(self, column: int) -> bool:
         """Tell whether a column holds 1 and 0 only, or 1 and -1."""
@@ -129,7 +137,8 @@ def choose(sample: Sample, asked: dict[str, str], exists: Exists, *, labels: boo
     elif asked["split"] != "none":
         roles = replace(roles, split=_asked(sample, "split", asked["split"])[0])
     if "label" not in asked and roles.label is None:
-        left = [c for c in titled or range(len(sample.rows[0])) if c not in roles.used]
+        free = (c for c in range(len(sample.rows[0])) if not titled_split(sample.title(c)))
+        left = [c for c in titled or free if c not in roles.used]
         label, hot = _label(sample, left, path)
         roles = replace(roles, label=label, hot=hot)
     if "split" not in asked and roles.split is None:
@@ -154,7 +163,9 @@ def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:
         if int(value) < width:
             return (int(value),)
         raise DataError(f"{place} the list has columns 0 to {width - 1}.")
-    there = f" It has {', '.join(sample.names[:20])}." if sample.names else ""
+    if not sample.names:
+        raise DataError(f"{place} no header names the columns: the first line has not as many cells as the others.")
+    there = f" It has {', '.join(sample.names[:20])}."
     raise DataError(f"{place} the list has no column of this name.{suggest(value, sample.names) or there}")
 
 
@@ -211,7 +222,7 @@ def _refuse_unclear_split(sample: Sample, roles: Roles) -> None:
         title = sample.title(column)
         if column in roles.used or not may_name_split(title, values):
             continue
-        known = all(split in ("train", "val", "test") for split in meanings(title, values).values())
+        known = set(meanings(title, values).values()) <= set(SPLITS)
         remedy = f"{sample.flag(split=column)} uses it" if known else "Write train, val or test in it"
         raise DataError(
             f"{sample.source}: the column {sample.told([column])} may say which lines are for training. "
@@ -245,7 +256,7 @@ def _label(sample: Sample, left: list[int], path: int) -> tuple[int | None, tupl
     hot = tuple(marks) if sample.names and len(marks) > 1 and sample.one_each(marks) else ()
     if len(texts) == 1 and not rivals and not hot:
         return texts[0], ()
-    repeating = [c for c in left if len(sample.values[c]) < len(sample.rows)]  # an index never repeats
+    repeating = [c for c in left if sample.repeats(c)]  # an index never repeats
     if not texts and not hot and len(repeating) == 1:
         return repeating[0], ()
     raise _unclear(sample, left, path, hot)

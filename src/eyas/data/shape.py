@@ -59,7 +59,7 @@ def find_shape(sample: list[str], asked: dict[str, str], exists: Exists, *, quot
     body = sample if is_image_in(sample[0]) else sample[1:] or sample  # the first line may be a header
     unsure = None
     for separator in "\t;,":
-        if sum(separator in line for line in body) <= 0.5 * len(body):
+        if not all(separator in line for line in body):
             continue
         shape = _even_shape(separator, body, quoted=quoted)
         if shape is None:
@@ -71,8 +71,8 @@ def find_shape(sample: list[str], asked: dict[str, str], exists: Exists, *, quot
         elif _titled(shape.cut(sample[:1])) or (shape.count == 2 and _one_number(shape.cut(body))):
             unsure = unsure or shape
     if asked:
-        return _asked_shape(body)
-    return _path_shape(" ", body, exists) or unsure
+        return _short_shape(body, exists, quoted=quoted) or _asked_shape(body)
+    return _path_shape(" ", body, exists) or unsure or _short_shape(body, exists, quoted=quoted)
 
 
 def _even_shape(separator: str, body: list[str], *, quoted: bool) -> Shape | None:
@@ -81,6 +81,16 @@ def _even_shape(separator: str, body: list[str], *, quoted: bool) -> Shape | Non
     counts = [len(row) for row in shape.cut(body)]
     usual = max(set(counts), key=counts.count)
     return replace(shape, count=usual) if counts.count(usual) >= 0.9 * len(body) else None
+
+
+def _short_shape(body: list[str], exists: Exists, *, quoted: bool) -> Shape | None:
+    """Return the shape of lines that have as many cells each, but for some that end after their path, the first."""
+    for separator in "\t;,":
+        longer = [line for line in body if separator in line]
+        shape = _even_shape(separator, longer, quoted=quoted) if len(longer) > 0.5 * len(body) else None
+        if shape is not None and path_columns(shape.cut(body), exists) == [0]:
+            return shape
+    return None
 
 
 def _asked_shape(body: list[str]) -> Shape:

@@ -41,10 +41,15 @@ def names_split(title: str, words: Collection[str]) -> bool:
     return bool(known) and (len(known) == len(found) or (len(set(known)) > 1 and 2 * len(known) > len(found)))
 
 
+def titled_split(title: str) -> bool:
+    """Tell whether a header says that its column names the split."""
+    return _plain(title) in _LIKELY
+
+
 def may_name_split(title: str, words: Collection[str]) -> bool:
     """Tell whether a column may name the split in words that are not known, such as 0, 1 and 2 under `partition`."""
     flags = _flagged(title) is not None and set(meanings(title, words).values()) <= set(SPLITS)
-    return flags or _plain(title) in _LIKELY
+    return flags or titled_split(title)
 
 
 def _flagged(title: str) -> str | None:
