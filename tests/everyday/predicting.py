@@ -219,7 +219,7 @@ CASES = (
         "training with a test list that has no labels",
         _labels_missing,
         train("train", "--test header.csv --root train"),
-        ("header.csv: has one column, paths only",),
+        ("header.csv: has paths only: no column of labels",),
         65,
     ),
 )

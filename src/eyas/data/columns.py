@@ -14,7 +14,7 @@ from eyas.data.one_hot import read_hot
 from eyas.data.packed import Coded, Coding, PackedStrings, Packing
 from eyas.data.roles import KEY
 from eyas.data.shape import Exists
-from eyas.data.splits import SPLITS, meanings, names_split, split_of
+from eyas.data.splits import SPLITS, meanings
 from eyas.errors import DataError
 
 
@@ -86,16 +86,17 @@ def _read(data: bytes, source: Path, layout: Layout, *, short: bool = False) -> 
 
 
 def _splits(found: Coded, layout: Layout) -> Coded:
-    """Return the splits that a column's words name; raises `DataError` where later lines are unlike the first."""
+    """Return the splits that a column's words name; raises `DataError` where one names none, unless it was chosen."""
     column = layout.columns["split"] or 0
     title = layout.sample.title(column)
-    if "split" not in layout.asked and not names_split(title, found.texts):
-        raise DataError(
-            f"{layout.sample.source}: the column {title or column} names a split in the first lines, later it says "
-            f"{', '.join(sorted(set(map(split_of, found.texts)) - set(SPLITS))[:3])}. "
-            f"{layout.sample.flag(split=column)} uses it all the same, --columns split=none reads all lines."
-        )
     words = meanings(title, found.texts)
+    other = sorted(set(words.values()) - set(SPLITS))
+    if other and "split" not in layout.asked:
+        raise DataError(
+            f"{layout.sample.source}: the column {title or column} names the split, but also says "
+            f"{', '.join(map(repr, other[:3]))}. {layout.sample.flag(split=column)} leaves those lines out, "
+            "--columns split=none reads all lines."
+        )
     return Coded(found.codes, [words[text] for text in found.texts])
 
 

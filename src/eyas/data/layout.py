@@ -14,7 +14,17 @@ import numpy as np
 
 from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines, read_cells
 from eyas.data.roles import NO_PATHS, Roles, Sample, choose
-from eyas.data.shape import LABEL_NAMES, PATH_NAMES, Exists, Shape, find_shape, is_image, path_columns, plain_words
+from eyas.data.shape import (
+    LABEL_NAMES,
+    PATH_NAMES,
+    Exists,
+    Shape,
+    find_shape,
+    is_image,
+    is_number,
+    path_columns,
+    plain_words,
+)
 from eyas.errors import DataError
 
 SAMPLE = 1000  # rows that the layout is found from; all rows are then read by it
@@ -87,6 +97,11 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     titles = names if header and fits else ()
     cells = Sample(source, [[cell.strip() for cell in row] for row in body], titles, differ)
     roles = choose(cells, asked, exists, labels=labels) if body else None
+    if roles and roles.hot and shape.separator == " " and any(" " in name for name in names):
+        raise DataError(
+            f"{source}:{number}: the header has more words than there are columns, which name the classes. "
+            "Put tabs or commas between the columns."
+        )
     notes: tuple[str, ...] = ()
     if header and not (by_name or known):
         notes += (f"line {number} is taken for a header: {', '.join(names)}",)
@@ -164,8 +179,16 @@ def _stands_above(names: Sequence[str], rows: list[list[str]], places: list[int]
     """
     if not places or len(names) != len(rows[0]) or any(is_image(name) or exists(name) for name in names):
         return False
-    alike = [{_form(row[c]) if c in places else row[c].strip() for row in rows} for c in range(len(names))]
-    return not any((_form(name) if c in places else name) in alike[c] for c, name in enumerate(names))
+    words = " ".join(names).split()  # a path with spaces may have been cut
+    if any(exists(" ".join(part)) for i in range(len(words)) for part in (words[i:], words[:i])):
+        return False
+    for column, name in enumerate(names):
+        below = [row[column].strip() for row in rows]
+        if column in places and ("/" in name or "\\" in name or _form(name) in map(_form, below)):
+            return False
+        if column not in places and (name in below or (is_number(name) and all(map(is_number, below)))):
+            return False
+    return True
 
 
 def _form(path: str) -> str:

@@ -128,7 +128,7 @@ def parse_listing(
     folder, moved = root_of(table.paths, source, folder, others)
     paths, more = tidy_paths(table.paths, folder)
     notes += moved
-    coded = table.labels if table.labels is not None else _folder_labels(paths, table.lines, problems)
+    coded = table.labels if table.labels is not None else _folder_labels(source, paths, table.lines, problems)
     labels = read_labels(coded, table.lines, names, first_label, problems)
     notes += more + labels.notes + _repeats(paths, labels.numbers, table.lines, problems)
     empty = np.zeros(len(paths), np.int64)
@@ -245,9 +245,14 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{name or repr(name)} ({count})" for name, count in [*counts.items()][:10])
 
 
-def _folder_labels(paths: PackedStrings, lines: NDArray[np.int32], problems: Problems) -> Coded:
-    """Return the name of each image's folder as its label."""
+def _folder_labels(source: Path, paths: PackedStrings, lines: NDArray[np.int32], problems: Problems) -> Coded:
+    """Return the name of each image's folder as its label; raises `DataError` where no path has a folder."""
     names = folder_names(paths)
+    if names.texts == [""]:
+        raise DataError(
+            f"{source}: has paths only: no column of labels, and no folder in a path that could name the class. "
+            "Training and measuring need labels; eyas predict does not."
+        )
     if "" in names.texts:
         missing = "there is no label, and no folder in the path that could name the class"
         rows = np.flatnonzero(names.codes == names.texts.index(""))
