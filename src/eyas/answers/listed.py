@@ -71,8 +71,9 @@ def read_listed(source: Path, asked: PredictConfig) -> Listed:
     paths, more = tidy_paths(table.paths, root)
     paths, found = _found(source, paths, table.lines, root)
     kept, written = _kept(text, source, layout, asked.keep_columns)
+    notes = (*table.notes, *(note.removeprefix(f"{source.name}: ") for note in notes), *more, *found, *written)
     full = PackedStrings.of(str(root.folder / name) for name in paths)
-    return Listed(full, kept, tuple(f"{source}: {note}" for note in (*table.notes, *notes, *more, *found, *written)))
+    return Listed(full, kept, tuple(f"{source}: {note}" for note in notes))
 
 
 def _found(
