@@ -88,7 +88,7 @@ CASES = (
         "names beside widths and heights",
         listed(*SIZES, name="sizes.csv"),
         predict("sizes.csv"),
-        (),
+        ("sizes.csv: not used: the columns width (30, 31), height (40, 41, 42). --keep-columns writes them beside",),
         check=answered(*ALL),
     ),
     Case(
@@ -130,7 +130,7 @@ CASES = (
         "a list with a column of splits",
         listed("filename,split", "0.png,train", "3.png,test", "1.png,", name="splits.csv"),
         predict("splits.csv"),
-        (),
+        ("splits.csv: not used: the column split (train, test, ). --keep-columns writes them beside the answers",),
         check=answered(0, 3, 1),
     ),
     Case(

@@ -107,9 +107,10 @@ class Sample:
         return all(sum(row[c] in YES for c in columns) == 1 for row in self.rows)
 
     def counted(self, column: int) -> bool:
-        """Tell whether a column holds numbers as of classes: without gaps from 0 or 1."""
+        """Tell whether a column holds numbers as of classes: without gaps from 0 or 1, not all different."""
         found = {value.removesuffix(".0") for value in self.values[column]}
-        return len(found) > 1 and any(found == set(map(str, range(start, start + len(found)))) for start in (0, 1))
+        whole = any(found == set(map(str, range(start, start + len(found)))) for start in (0, 1))
+        return whole and len(found) > 1 and self.repeats(column)
 
     def alike(self, one: int, other: int) -> bool:
         """Tell whether two columns tell the same groups apart."""
@@ -233,7 +234,7 @@ def _refuse_unclear_split(sample: Sample, roles: Roles) -> None:
 def _label(sample: Sample, left: list[int], path: int) -> tuple[int | None, tuple[int, ...]]:
     """Return the column of the labels: the only one, the only text, the only number that repeats; or those of marks."""
     texts = [c for c in left if not sample.numeric(c) and not sample.key(c)]
-    counted = [c for c in left if sample.numeric(c) and sample.counted(c) and not sample.marks(c)]
+    counted = [c for c in left if sample.counted(c) and not sample.marks(c)]
     marks = [c for c in left if sample.marks(c)]
     some = [c for c in marks if not set(sample.values[c]) <= YES]
     marks = some if sample.one_each(some) else marks  # a weight of 1 on every line is no class

@@ -72,6 +72,10 @@ def find_shape(sample: list[str], asked: dict[str, str], exists: Exists, *, quot
             return shape
         elif _titled(shape.cut(sample[:1])) or (shape.count == 2 and _one_number(shape.cut(body))):
             unsure = unsure or shape
+    if quoted and all(line.count('"') > 1 for line in body):
+        shape = _even_shape(" ", body, quoted=True)
+        if shape is not None and shape.count > 1 and (asked or path_columns(shape.cut(body), exists)):
+            return shape
     if asked:
         return _short_shape(body, exists, quoted=quoted) or _asked_shape(body)
     return _path_shape(" ", body, exists) or unsure or _short_shape(body, exists, quoted=quoted)
@@ -152,7 +156,7 @@ def _text_labels(cells: list[list[str]]) -> bool:
 
 
 def _column(cells: list[str]) -> bool:
-    """Tell whether all cells are numbers, or words for splits, or True and False: no part of a longer name."""
+    """Tell whether all cells are numbers, words for splits, or True and False: no part of a name of several words."""
     flags = {cell.lower() for cell in cells} <= {"true", "false"}
     return flags or all(map(is_number, cells)) or all(split_of(cell) in SPLITS for cell in cells)
 
