@@ -47,8 +47,8 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def files_in(paths: Sequence[str | Path], **given: Any) -> list[str]:
-    return list(inputs.files_in(paths, **given))
+def files_in(paths: Sequence[str | Path], **asked: Any) -> list[str]:
+    return list(inputs.images_in(paths, PredictConfig(**asked)).paths)
 
 
 def predict(out: Path | None, model: Path, paths: Sequence[str | Path], **asked: Any) -> tuple[int, int]:
@@ -420,6 +420,6 @@ def test_the_names_of_many_files_take_little_more_than_their_letters(tmp_path):
     (folder / "0000.png").write_bytes(b"")
     for number in range(1, 3000):
         os.link(folder / "0000.png", folder / f"{number:04}.png")
-    found = inputs.files_in([folder])
+    found = inputs.images_in([folder], PredictConfig()).paths
     assert list(found) == sorted(str(path) for path in folder.iterdir())
     assert len(found.blob) + found.offsets.nbytes < 3000 * (len(str(folder)) + 20)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyas.answers.answer import Answer, label_of, unknown_name
-from eyas.answers.inputs import Hidden, files_in
+from eyas.answers.inputs import Hidden, images_in
 from eyas.answers.rows import check_form, open_rows
 from eyas.answers.settings import PredictConfig
 from eyas.answers.sorting import Sorter, check_target
@@ -40,9 +40,11 @@ class Predicted:
     copied: int = 0
     there: int = 0  # not copied, since an equal file was there
     hidden: int = 0  # images and folders in the named folders that are left out: their names begin with a dot
+    notes: tuple[str, ...] = ()  # on the lists
 
     def in_words(self, asked: PredictConfig) -> Iterator[str]:
         """Yield what is to be said of it."""
+        yield from self.notes
         if self.hidden:
             yield f"{self.hidden} hidden images or folders left out: their names begin with a dot."
         if self.unreadable:
@@ -104,19 +106,22 @@ def predict_to(
     if asked.copy_to is not None:
         check_target(asked.copy_to, paths)
     hidden = Hidden()
-    files = files_in(paths, root=asked.root, outside_root=asked.outside_root, hidden=hidden)
-    if not files:
-        raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
+    if not paths:
+        before = " before --keep-columns, which takes names" if asked.keep_columns else ""
+        raise SettingsError(f"Which images? Give files, folders or lists{before}: eyas predict RUN PATH...")
+    images = images_in(paths, asked, hidden)
     from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
 
     classifier = _viewed(Classifier.load(model, asked.device), asked.views)
     unknown = unknown_name(classifier.classes)
     sorter = Sorter(Path(asked.copy_to), (*classifier.classes, unknown)) if asked.copy_to is not None else None
     unreadable = unknowns = 0
-    answers = predict_files(classifier, files, batch_size=asked.batch_size, unknown_below=asked.unknown_below)
-    with open_rows(out, form, min(asked.top, len(classifier.classes))) as rows, contextlib.closing(answers):
-        for answer in track(answers, len(files), "Predicting"):
-            rows.write(answer)
+    answers = predict_files(classifier, images.paths, batch_size=asked.batch_size, unknown_below=asked.unknown_below)
+    top = min(asked.top, len(classifier.classes))
+    with open_rows(out, form, top, list(images.kept)) as rows, contextlib.closing(answers):
+        seen = track(answers, len(images.paths), "Predicting")
+        for answer, kept in zip(seen, images.cells(), strict=True):
+            rows.write(answer, kept)
             unknowns += answer.label == unknown
             if answer.prediction is None:
                 unreadable += 1
@@ -124,7 +129,7 @@ def predict_to(
             elif sorter is not None:
                 sorter.add(answer.path, answer.label)
     copies = (sorter.copied, sorter.there) if sorter is not None else (0, 0)
-    return Predicted(len(files), unreadable, unknowns, *copies, hidden.count)
+    return Predicted(len(images.paths), unreadable, unknowns, *copies, hidden.count, images.notes)
 
 
 def _viewed(classifier: Classifier, views: str | None) -> Classifier:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-
-from eyas.data.listing import list_text, read_listing, report
+from eyas.answers.listed import Listed, joined, read_listed
+from eyas.answers.settings import PredictConfig
 from eyas.data.packed import PackedStrings
-from eyas.data.paths import Problems, Root, file_sizes, tidy_paths
 from eyas.data.shape import IMAGE_SUFFIXES
-from eyas.errors import DataError
+from eyas.errors import DataError, SettingsError
 
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
 
@@ -26,19 +24,33 @@ class Hidden:
     count: int = 0
 
 
-def files_in(
-    paths: Sequence[str | Path], *, root: str | None = None, outside_root: bool = False, hidden: Hidden | None = None
-) -> PackedStrings:
+def images_in(paths: Sequence[str | Path], asked: PredictConfig, hidden: Hidden | None = None) -> Listed:
     """Return the images that files, folders (with all below them, sorted) and list files name, in that order.
 
     What is hidden below a folder is left out and counted in `hidden`. Raises `DataError` for a path that does not
-    exist, a folder without images and a folder that cannot be read.
+    exist, a folder without images and a folder that cannot be read, and what `read_listed` raises.
     """
-    return PackedStrings.of(_files_in(paths, root, outside_root, hidden or Hidden()))
+    parts: list[Listed] = []
+    lists = 0
+    for is_list, some in groupby(map(Path, paths), _is_list):
+        if is_list:
+            found = [read_listed(path, asked) for path in some]
+            lists += len(found)
+            parts += found
+        else:
+            parts.append(Listed(PackedStrings.of(_files_in(some, hidden or Hidden()))))
+    if parts and not lists and (asked.columns is not None or asked.keep_columns is not None):
+        flag = "--columns" if asked.columns is not None else "--keep-columns"
+        raise SettingsError(f"{flag}: only lists ({', '.join(sorted(LISTS))}) have columns, and none is given.")
+    return parts[0] if len(parts) == 1 else joined(parts)
 
 
-def _files_in(paths: Sequence[str | Path], root: str | None, outside_root: bool, hidden: Hidden) -> Iterator[str]:
-    for path in map(Path, paths):
+def _is_list(path: Path) -> bool:
+    return path.suffix.lower() in LISTS and path.exists() and not path.is_dir()
+
+
+def _files_in(paths: Iterable[Path], hidden: Hidden) -> Iterator[str]:
+    for path in paths:
         if path.is_dir():
             before = hidden.count
             below = images_below(str(path), hidden)
@@ -50,8 +62,6 @@ def _files_in(paths: Sequence[str | Path], root: str | None, outside_root: bool,
             yield from below
         elif not path.exists():
             raise DataError(f"{path}: does not exist.")
-        elif path.suffix.lower() in LISTS:
-            yield from listed(path, root=root, outside_root=outside_root)
         else:
             yield str(path)
 
@@ -81,31 +91,3 @@ def _wanted(entry: os.DirEntry[str]) -> str:
     if entry.is_dir(follow_symlinks=False):
         return f"{entry.name}/"
     return entry.name if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.is_file() else ""
-
-
-def listed(path: Path, *, root: str | None = None, outside_root: bool = False) -> PackedStrings:
-    """Return the images that a list file names: one path a line, or any list that `eyas train` reads.
-
-    Raises `DataError` naming the lines of files that are not there, are no regular ones, or lie outside the
-    root (unless `outside_root` allows it).
-    """
-    folder = Root(Path(root) if root else path.parent, outside_root)
-    numbers: list[int] = []
-    plain = PackedStrings.of(_lines(list_text(path), numbers))
-    if not plain or not all(map(folder.has, plain)):
-        listing = read_listing(path, root=root, outside_root=outside_root)
-        return PackedStrings.of(str(listing.root / name) for name in listing.paths)
-    problems: Problems = []
-    paths, _ = tidy_paths(plain, folder)
-    file_sizes(paths, np.array(numbers, np.int32), folder, problems)
-    report(str(path), problems)
-    return PackedStrings.of(str(folder.folder / name) for name in paths)
-
-
-def _lines(text: bytes, numbers: list[int]) -> Iterator[str]:
-    """Yield what the lines of a list say, comments and empty ones left out; add each one's number to `numbers`."""
-    for number, line in enumerate(BytesIO(text), 1):
-        said = line.decode().strip()
-        if said and not line.startswith(b"#"):
-            numbers.append(number)
-            yield said

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -18,12 +19,25 @@ from eyas.sinks.wording import FORMULA, no_formula
 from eyas.terminal import STEERING, clean
 
 GROUP = 10_000  # rows of a Parquet file that are held in memory and written together
+_OWN = re.compile(r"path|error|top|(label|probability)(_\d+)?", re.IGNORECASE)  # columns and keys of an answer
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")  # a spreadsheet takes it for what it is
 
 
 class Rows(Protocol):
-    """Writes answers somewhere."""
+    """Writes answers somewhere, each with the cells that its list had beside the path."""
 
-    def write(self, answer: Answer) -> None: ...
+    def write(self, answer: Answer, kept: Sequence[str] = ()) -> None: ...
+
+
+def free_names(titles: Iterable[str]) -> list[str]:
+    """Return names for a list's columns beside an answer's own: `list_` is put in front until a name is free."""
+    found: list[str] = []
+    for title in titles:
+        name = title
+        while _OWN.fullmatch(name) or name.casefold() in map(str.casefold, found):
+            name = f"list_{name}"
+        found.append(name)
+    return found
 
 
 def check_form(out: str | Path | None, asked: str | None) -> str:
@@ -47,74 +61,83 @@ def check_form(out: str | Path | None, asked: str | None) -> str:
 
 
 @contextlib.contextmanager
-def open_rows(out: str | Path | None, form: str, top: int) -> Iterator[Rows]:
-    """Open a file, or for None stdout, for answers with their `top` likeliest classes."""
+def open_rows(out: str | Path | None, form: str, top: int, names: Sequence[str] = ()) -> Iterator[Rows]:
+    """Open a file, or for None stdout, for answers with their `top` likeliest classes; `names` are a list's columns."""
     if out is None:
-        yield WRITERS[form](sys.stdout, top)
+        yield WRITERS[form](sys.stdout, top, names)
         return
     with atomic_path(Path(out)) as target:
         if form == "parquet":
-            with contextlib.closing(ParquetRows(target, top)) as table:
+            with contextlib.closing(ParquetRows(target, top, names)) as table:
                 yield table
         else:
             with target.open("w", encoding="utf-8", newline="") as stream:
-                yield WRITERS[form](stream, top)
+                yield WRITERS[form](stream, top, names)
 
 
 class CsvRows:
-    """A header, then a row a file: path, label, probability, label_2, probability_2, ..., error.
+    """A header, then a row a file: path, label, probability, label_2, probability_2, ..., error, a list's columns.
 
     A text that a spreadsheet would run gets an apostrophe in front: taken off again, it is the same text.
     """
 
-    def __init__(self, stream: TextIO, top: int) -> None:
+    def __init__(self, stream: TextIO, top: int, names: Sequence[str] = ()) -> None:
         self.rows, self.top = csv.writer(stream), top
         self.said = clean if stream.isatty() else _as_utf8
-        self.rows.writerow(columns(top))
+        self.rows.writerow([*columns(top), *map(self._safe, names)])
 
-    def write(self, answer: Answer) -> None:
+    def write(self, answer: Answer, kept: Sequence[str] = ()) -> None:
         """Write a row; cells of an unreadable file are empty but for its error."""
         best = _best(answer, self.top)
-        cells = [cell for label, share in best for cell in (self.said(no_formula(label)), f"{share:.6f}")]
+        cells = [cell for label, share in best for cell in (self._safe(label), f"{share:.6f}")]
         cells += [""] * (2 * self.top - len(cells))
         # a path stays a path: "./" in front of it names the same file
         path = f"./{answer.path}" if answer.path.startswith(FORMULA) else answer.path
-        self.rows.writerow([self.said(path), *cells, self.said(no_formula(answer.error))])
+        self.rows.writerow([self.said(path), *cells, self._safe(answer.error), *map(self._kept, kept)])
+
+    def _safe(self, text: str) -> str:
+        return self.said(no_formula(text))
+
+    def _kept(self, cell: str) -> str:
+        return cell if _NUMBER.fullmatch(cell) else self._safe(cell)
 
 
 class JsonRows:
     """One JSON object a line; what could steer a terminal is written as an escape, which says the same."""
 
-    def __init__(self, stream: TextIO, top: int) -> None:
-        self.stream, self.top = stream, top
+    def __init__(self, stream: TextIO, top: int, names: Sequence[str] = ()) -> None:
+        self.stream, self.top, self.names = stream, top, names
 
-    def write(self, answer: Answer) -> None:
-        """Write a line: path, label, probability, top; or path, error."""
+    def write(self, answer: Answer, kept: Sequence[str] = ()) -> None:
+        """Write a line: path, label, probability, top; or path, error; then a list's columns."""
         row: dict[str, Any] = {"path": answer.path, "error": answer.error}
         if answer.prediction is not None:
             said = answer.prediction
             row = {"path": answer.path, "label": answer.label, "probability": said.probability}
             row["top"] = said.top(self.top)
+        row |= zip(self.names, kept, strict=True)
         self.stream.write(_escaped(json.dumps(row, ensure_ascii=False)) + "\n")
 
 
 class ParquetRows:
     """The columns of `CsvRows` as text and float64, empty cells as nulls, written `GROUP` rows at a time."""
 
-    def __init__(self, path: Path, top: int) -> None:
+    def __init__(self, path: Path, top: int, names: Sequence[str] = ()) -> None:
         arrow, parquet = _arrow()
         kinds = {"probability": arrow.float64()}
         fields = [(name, kinds.get(name.rstrip("_0123456789"), arrow.string())) for name in columns(top)]
+        fields += [(_as_utf8(name), arrow.string()) for name in names]
         self.top, self.schema = top, arrow.schema(fields)
         self.columns: list[list[Any]] = [[] for _ in fields]
         self.table = arrow.table
         self.file = parquet.ParquetWriter(path, self.schema)
 
-    def write(self, answer: Answer) -> None:
+    def write(self, answer: Answer, kept: Sequence[str] = ()) -> None:
         """Take a row."""
         cells: list[Any] = [cell for label, share in _best(answer, self.top) for cell in (_as_utf8(label), share)]
         cells += [None] * (2 * self.top - len(cells))
         row = [_as_utf8(answer.path), *cells, _as_utf8(answer.error) or None]
+        row += [_as_utf8(cell) or None for cell in kept]
         for column, cell in zip(self.columns, row, strict=True):
             column.append(cell)
         if len(self.columns[0]) == GROUP:
@@ -131,7 +154,7 @@ class ParquetRows:
             self.columns = [[] for _ in self.columns]
 
 
-WRITERS: dict[str, Callable[[TextIO, int], Rows]] = {"csv": CsvRows, "jsonl": JsonRows}
+WRITERS: dict[str, Callable[[TextIO, int, Sequence[str]], Rows]] = {"csv": CsvRows, "jsonl": JsonRows}
 FORMS = (*WRITERS, "parquet")
 
 

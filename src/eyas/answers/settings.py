@@ -23,6 +23,10 @@ class PredictConfig(Section):
     shift six times."""
     copy_to: str | None = None
     """Folder to copy the images to, into a folder per class. What is there is never overwritten."""
+    columns: str | None = None
+    """Column of the paths in lists, such as path=0 or path=image_id. Default: found by itself."""
+    keep_columns: tuple[str, ...] | None = None
+    """Columns of lists to write beside the answers, by header or number; all where none is named. Comes after PATH."""
     root: str | None = None
     """Folder that paths in lists are relative to. Default: the folder of the list."""
     outside_root: bool = False

@@ -101,7 +101,7 @@ def cells_at_once(block: Block, shape: Shape, columns: Sequence[int], after: int
     quoted = shape.way == "quoted"
     if quoted and b'"' not in block.text:
         shape = replace(shape, way="every")
-    if shape.way in ("quoted", "text label") or not _plain(block.text, text):
+    if shape.way in ("quoted", "text label") or (quoted and shape.separator == " ") or not _plain(block.text, text):
         return None
     lines, starts, ends = _lines(block, text, after)
     trimmed = _trimmed(text, starts, ends)

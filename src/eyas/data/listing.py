@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from eyas.data.cells import blocks_of
 from eyas.data.class_names import ClassNames, read_class_names
 from eyas.data.classes import without_images
-from eyas.data.columns import SPLIT_WORDS, Table, read_table, split_names
+from eyas.data.columns import Table, read_table, split_names
 from eyas.data.labels import MISSING, read_labels
 from eyas.data.packed import Coded, Ints, PackedStrings
-from eyas.data.paths import REPORTED, Problems, Root, file_sizes, folder_names, tidy_paths
+from eyas.data.paths import REPORTED, Problems, Root, folder_names, tidy_paths
 from eyas.data.reading import LARGEST_LIST, read_file
+from eyas.data.roots import other_folders, root_of
+from eyas.data.spelling import find_files
 from eyas.errors import DataError
 
 _ANOTHER_LABEL = "has another label in line"
@@ -68,10 +71,10 @@ def read_listing(
     listing, problems = parse_listing(
         path, root=root, names=names, columns=columns, first_label=first_label, split=split, outside_root=outside_root
     )
-    sizes = file_sizes(listing.paths, listing.lines, Root(listing.root, outside_root), problems)
-    report(listing.source, problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
+    listing = _found(listing, outside_root, problems)
+    report(listing.source, problems, more=max(0, int(np.count_nonzero(listing.sizes < 0)) - REPORTED))
     absent = without_images(listing.source, listing.classes, listing.labels)
-    return replace(listing, sizes=sizes, notes=listing.notes + absent)
+    return replace(listing, notes=listing.notes + absent)
 
 
 def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tuple[Listing, Problems]:
@@ -81,7 +84,8 @@ def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tu
     """
     names = _class_names(Path(path), how.pop("classes", None))
     listing, problems = parse_listing(path, names=names, split=split, **how)
-    sizes = file_sizes(listing.paths, listing.lines, Root(listing.root, how.get("outside_root", False)), problems)
+    listing = _found(listing, how.get("outside_root", False), problems)
+    sizes = listing.sizes
     left_out = [line for line, reason in problems if _ANOTHER_LABEL not in reason]
     rows = np.flatnonzero((sizes >= 0) & ~np.isin(listing.lines, np.array(left_out, np.int64)))
     untold = int(np.count_nonzero(sizes < 0)) - REPORTED
@@ -93,6 +97,12 @@ def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tu
         listing, paths=listing.paths.take(rows), labels=listing.labels[rows], lines=listing.lines[rows],
         sizes=sizes[rows],
     ), problems  # fmt: skip
+
+
+def _found(listing: Listing, outside: bool, problems: Problems) -> Listing:
+    """Return a list's images with their sizes, and with their files' names where the list spells these otherwise."""
+    paths, sizes, notes = find_files(listing.paths, listing.lines, Root(listing.root, outside), problems)
+    return replace(listing, paths=paths, sizes=sizes, notes=listing.notes + notes)
 
 
 def parse_listing(
@@ -110,13 +120,19 @@ def parse_listing(
     folder = Root(Path(root) if root is not None else source.parent, outside_root)
     if not folder.folder.is_dir():
         raise DataError(f"{folder.folder}: there is no such folder for the paths of {source} (--root).")
-    table = read_table(list_text(source), source, columns=columns, exists=folder.has)
+    others = other_folders(source, folder)
+    exists = partial(somewhere, (folder, *others))
+    table = read_table(list_text(source), source, columns=columns, exists=exists)
+    if table.key and names is None:
+        raise DataError(f"{source}: {table.key}")
     problems = list(table.problems)
     table, notes = _of_split(table, split, source)
     if not table.paths:
         report(str(source), problems)
+    folder, moved = root_of(table.paths, source, folder, others)
     paths, more = tidy_paths(table.paths, folder)
-    coded = table.labels if table.labels is not None else _folder_labels(paths, table.lines, problems)
+    notes += moved
+    coded = table.labels if table.labels is not None else _folder_labels(source, paths, table.lines, problems)
     # a folder called None is a class: only cells can be empty
     missing = frozenset[str]() if table.labels is None else MISSING
     labels = read_labels(coded, table.lines, names, first_label, problems, missing)
@@ -147,7 +163,13 @@ def listed_splits(path: str | Path, *, root: str | None = None, columns: str | N
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     source = Path(path)
     folder = Root(Path(root) if root is not None else source.parent)
-    return split_names(list_text(source), source, columns=columns, exists=folder.has)
+    exists = partial(somewhere, (folder, *other_folders(source, folder)))
+    return split_names(list_text(source), source, columns=columns, exists=exists)
+
+
+def somewhere(folders: tuple[Root, ...], path: str) -> bool:
+    """Tell whether a path is a file in one of some folders."""
+    return any(folder.finds(path) for folder in folders)
 
 
 def _class_names(source: Path, given: str | Path | ClassNames | None) -> ClassNames | None:
@@ -201,24 +223,42 @@ def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tup
     """Keep the lines whose split column says `split`; all lines where there is none, or none is asked for."""
     if table.splits is None:
         return table, ()
+    numbers = np.bincount(table.splits.codes, minlength=len(table.splits.texts))
+    counts = dict.fromkeys(sorted(table.splits.texts), 0)
+    for name, number in zip(table.splits.texts, numbers.tolist(), strict=True):
+        counts[name] += number
     if split is None:
-        return table, ("the column that names the split is not used: all lines are read",)
-    words = [SPLIT_WORDS.get(word.lower(), word.lower()) for word in table.splits.texts]
-    rows = np.flatnonzero(np.array([word == split for word in words], bool)[table.splits.codes])
+        return table, (f"the column that names the split is not used: all lines are read ({_counted(counts)})",)
+    rows = np.flatnonzero(np.array([name == split for name in table.splits.texts], bool)[table.splits.codes])
     if not len(rows):
-        raise DataError(f"{source}: no line is of the split {split!r}; there are {', '.join(sorted(set(words)))}.")
+        raise DataError(
+            f"{source}: no line is of the split {split!r}; there are {_counted(counts)}. "
+            "--columns split=none reads all lines."
+        )
     chosen = replace(
         table,
         paths=table.paths.take(rows),
         labels=None if table.labels is None else table.labels.take(rows),
         lines=table.lines[rows],
     )
-    return chosen, (f"{len(rows)} of {len(table.lines)} lines are of the split {split!r}",)
+    others = {name: count for name, count in counts.items() if name != split}
+    more = f"; the others of {_counted(others)}" if others else ""
+    return chosen, (f"{len(rows)} of {len(table.lines)} lines are of the split {split!r}{more}",)
 
 
-def _folder_labels(paths: PackedStrings, lines: NDArray[np.int32], problems: Problems) -> Coded:
-    """Return the name of each image's folder as its label."""
+def _counted(counts: dict[str, int]) -> str:
+    """Return `test (3), train (8)`, the first ten of them."""
+    return ", ".join(f"{name or repr(name)} ({count})" for name, count in [*counts.items()][:10])
+
+
+def _folder_labels(source: Path, paths: PackedStrings, lines: NDArray[np.int32], problems: Problems) -> Coded:
+    """Return the name of each image's folder as its label; raises `DataError` where no path has a folder."""
     names = folder_names(paths)
+    if names.texts == [""]:
+        raise DataError(
+            f"{source}: has paths only: no column of labels, and no folder in a path that could name the class. "
+            "Training and measuring need labels; eyas predict does not."
+        )
     if "" in names.texts:
         missing = "there is no label, and no folder in the path that could name the class"
         rows = np.flatnonzero(names.codes == names.texts.index(""))

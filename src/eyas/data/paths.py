@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,18 +21,10 @@ Problems = list[tuple[int, str]]  # (line, reason)
 _DRIVE = re.compile(r"[A-Za-z]:(?=/)")
 _LOOKERS = 16  # threads that look at files: on a network's disk nearly all the time is waiting
 _LOOKED_AT = 4096  # files that a thread looks at before it takes the next ones
-_MISSING, _NO_FILE, _LEAVES, _OUTSIDE = -1, -2, -3, -4
+MISSING, _NO_FILE, _LEAVES, _OUTSIDE = -1, -2, -3, -4
 REPORTED = 1000  # lines whose files are named one by one as missing; of more only the number is kept
-_GUESSED = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".JPEG",
-    ".JPG",
-    ".webp",
-    ".bmp",
-    ".tif",
-)  # for lists that leave them off
+# for lists that leave them off
+_GUESSED = (".jpg", ".jpeg", ".png", ".JPEG", ".JPG", ".PNG", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
 
 @dataclass(frozen=True)
@@ -44,6 +37,11 @@ class Root:
     def has(self, path: str) -> bool:
         """Tell whether a path, relative to the folder or absolute, is a file."""
         return os.path.isfile(os.path.join(self.folder, path))  # noqa: PTH113, PTH118 - a Path raises for long names
+
+    def finds(self, path: str) -> bool:
+        """Tell whether a path is a file as it stands, or with an ending that the list leaves off."""
+        plain = path.strip().replace("\\", "/")
+        return bool(plain) and any(self.has(plain + ending) for ending in ("", *_GUESSED))
 
     def __str__(self) -> str:
         return "the current folder" if str(self.folder) == "." else str(self.folder)
@@ -190,20 +188,40 @@ def file_sizes(paths: PackedStrings, lines: NDArray[np.int32], root: Root, probl
 
     The first thousand of those become problems. What lies outside is not looked at, unless the root allows it.
     """
-    sizes, inside = np.zeros(len(paths), np.int64), _Inside(root)
+    sizes = look_at(paths, root)
+    say_missing(paths, lines, sizes, root, problems, {})
+    return sizes
+
+
+def look_at(paths: PackedStrings, root: Root) -> Ints:
+    """Return the files' sizes as `file_sizes` does, and say nothing of what is wrong."""
+    sizes, inside = np.zeros(len(paths), np.int64), Inside(root)
     with ThreadPoolExecutor(_LOOKERS) as threads:
         parts = range(0, len(paths), _LOOKED_AT)
         for start, found in zip(parts, threads.map(lambda start: _look(paths, start, inside), parts), strict=True):
             sizes[start : start + len(found)] = found
+    return sizes
+
+
+def say_missing(
+    paths: PackedStrings,
+    lines: NDArray[np.int32],
+    sizes: Ints,
+    root: Root,
+    problems: Problems,
+    instead: Mapping[str, str],
+) -> None:
+    """Add the first thousand paths of a size below 0 to `problems`; `instead` has more to say of some."""
     reasons = {
-        _MISSING: f"does not exist in {root}; --root names another",
+        MISSING: f"does not exist in {root}; --root names another",
         _NO_FILE: "is not a regular file",
         _LEAVES: f"is behind a link that leads out of {root}; --outside-root allows it",
         _OUTSIDE: f"lies outside {root}, which paths are relative to; {_remedy(paths, sizes)}",
     }
     for row in np.flatnonzero(sizes < 0)[:REPORTED].tolist():
-        problems.append((int(lines[row]), f"{paths[row]} {reasons[sizes[row]]}"))
-    return sizes
+        path = paths[row]
+        said = f"{path} {reasons[sizes[row]]}{instead.get(path, '')}" if path else "there is no path on this line"
+        problems.append((int(lines[row]), said))
 
 
 def _remedy(paths: PackedStrings, sizes: Ints) -> str:
@@ -215,7 +233,7 @@ def _remedy(paths: PackedStrings, sizes: Ints) -> str:
     return f"--root {os.path.commonpath(folders)} would fit, --outside-root allows it" if folders else ""
 
 
-class _Inside:
+class Inside:
     """Tells whether files lie in the root; looks at each folder once, to follow its links."""
 
     def __init__(self, root: Root) -> None:
@@ -245,7 +263,7 @@ class _Inside:
         return os.fsencode(slashed(os.fsdecode(os.path.realpath(path))))
 
 
-def _look(paths: PackedStrings, start: int, inside: _Inside) -> list[int]:
+def _look(paths: PackedStrings, start: int, inside: Inside) -> list[int]:
     """Return the sizes of some thousand files."""
     found = []
     for path in paths.pieces(start, start + _LOOKED_AT):
@@ -262,7 +280,7 @@ def _look(paths: PackedStrings, start: int, inside: _Inside) -> list[int]:
                 continue
             seen = os.stat(whole) if link else seen  # noqa: PTH116 - a million times
         except (OSError, ValueError):
-            found.append(_MISSING)
+            found.append(MISSING)
         else:
             found.append(seen.st_size if stat.S_ISREG(seen.st_mode) else _NO_FILE)
     return found

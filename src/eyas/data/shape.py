@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from eyas.data.splits import SPLITS, split_of
+
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
     ".pgm", ".pbm", ".pnm", ".avif", ".mpo",
@@ -70,9 +72,13 @@ def find_shape(sample: list[str], asked: dict[str, str], exists: Exists, *, quot
             return shape
         elif _titled(shape.cut(sample[:1])) or (shape.count == 2 and _one_number(shape.cut(body))):
             unsure = unsure or shape
+    if quoted and all(line.count('"') > 1 for line in body):
+        shape = _even_shape(" ", body, quoted=True)
+        if shape is not None and shape.count > 1 and (asked or path_columns(shape.cut(body), exists)):
+            return shape
     if asked:
-        return _asked_shape(body)
-    return _path_shape(" ", body, exists) or unsure
+        return _short_shape(body, exists, quoted=quoted) or _asked_shape(body)
+    return _path_shape(" ", body, exists) or unsure or _short_shape(body, exists, quoted=quoted)
 
 
 def _even_shape(separator: str, body: list[str], *, quoted: bool) -> Shape | None:
@@ -81,6 +87,16 @@ def _even_shape(separator: str, body: list[str], *, quoted: bool) -> Shape | Non
     counts = [len(row) for row in shape.cut(body)]
     usual = max(set(counts), key=counts.count)
     return replace(shape, count=usual) if counts.count(usual) >= 0.9 * len(body) else None
+
+
+def _short_shape(body: list[str], exists: Exists, *, quoted: bool) -> Shape | None:
+    """Return the shape of lines that have as many cells each, but for some that end after their path, the first."""
+    for separator in "\t;,":
+        longer = [line for line in body if separator in line]
+        shape = _even_shape(separator, longer, quoted=quoted) if len(longer) > 0.5 * len(body) else None
+        if shape is not None and path_columns(shape.cut(body), exists) == [0]:
+            return shape
+    return None
 
 
 def _asked_shape(body: list[str]) -> Shape:
@@ -109,6 +125,11 @@ def _path_shape(separator: str, body: list[str], exists: Exists) -> Shape | None
 
 def _no_suffix_shape(separator: str, body: list[str], exists: Exists) -> Shape | None:
     """Return the shape of lines without image suffixes: a path that is there, or text and a number."""
+    words = Shape(separator, 0).cut(body)
+    widths = [len(row) for row in words]
+    even = min(widths) == max(widths) or _column([row[-1] for row in words])
+    if min(widths) > 2 and even and path_columns(words, exists):
+        return Shape(separator, max(widths, key=widths.count))
     for shape in (Shape(separator, 2, "path first"), Shape(separator, 2, "path last")):
         rows = [row for row in shape.cut(body) if len(row) == 2]
         if rows and (path_columns(rows, exists) or (shape.way == "path first" and _one_number(rows))):
@@ -128,9 +149,16 @@ def _cells_before_path(row: list[str]) -> int:
 
 
 def _text_labels(cells: list[list[str]]) -> bool:
-    """Tell whether what follows each path is text of several words, such as `lily.jpg Colts Foot`."""
-    counts = [_cells_after_path(row) for row in cells]
-    return all(not is_number(row[-count]) for row, count in zip(cells, counts, strict=True) if count)
+    """Tell whether text of several words follows each path, such as `lily.jpg Colts Foot`, and no other column."""
+    behind = [row[-count:] for row in cells if (count := _cells_after_path(row))]
+    numbered = any(is_number(words[0]) for words in behind)
+    return not numbered and not _column([w[0] for w in behind]) and not _column([w[-1] for w in behind])
+
+
+def _column(cells: list[str]) -> bool:
+    """Tell whether all cells are numbers, words for splits, or True and False: no part of a name of several words."""
+    flags = {cell.lower() for cell in cells} <= {"true", "false"}
+    return flags or all(map(is_number, cells)) or all(split_of(cell) in SPLITS for cell in cells)
 
 
 def _one_number(rows: list[list[str]]) -> bool:

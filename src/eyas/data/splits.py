@@ -1,0 +1,62 @@
+"""Which words in a column of a list name a split: train, val, test as people write them; or yes under `is_valid`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+SPLITS = ("train", "val", "test")
+_WORDS = {
+    "train": "train", "training": "train", "trn": "train", "trainval": "train", "训练": "train",
+    "val": "val", "valid": "val", "validation": "val", "validate": "val", "dev": "val", "publictest": "val",
+    "验证": "val",
+    "test": "test", "testing": "test", "tst": "test", "eval": "test", "evaluation": "test", "holdout": "test",
+    "heldout": "test", "privatetest": "test", "测试": "test",
+}  # fmt: skip
+_BESIDE = re.compile(r"(set|split|data|images?|集)$")  # what may follow such a word: `test set`, `train_images`
+_YES, _NO = frozenset(("true", "yes", "1", "1.0", "t", "y")), frozenset(("false", "no", "0", "0.0", "f", "n"))
+_CERTAIN, _LIKELY = re.compile(r"^is[\W_]*"), frozenset(("split", "partition", "subset"))
+
+
+def split_of(word: str) -> str:
+    """Return the split that a word names, or the word itself in lower case."""
+    plain = _plain(word)
+    return _WORDS.get(plain) or _WORDS.get(_BESIDE.sub("", plain)) or word.strip().lower()
+
+
+def meanings(title: str, words: Collection[str]) -> dict[str, str]:
+    """Return what each word of a column that names the split means, under its header `title` ("" for none)."""
+    flagged = _flagged(title)
+    if flagged and {word.strip().lower() for word in words} <= _YES | _NO:
+        rest = "test" if flagged == "train" else "train"
+        return {word: flagged if word.strip().lower() in _YES else rest for word in words}
+    return {word: split_of(word) for word in words}
+
+
+def names_split(title: str, words: Collection[str]) -> bool:
+    """Tell whether a column names the split: by its words, whatever its header; a few others may be among them."""
+    flag = _flagged(title) and _CERTAIN.match(title.strip().lower())
+    found = meanings(title if flag else "", words).values()
+    known = [split for split in found if split in SPLITS]
+    return bool(known) and (len(known) == len(found) or (len(set(known)) > 1 and 2 * len(known) > len(found)))
+
+
+def titled_split(title: str) -> bool:
+    """Tell whether a header says that its column names the split."""
+    return _plain(title) in _LIKELY
+
+
+def may_name_split(title: str, words: Collection[str]) -> bool:
+    """Tell whether a column may name the split in words that are not known, such as 0, 1 and 2 under `partition`."""
+    flags = _flagged(title) is not None and set(meanings(title, words).values()) <= set(SPLITS)
+    return flags or titled_split(title)
+
+
+def _flagged(title: str) -> str | None:
+    """Return the split that a header such as `is_valid` asks for."""
+    plain = _plain(_CERTAIN.sub("", title.strip().lower()))
+    return _WORDS.get(plain) or _WORDS.get(_BESIDE.sub("", plain))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())
