@@ -118,7 +118,7 @@ def test_flags_of_lists_need_a_list(model, test_folder):
 
 def test_names_after_keep_columns_are_not_taken_for_paths_in_silence(model, test_folder, capsys):
     main(["predict", str(model), "--keep-columns", "list.csv"])
-    assert "Give files, folders or lists before --keep-columns" in capsys.readouterr().err
+    assert "It stands before --keep-columns, which takes all words behind it." in capsys.readouterr().err
 
 
 # What is not certain.

@@ -97,9 +97,12 @@ def read_arguments(command: str, commands: Commands, arguments: list[str]) -> di
 
 def check_required(command: str, commands: Commands, values: Mapping[str, Any]) -> None:
     """Raise `SettingsError` where a place that must be filled is empty."""
-    for flag in flags_of(commands[command]).values():
+    flags = flags_of(commands[command]).values()
+    took = [flag.written for flag in flags if flag.count is None and not flag.by_place and values.get(flag.field)]
+    for flag in flags:
         if flag.required and flag.field not in values:
-            raise SettingsError(f"{flag.written} is missing: {flag.about} See eyas {command} --help.")
+            before = f" It stands before {took[0]}, which takes all words behind it." if took else ""
+            raise SettingsError(f"{flag.written} is missing: {flag.about}{before} See eyas {command} --help.")
 
 
 def _is_flag(word: str) -> bool:
@@ -123,7 +126,7 @@ def _taken(rest: deque[str], count: int | None) -> list[str]:
 
 
 def _value(flag: Flag, given: list[str]) -> Any:
-    if not given:
+    if not given and not (flag.count is None and flag.optional):  # those may be none: all are meant
         raise SettingsError(f"{flag.written}: takes {flag.takes}, and no value stands behind it. {flag.about}")
     if flag.optional and given == ["None"]:
         return None

@@ -107,8 +107,7 @@ def predict_to(
         check_target(asked.copy_to, paths)
     hidden = Hidden()
     if not paths:
-        before = " before --keep-columns, which takes names" if asked.keep_columns else ""
-        raise SettingsError(f"Which images? Give files, folders or lists{before}: eyas predict RUN PATH...")
+        raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
     images = images_in(paths, asked, hidden)
     from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
 
