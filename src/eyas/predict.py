@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyas.answers.answer import Answer, label_of, unknown_name
-from eyas.answers.inputs import Hidden, files_in
+from eyas.answers.inputs import files_in
 from eyas.answers.rows import check_form, open_rows
 from eyas.answers.settings import PredictConfig
 from eyas.answers.sorting import Sorter, check_target
@@ -39,12 +39,11 @@ class Predicted:
     unknown: int
     copied: int = 0
     there: int = 0  # not copied, since an equal file was there
-    hidden: int = 0  # images and folders in the named folders that are left out: their names begin with a dot
+    notes: tuple[str, ...] = ()  # what was left out of the named folders
 
     def in_words(self, asked: PredictConfig) -> Iterator[str]:
         """Yield what is to be said of it."""
-        if self.hidden:
-            yield f"{self.hidden} hidden images or folders left out: their names begin with a dot."
+        yield from self.notes
         if self.unreadable:
             yield f"{self.unreadable} of {self.images} files could not be read; their rows carry the reason."
         if asked.unknown_below > 0:
@@ -103,8 +102,8 @@ def predict_to(
     form, model = check_form(out, asked.form), model_file(Path(run))
     if asked.copy_to is not None:
         check_target(asked.copy_to, paths)
-    hidden = Hidden()
-    files = files_in(paths, root=asked.root, outside_root=asked.outside_root, hidden=hidden)
+    notes: list[str] = []
+    files = files_in(paths, root=asked.root, outside_root=asked.outside_root, notes=notes)
     if not files:
         raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
     from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
@@ -124,7 +123,7 @@ def predict_to(
             elif sorter is not None:
                 sorter.add(answer.path, answer.label)
     copies = (sorter.copied, sorter.there) if sorter is not None else (0, 0)
-    return Predicted(len(files), unreadable, unknowns, *copies, hidden.count)
+    return Predicted(len(files), unreadable, unknowns, *copies, tuple(notes))
 
 
 def _viewed(classifier: Classifier, views: str | None) -> Classifier:

@@ -17,6 +17,6 @@ CASES = (
         "a text beside the pictures of a class",
         _with_notes,
         train("photos", "--val 0.25"),
-        ("photos: 1 file(s) that are no images are left out",),
+        ("photos: left out: 1 .md",),
     ),
 )

@@ -6,11 +6,18 @@ from typing import Annotated, Literal
 
 import tyro
 from pydantic import Field, field_validator
+from tyro.constructors import PrimitiveConstructorSpec
 
 from eyas.settings import Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Triple = tuple[float, float, float]
+NO_SET = "none"  # asked for as the test or validation set
+_WORD = PrimitiveConstructorSpec[str | None](  # without it `--test None` would mean that nothing was asked for
+    nargs=1, metavar="STR", instance_from_str=lambda given: given[0],
+    is_instance=lambda value: value is None or isinstance(value, str), str_from_instance=lambda value: [str(value)],
+)  # fmt: skip
+Spec = Annotated[str | None, _WORD]
 
 
 class DataConfig(Section):
@@ -18,10 +25,11 @@ class DataConfig(Section):
 
     train: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TRAIN")] = ""
     """Training set: a list file (.txt .csv .tsv), a folder with one folder per class, or a name (cifar10, digits)."""
-    test: str | None = None
-    """Test set, named like the training set; read after every epoch. Default: that set's own test split."""
-    val: str | None = None
-    """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1."""
+    test: Spec = None
+    """Test set, named like the training set; read after every epoch. Default: that set's own; none: no test set."""
+    val: Spec = None
+    """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1.
+    Default: the training set's own; none: no validation set."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
     outside_root: bool = False
@@ -54,6 +62,11 @@ class DataConfig(Section):
     @classmethod
     def _share_as_text(cls, value: object) -> object:
         return str(value) if isinstance(value, float) else value
+
+    @field_validator("test", "val")
+    @classmethod
+    def _no_set(cls, value: str | None) -> str | None:
+        return NO_SET if value is not None and value.strip().lower() in ("", NO_SET) else value
 
 
 class PreprocessConfig(Section):

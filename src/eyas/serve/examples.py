@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from eyas.data.datasets import default_test, default_val, open_images
+from eyas.data.datasets import open_images, spec_of
 from eyas.data.decode import decode
 from eyas.data.imageset import ImageSet, split_off
 from eyas.data.named import names
 from eyas.data.reading import read_file
 from eyas.data.settings import DataConfig
-from eyas.data.shape import IMAGE_SUFFIXES
+from eyas.data.walk import Walk
 from eyas.errors import DataError, EyasError, SettingsError
 
 COUNT = 6
@@ -63,11 +63,10 @@ def find_examples(asked: str, model: Path, host: str) -> list[Example]:
 
 
 def _of_folder(folder: Path) -> Iterator[Labelled]:
-    files = sorted(file for file in folder.rglob("*") if file.name.lower().endswith(IMAGE_SUFFIXES) and file.is_file())
-    found = 0
-    for file in files:
+    walk, found = Walk(folder), 0
+    for path in walk.images():
         try:
-            yield decode(read_file(file)), None
+            yield decode(read_file(Path(walk.place(path)))), None
         except DataError:
             continue
         found += 1
@@ -94,9 +93,9 @@ def _measured_on(data: DataConfig, content: dict[str, Any]) -> ImageSet | None:
         spec and spec.partition(":")[0] in names() for spec in (data.train, data.test, data.val)
     ):
         return None
-    if test := data.test or default_test(data.train, data):
+    if test := spec_of(data, "test"):
         return open_images(test, data, split="test")
-    val = data.val or default_val(data.train, data)
+    val = spec_of(data, "val")
     if val is None:
         return None
     if val.replace(".", "", 1).isdigit():

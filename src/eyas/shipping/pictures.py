@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eyas.data.datasets import default_test, default_val, open_images
+from eyas.data.datasets import open_images, spec_of
 from eyas.data.imageset import ImageSet, shuffled, split_off
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, EyasError, SettingsError
@@ -67,7 +67,7 @@ def _own_sets(model: Path) -> tuple[ImageSet | None, ImageSet | None]:
         return None, None
     data = DataConfig(**content["data"])
     train = open_images(data.train, data, split="train")
-    test, val = data.test or default_test(data.train, data), data.val or default_val(data.train, data)
+    test, val = spec_of(data, "test"), spec_of(data, "val")
     if test is not None:
         return train, open_images(test, data, split="test")
     if val is None:
