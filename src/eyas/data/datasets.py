@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +28,9 @@ def open_images(spec: str, config: DataConfig, *, split: str) -> ImageSet:
     """
     name, _, asked = spec.partition(":")
     if name in names():
-        return open_named(name, asked or split, config.data_dir, mirror=config.mirror)
+        images = open_named(name, asked or split, config.data_dir, mirror=config.mirror)
+        beside = (f"{name}: the named set; the folder of this name is ./{name}",) if Path(name).is_dir() else ()
+        return replace(images, notes=(*images.notes, *beside))
     path = Path(spec)
     if path.suffix.lower() in LISTS and not path.is_dir():
         return _open_list(path, config, split)

@@ -125,7 +125,7 @@ class _Level:
         others = [name for name in self.names if not kinds[name][0] and _holds_images(self.folder / name)]
         if len(found) < 2 and (others or affixes or len(named) != 1):
             return {}  # a class called train, a train_images beside nothing
-        if others and all(_has_images(self.folder / name) for name in named):
+        if others and all(_deepest(self.folder / name).images for name in named):
             return {}  # they hold pictures, as classes do
         if others or len(affixes) > 1 or len(named) > len(found):
             beside = f"{', '.join(others[:3])} beside them not" if others else "not of the same one"
@@ -143,16 +143,26 @@ class _Level:
             return self.folder / pictures[0]
         if len(self.names) == 1 and (split_of(self.names[0])[0] or _plain(self.names[0]) == _plain(self.folder.name)):
             return self.folder / self.names[0]  # test/unknown, seg_pred/seg_pred: no class
-        if any(_has_images(self.folder / name) for name in self.names):
+        if any(_deepest(self.folder / name).images for name in self.names):
+            self._refuse_shared()
             return None
         held = [name for name in self.names if _holds_images(self.folder / name)]
         if len(held) > 1:
             told = "; ".join(f"{name}: {', '.join(_Level.of(self.folder / name).names[:3])}" for name in held[:3])
-            raise DataError(
-                f"{self.folder}: its folders hold no pictures, only folders again ({told}). If those are the classes, "
-                f"name what holds them: {self._fitting(held)}. If not, give a list file with the labels."
-            )
+            raise self._unsure(f"its folders hold no pictures, only folders again ({told})", self._fitting(held))
         return self.folder / held[0] if held else None
+
+    def _refuse_shared(self) -> None:
+        """Refuse folders that all hold the same folders of pictures: either those or these can be the classes."""
+        first = _deepest(self.folder / self.names[0])
+        shared = first.names if all(_deepest(self.folder / name).names == first.names for name in self.names) else ()
+        if len(shared) > 1 and sum(_holds_images(first.folder / name) for name in shared) > 1:
+            fits = first.folder if len(self.names) == 1 else self._fitting(self.names)
+            raise self._unsure(f"what is in it holds folders of pictures itself ({', '.join(shared[:3])})", fits)
+
+    def _unsure(self, what: str, fits: Path) -> DataError:
+        return DataError(f"{self.folder}: {what}. If those are the classes, name what holds them: {fits}. "
+                         "If not, give a list file with the labels.")  # fmt: skip
 
     def without(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the note on what is left out here where these folders are entered."""
@@ -174,8 +184,8 @@ class _Level:
             notes += (f"{self.folder / name}: {told}",)
         return notes
 
-    def _fitting(self, names: list[str]) -> Path:
-        return self.folder / next((name for name in names if split_of(name)[0] == "train"), names[0])
+    def _fitting(self, names: Iterable[str]) -> Path:
+        return self.folder / min(names, key=lambda name: split_of(name)[0] != "train")
 
 
 def split_of(name: str) -> tuple[str, str]:
@@ -201,7 +211,9 @@ def _holds_images(folder: Path) -> bool:
     return next(Walk(folder).images(), None) is not None
 
 
-def _has_images(folder: Path) -> bool:
-    """Tell whether a folder holds images itself, or in the only folder that it holds."""
+def _deepest(folder: Path) -> _Level:
+    """Return a folder, or what it holds where that is nothing but one folder, and so on."""
     level = _Level.of(folder)
-    return level.images or (len(level.names) == 1 and _has_images(folder / level.names[0]))
+    while not level.images and len(level.names) == 1:
+        level = _Level.of(level.folder / level.names[0])
+    return level

@@ -28,8 +28,7 @@ class DataConfig(Section):
     test: Spec = None
     """Test set, named like the training set; read after every epoch. Default: that set's own; none: no test set."""
     val: Spec = None
-    """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1.
-    Default: the training set's own; none: no validation set."""
+    """Validation set that chooses the best epoch: a data spec, a share of the training set such as 0.1, or none."""
     root: str | None = None
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
     outside_root: bool = False

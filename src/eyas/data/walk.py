@@ -68,6 +68,7 @@ class Walk:
 
     def __init__(self, folder: str | Path, *, by_class: bool = False) -> None:
         self.folder, self.left_out = str(folder), LeftOut()
+        self._front = "" if self.folder == "." else os.path.join(self.folder, "")  # noqa: PTH118
         self._real, self._by_class = os.path.realpath(self.folder), by_class
         self._linked: dict[str, str] = {}  # real folders that links led to: from where
 
@@ -113,8 +114,7 @@ class Walk:
 
     def place(self, path: str) -> str:
         """Return the whole path of what `images` and `inside` name."""
-        path = path.rstrip("/").replace("/", os.sep)
-        return path if self.folder == "." and path else os.path.join(self.folder, path) if path else self.folder  # noqa: PTH118
+        return (self._front + path.replace("/", os.sep)).rstrip(os.sep) if path else self.folder
 
     def size(self, path: str) -> int:
         """Return the bytes of a file that `images` names."""
@@ -125,7 +125,10 @@ class Walk:
 
     def _wanted(self, entry: os.DirEntry[str], below: str) -> str:
         """Return the name of an image, that of a folder with a slash, "" for what is left out."""
-        name, is_link = entry.name, entry.is_symlink()
+        name = entry.name
+        if is_image(name) and name[0] != "." and entry.is_file(follow_symlinks=False):
+            return name  # nearly all of them: the sooner the better
+        is_link = entry.is_symlink()
         if is_hidden(name):
             self.left_out.add(HIDDEN, below + name)
         elif is_link and not _leads_somewhere(entry):
