@@ -64,7 +64,7 @@ def find_examples(asked: str, model: Path, host: str) -> list[Example]:
 
 def _of_folder(folder: Path) -> Iterator[Labelled]:
     walk, found = Walk(folder), 0
-    for path in walk.images():
+    for path in walk.images() if folder.is_dir() else ():
         try:
             yield decode(read_file(Path(walk.place(path)))), None
         except DataError:
