@@ -143,8 +143,11 @@ class _Level:
             return self.folder / pictures[0]
         if len(self.names) == 1 and (split_of(self.names[0])[0] or _plain(self.names[0]) == _plain(self.folder.name)):
             return self.folder / self.names[0]  # test/unknown, seg_pred/seg_pred: no class
-        if any(_deepest(self.folder / name).images for name in self.names):
-            self._refuse_shared()
+        if not self.names:
+            return None
+        first = _deepest(self.folder / self.names[0])
+        if first.images or any(_deepest(self.folder / name).images for name in self.names[1:]):
+            self._refuse_shared(first)
             return None
         held = [name for name in self.names if _holds_images(self.folder / name)]
         if len(held) > 1:
@@ -152,11 +155,10 @@ class _Level:
             raise self._unsure(f"its folders hold no pictures, only folders again ({told})", self._fitting(held))
         return self.folder / held[0] if held else None
 
-    def _refuse_shared(self) -> None:
+    def _refuse_shared(self, first: _Level) -> None:
         """Refuse folders that all hold the same folders of pictures: either those or these can be the classes."""
-        first = _deepest(self.folder / self.names[0])
-        shared = first.names if all(_deepest(self.folder / name).names == first.names for name in self.names) else ()
-        if len(shared) > 1 and sum(_holds_images(first.folder / name) for name in shared) > 1:
+        shared = [name for name in first.names if _holds_images(first.folder / name)]
+        if len(shared) > 1 and all(_deepest(self.folder / name).names == first.names for name in self.names):
             fits = first.folder if len(self.names) == 1 else self._fitting(self.names)
             raise self._unsure(f"what is in it holds folders of pictures itself ({', '.join(shared[:3])})", fits)
 
