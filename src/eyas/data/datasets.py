@@ -9,10 +9,10 @@ from typing import Literal
 from eyas.data.export import export_named
 from eyas.data.folders import open_folder
 from eyas.data.imageset import FileImages, ImageSet
-from eyas.data.layout import find_layout
 from eyas.data.listing import Listing, listed_splits, read_listing
 from eyas.data.named import dataset_names, names, open_named, splits_of
 from eyas.data.settings import NO_SET, DataConfig
+from eyas.data.splits import find_layout
 from eyas.errors import DataError, SettingsError, suggest
 
 LISTS = (".txt", ".csv", ".tsv", ".lst")

@@ -8,10 +8,10 @@ from pathlib import Path
 from eyas.data.classes import match_classes
 from eyas.data.datasets import LISTS, as_image_set, open_images
 from eyas.data.imageset import ImageSet
-from eyas.data.layout import SPLITS, find_layout
 from eyas.data.listing import listed_splits, read_usable
 from eyas.data.named import names, splits_of
 from eyas.data.settings import DataConfig
+from eyas.data.splits import SPLITS, find_layout
 from eyas.errors import DataError
 
 
