@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eyas.answers.inputs import files_in
+from eyas.data.class_folders import find_layout, split_of
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ImageSet
 from eyas.data.parts import open_parts
 from eyas.data.settings import DataConfig
-from eyas.data.splits import find_layout, split_of
 from eyas.errors import DataError
 
 NOBODY = 65534

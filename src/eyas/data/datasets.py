@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from eyas.data.class_folders import find_layout
 from eyas.data.export import export_named
 from eyas.data.folders import open_folder
 from eyas.data.imageset import FileImages, ImageSet
 from eyas.data.listing import Listing, listed_splits, read_listing
 from eyas.data.named import dataset_names, names, open_named, splits_of
 from eyas.data.settings import NO_SET, DataConfig
-from eyas.data.splits import find_layout
 from eyas.errors import DataError, SettingsError, suggest
 
 LISTS = (".txt", ".csv", ".tsv", ".lst")
