@@ -94,7 +94,7 @@ def test_a_link_whose_end_may_not_be_looked_at_stops_it_too(tmp_path, monkeypatc
         ("Training", "train"), ("TRAIN", "train"), ("seg_train", "train"), ("train_images", "train"), ("MyTrain", "train"),
         ("train2017", "train"), ("Train Images", "train"), ("training-set", "train"), ("TrainVal", "train"),
         ("训练集", "train"), ("Valid", "val"), ("validation", "val"), ("dev", "val"), ("PublicTest", "val"),
-        ("ILSVRC2012_img_val", "val"), ("test1", "test"), ("PrivateTest", "test"), ("TESTING", "test"),
+        ("ILSVRC2012_img_val", "val"), ("test1", "test"), ("PrivateTest", "test"), ("TESTING", "test"), ("eval", "test"),
         ("unlabeled", "beside"), ("Annotations", "beside"), ("seg_pred", "beside"),
         ("trainer", ""), ("latest", ""), ("contest", ""), ("valley", ""), ("strain", ""), ("device", ""), ("2019", ""), ("-", ""),
     ],

@@ -14,9 +14,9 @@ from eyas.errors import DataError
 SPLITS = ("train", "val", "test")
 _BESIDE = "beside"  # pictures without labels, and what is said of pictures by other means than folders
 _WORDS = {
-    "train": "train training trainset trainingset trainval 训练 训练集",
-    "val": "val valid validation valset validationset dev devset publictest 验证 验证集",
-    "test": "test testing testset testingset privatetest 测试 测试集",
+    "train": "train training trainset trainingset trainval trn 训练 训练集",
+    "val": "val valid validation validate valset validationset dev devset publictest 验证 验证集",
+    "test": "test testing testset testingset privatetest tst eval evaluation holdout heldout 测试 测试集",
     _BESIDE: "pred prediction predictions unlabeled unlabelled unsup unknown annotation annotations annot label labels "
              "mask masks gt groundtruth bbox bboxes boxes json xml csv txt meta metadata",
 }  # fmt: skip
