@@ -49,7 +49,7 @@ def test_a_flag_without_its_value_or_with_a_value_that_it_does_not_take_is_named
     if not (flag.count is None and flag.optional):
         said = refused(command, flag.written)
         assert said.startswith(f"{flag.written}: takes {flag.takes}, and no value stands behind it.")
-    assert flag.written in refused(command, flag.written, "--nothing-like-it")
+        assert flag.written in refused(command, flag.written, "--nothing-like-it")
     if "a text" not in flag.takes and "one text" not in flag.takes:
         for given in ([NONSENSE] * values(flag), [""] * values(flag)):
             said = refused(command, flag.written, *given)
@@ -89,7 +89,7 @@ def test_a_keyword_takes_what_its_flag_takes_and_no_python_object_is_shown(name)
     [
         (["--mean", "-0.5", "0", "1e-3"], {"mean": (-0.5, 0.0, 1e-3)}),
         (["--no-nesterov", "--trivial_augment"], {"nesterov": False, "trivial_augment": True}),
-        (["--mean", "None", "--val", "None"], {"mean": None, "val": None}),
+        (["--mean", "None", "--val", "None"], {"mean": None, "val": "None"}),
         (["--lr=0.5", "--lr", "0.25"], {"lr": 0.25}),
         (["--batch_size", "8", "--val=0.1", "--compile", "on"], {"batch_size": 8, "val": "0.1", "compile": "on"}),
         (["--out=-x", "--columns", "-1"], {"out": "-x", "columns": "-1"}),

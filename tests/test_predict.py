@@ -97,9 +97,9 @@ def test_what_is_hidden_in_a_folder_is_left_out_and_counted_unless_it_is_named(m
     assert len(files_in([photos / ".git", photos / "red" / "._000.png"])) == 3
     copies = ["--copy-to", str(tmp_path / "copies")]
     assert main(["predict", str(model), str(photos), "--device", "cpu", *copies]) == 0
-    assert "3 hidden images or folders left out" in capsys.readouterr().err
+    assert "left out: 1 .txt, 4 hidden (.git, blue/..twice.png, red/.DS_Store, ...)" in capsys.readouterr().err
     assert len([path for path in (tmp_path / "copies").rglob("*") if path.is_file()]) == len(seen)
-    with pytest.raises(DataError, match=r"only.*holds no images.*but for hidden ones"):
+    with pytest.raises(DataError, match=r"only.*holds no images.*but 1 hidden"):
         write_pictures(tmp_path / "only" / ".hidden", {"red": 1})
         files_in([tmp_path / "only"])
 

@@ -128,7 +128,7 @@ def _taken(rest: deque[str], count: int | None) -> list[str]:
 def _value(flag: Flag, given: list[str]) -> Any:
     if not given and not (flag.count is None and flag.optional):  # those may be none: all are meant
         raise SettingsError(f"{flag.written}: takes {flag.takes}, and no value stands behind it. {flag.about}")
-    if flag.optional and given == ["None"]:
+    if flag.optional and given == ["None"] and "a text" not in flag.takes:  # `--test None` is of another meaning
         return None
     if flag.count == 1:
         return given[0]

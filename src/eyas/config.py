@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eyas.data.reading import read_file
-from eyas.data.settings import AugmentConfig, DataConfig, PreprocessConfig
+from eyas.data.settings import NO_SET, AugmentConfig, DataConfig, PreprocessConfig
 from eyas.errors import DataError, SettingsError, suggest
 from eyas.model.settings import ModelConfig
 from eyas.recipes import RECIPES
@@ -155,10 +155,10 @@ def _absolute_transform(spec: str | None) -> str | None:
 
 
 def _absolute_spec(spec: str | None) -> str | None:
-    """Return a data spec with its full path; a named set stays a name, and a share of the training set a number."""
+    """Return a data spec with its full path; a named set and `none` stay, and a share of the training set a number."""
     from eyas.data.named import names
 
-    named = spec is not None and (spec.partition(":")[0] in names() or spec.replace(".", "", 1).isdigit())
+    named = spec is not None and (spec.partition(":")[0] in (*names(), NO_SET) or spec.replace(".", "", 1).isdigit())
     return spec if named else _absolute(spec)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyas.answers.answer import Answer, label_of, unknown_name
-from eyas.answers.inputs import Hidden, images_in
+from eyas.answers.inputs import images_in
 from eyas.answers.rows import check_form, open_rows
 from eyas.answers.settings import PredictConfig
 from eyas.answers.sorting import Sorter, check_target
@@ -39,14 +39,11 @@ class Predicted:
     unknown: int
     copied: int = 0
     there: int = 0  # not copied, since an equal file was there
-    hidden: int = 0  # images and folders in the named folders that are left out: their names begin with a dot
-    notes: tuple[str, ...] = ()  # on the lists
+    notes: tuple[str, ...] = ()  # what was left out of the folders, and what is to be said of the lists
 
     def in_words(self, asked: PredictConfig) -> Iterator[str]:
         """Yield what is to be said of it."""
         yield from self.notes
-        if self.hidden:
-            yield f"{self.hidden} hidden images or folders left out: their names begin with a dot."
         if self.unreadable:
             yield f"{self.unreadable} of {self.images} files could not be read; their rows carry the reason."
         if asked.unknown_below > 0:
@@ -105,10 +102,9 @@ def predict_to(
     form, model = check_form(out, asked.form), model_file(Path(run))
     if asked.copy_to is not None:
         check_target(asked.copy_to, paths)
-    hidden = Hidden()
     if not paths:
         raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
-    images = images_in(paths, asked, hidden)
+    images = images_in(paths, asked)
     from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
 
     classifier = _viewed(Classifier.load(model, asked.device), asked.views)
@@ -128,7 +124,7 @@ def predict_to(
             elif sorter is not None:
                 sorter.add(answer.path, answer.label)
     copies = (sorter.copied, sorter.there) if sorter is not None else (0, 0)
-    return Predicted(len(images.paths), unreadable, unknowns, *copies, hidden.count, images.notes)
+    return Predicted(len(images.paths), unreadable, unknowns, *copies, images.notes)
 
 
 def _viewed(classifier: Classifier, views: str | None) -> Classifier:

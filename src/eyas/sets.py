@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eyas.config import RunConfig
 from eyas.data.classes import match_classes
-from eyas.data.datasets import default_test, default_val, open_images
+from eyas.data.datasets import open_images, spec_of
 from eyas.data.imageset import ImageSet, split_off
 from eyas.errors import DataError, SettingsError
 
@@ -21,8 +21,7 @@ def open_sets(config: RunConfig) -> Sets:
         raise SettingsError("What to train on is missing: eyas train LIST_OR_FOLDER_OR_NAME (see `eyas datasets`).")
     train = open_images(data.train, data, split="train")
     others: dict[str, ImageSet] = {}
-    val = data.val or default_val(data.train, data)
-    test = data.test or default_test(data.train, data)
+    val, test = spec_of(data, "val"), spec_of(data, "test")
     if val is not None and (share := as_share(val)) is None:
         others["val"] = open_images(val, data, split="val")
     if test is not None:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from eyas import ImageTxtDataset
-from eyas.data.datasets import default_test, default_val, export_named, open_images
+from eyas.data.datasets import export_named, open_images, spec_of
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, SettingsError
 
@@ -34,6 +34,12 @@ def config(**settings: object) -> DataConfig:
     return DataConfig.model_validate(settings)
 
 
+def own(train: str) -> tuple[str | None, str | None]:
+    """Return the validation and the test set that a training set brings along."""
+    settings = config(train=train)
+    return spec_of(settings, "val"), spec_of(settings, "test")
+
+
 def test_a_list_is_opened(tmp_path: Path) -> None:
     images = open_images(str(small_list(tmp_path)), config(), split="train")
     assert (len(images), images.classes, images.named) == (6, ("0", "1", "2"), False)
@@ -47,16 +53,15 @@ def test_a_folder_per_class_is_opened_in_sorted_order(tmp_path: Path) -> None:
     (tmp_path / "cat" / "notes.txt").write_text("no image")
     (tmp_path / "emu").mkdir()
     images = open_images(str(tmp_path), config(), split="train")
-    assert images.classes == ("cat", "dog", "emu")
+    assert images.classes == ("cat", "dog")
     assert images.labels.tolist() == [0, 0, 1]
     assert [Path(images.place(i)).relative_to(tmp_path).as_posix() for i in range(3)] == [
         "cat/1.png",
         "cat/deep/2.PNG",
         "dog/1.png",
     ]
-    assert any("1 file(s) that are no images" in note for note in images.notes)
-    assert any("3 hidden file(s) or folder(s) are left out" in note for note in images.notes)
-    assert any("1 class(es) without images: emu" in note for note in images.notes)
+    left_out = "1 .txt, 3 hidden (..hidden, .hidden, cat/._1.png), 1 folder without images (emu)"
+    assert images.notes == (f"{tmp_path}: left out: {left_out}",)
 
 
 def test_a_folder_with_train_and_test_in_it_is_opened_by_split(tmp_path: Path) -> None:
@@ -65,7 +70,7 @@ def test_a_folder_with_train_and_test_in_it_is_opened_by_split(tmp_path: Path) -
     spec = str(tmp_path)
     assert open_images(spec, config(), split="train").place(0).endswith("train/cat/1.png")
     assert open_images(spec, config(), split="val").place(0).endswith("valid/cat/2.png")
-    assert (default_val(spec, config()), default_test(spec, config())) == (spec, None)
+    assert own(spec) == (spec, None)
     with pytest.raises(
         DataError, match=rf"none for 'test'\. Name the one to use: {tmp_path / 'valid'} or {tmp_path / 'train'}$"
     ):
@@ -77,16 +82,14 @@ def test_a_list_with_a_split_column_has_its_own_test_set(tmp_path: Path) -> None
         picture(tmp_path / f"{number}.png")
     path = tmp_path / "all.csv"
     path.write_text("path,label,split\n0.png,cat,train\n1.png,dog,train\n2.png,cat,test\n")
-    assert default_test(str(path), config()) == str(path)
-    assert default_val(str(path), config()) is None
+    assert own(str(path)) == (None, str(path))
     assert len(open_images(str(path), config(), split="train")) == 2
 
 
 def test_a_named_set_has_its_own_test_split() -> None:
-    assert default_test("cifar10", config()) == "cifar10:test"
-    assert default_test("cifar10:test", config()) is None
-    assert default_val("cifar10", config()) is None
-    assert default_val("dtd", config()) == "dtd:val"
+    assert own("cifar10") == (None, "cifar10:test")
+    assert own("cifar10:test") == (None, None)
+    assert own("dtd") == ("dtd:val", "dtd:test")
     assert len(open_images("digits:test", config(), split="train")) == 359
 
 

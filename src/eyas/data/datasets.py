@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
+from eyas.data.class_folders import find_layout
 from eyas.data.export import export_named
-from eyas.data.folders import open_folder, split_folder
+from eyas.data.folders import open_folder
 from eyas.data.imageset import FileImages, ImageSet
 from eyas.data.listing import Listing, listed_splits, read_listing
 from eyas.data.named import dataset_names, names, open_named, splits_of
-from eyas.data.settings import DataConfig
+from eyas.data.settings import NO_SET, DataConfig
 from eyas.errors import DataError, SettingsError, suggest
 
 LISTS = (".txt", ".csv", ".tsv", ".lst")
-__all__ = ["dataset_names", "default_test", "default_val", "export_named", "open_images"]
+__all__ = ["dataset_names", "export_named", "open_images", "spec_of"]
 
 
 def open_images(spec: str | Path, config: DataConfig, *, split: str) -> ImageSet:
@@ -26,7 +29,9 @@ def open_images(spec: str | Path, config: DataConfig, *, split: str) -> ImageSet
     spec = str(spec)
     name, _, asked = spec.partition(":")
     if name in names():
-        return open_named(name, asked or split, config.data_dir, mirror=config.mirror)
+        images = open_named(name, asked or split, config.data_dir, mirror=config.mirror)
+        beside = (f"{name}: the named set; the folder of this name is ./{name}",) if Path(name).is_dir() else ()
+        return replace(images, notes=(*images.notes, *beside))
     path = Path(spec)
     if path.suffix.lower() in LISTS and not path.is_dir():
         return _open_list(path, config, split)
@@ -41,25 +46,22 @@ def open_images(spec: str | Path, config: DataConfig, *, split: str) -> ImageSet
     )
 
 
-def default_test(spec: str, config: DataConfig) -> str | None:
-    """Return the spec of the test set that belongs to a training set, or None where it has none."""
-    return _own_split(spec, config, "test")
+def spec_of(config: DataConfig, split: Literal["val", "test"]) -> str | None:
+    """Return the spec of the validation or test set: the one asked for, else what the training set has of its own.
 
-
-def default_val(spec: str, config: DataConfig) -> str | None:
-    """Return the spec of the validation set that belongs to a training set, or None where it has none."""
-    return _own_split(spec, config, "val")
-
-
-def _own_split(spec: str, config: DataConfig, split: str) -> str | None:
-    name, _, asked = spec.partition(":")
-    path = Path(spec)
+    None where there is none, and where none was asked for.
+    """
+    spec: str | None = getattr(config, split)
+    if spec is not None:
+        return spec if spec != NO_SET else None
+    name, _, asked = config.train.partition(":")
+    path = Path(config.train)
     if name in names():
         return f"{name}:{split}" if split in splits_of(name) and asked in ("", "train") else None
     if path.is_dir():
-        return spec if split_folder(path, split) else None
+        return config.train if split in find_layout(path).splits else None
     if path.suffix.lower() in LISTS and path.is_file():
-        return spec if split in listed_splits(path, root=config.root, columns=config.columns) else None
+        return config.train if split in listed_splits(path, root=config.root, columns=config.columns) else None
     return None
 
 

@@ -1,95 +1,48 @@
-"""Folders of images: a folder per class, perhaps under train/, val/ and test/."""
+"""Folders of images: a folder per class."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from eyas.data.class_folders import find_layout, without_classes
 from eyas.data.imageset import FileImages, ImageSet
 from eyas.data.packed import PackedStrings, Packing
-from eyas.data.shape import is_image
+from eyas.data.walk import EMPTY, Walk
 from eyas.errors import DataError
-
-SPLIT_FOLDERS = {
-    "train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing"),
-}  # fmt: skip
-
-
-def split_folder(folder: Path, split: str) -> Path | None:
-    """Return the folder that holds a split inside `folder`, or None; only where there is one for training."""
-    if not any((folder / name).is_dir() for name in SPLIT_FOLDERS["train"]):
-        return None
-    return next((folder / name for name in SPLIT_FOLDERS[split] if (folder / name).is_dir()), None)
 
 
 def open_folder(folder: Path, split: str) -> ImageSet:
-    """Return the images of a folder with a folder per class, or of its part for `split`.
+    """Return the images of a folder with a folder per class, or of its part for `split`, as `find_layout` finds it.
 
-    Class names are the folders' names, sorted; images may lie deeper. Hidden files and files that are no
-    images are left out with a note; a class without images stays, with a note. Raises `DataError` where there
-    is no image.
+    Class names are the folders' names, sorted; images may lie deeper. Notes say what was left out; a folder without
+    images is no class. Raises `DataError` where there is no image, and where a folder cannot be read.
     """
-    part = split_folder(folder, split)
-    if part is None and split_folder(folder, "train") is not None:
-        others = [part for name in SPLIT_FOLDERS if (part := split_folder(folder, name)) is not None]
-        there = " or ".join(str(part) for part in reversed(others))
-        raise DataError(f"{folder}: has a folder for training, but none for {split!r}. Name the one to use: {there}")
-    base = part or folder
-    inside = list(os.scandir(base))
-    classes = sorted(entry.name for entry in inside if entry.is_dir() and entry.name[0] != ".")
-    if not classes:
-        raise DataError(f"{base}: holds no folders. It needs one folder per class, with its images in it.")
-    for name in classes:
+    found = find_layout(folder)
+    base = found.part(split)
+    walk = Walk(base, by_class=True)
+    names, _ = walk.parted()
+    if not names:
+        raise without_classes(base)
+    paths, sizes, counts, deeper = Packing(), [np.zeros(0, np.int64)], dict[str, int](), list[str]()
+    for name in names:
+        images = list(walk.images(f"{name}/"))
+        if not images:
+            walk.left_out.add(EMPTY, name)
+            continue
         if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
             raise DataError(f"{base / name}: the folder's name is not UTF-8 text, so it can name no class. Rename it.")
-    paths, sizes, counts, other = Packing(), [np.zeros(0, np.int64)], [], 0
-    hidden = sum(entry.name[0] == "." for entry in inside)
-    for name in classes:
-        found, ignored, unseen = _images_in(base / name)
-        packed = PackedStrings.of(f"{name}/{path}" for path, _ in found)
+        packed = PackedStrings.of(images)
         paths.add(packed.blob, np.diff(packed.offsets))
-        sizes.append(np.array([size for _, size in found], np.int64))
-        counts.append(len(found))
-        other += ignored
-        hidden += unseen
-    if not any(counts):
-        raise DataError(f"{base}: its {len(classes)} folder(s) hold no images.")
-    source, labels = str(base), np.repeat(np.arange(len(classes)), counts)
-    images = FileImages(source, source, paths.done(), np.zeros(len(labels), np.int32), np.concatenate(sizes))
-    return ImageSet(source, tuple(classes), True, labels, images, _notes(base, classes, counts, (other, hidden)))
-
-
-def _images_in(folder: Path) -> tuple[list[tuple[str, int]], int, int]:
-    """Return (path, bytes) of the images under `folder`, sorted; how many other files there are, and hidden ones."""
-    found, other, hidden, waiting = [], 0, 0, [""]
-    while waiting:
-        below = waiting.pop()
-        try:
-            entries = list(os.scandir(folder / below))
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.name[0] == ".":
-                hidden += 1
-            elif entry.is_dir():
-                waiting += [f"{below}{entry.name}/"] * (not entry.is_symlink())
-            elif is_image(entry.name) and entry.is_file():
-                found.append((f"{below}{entry.name}", entry.stat().st_size))
-            else:
-                other += 1
-    return sorted(found), other, hidden
-
-
-def _notes(base: Path, classes: list[str], counts: list[int], left_out: tuple[int, int]) -> tuple[str, ...]:
-    notes: tuple[str, ...] = ()
-    other, hidden = left_out
-    if other:
-        notes += (f"{base}: {other} file(s) that are no images are left out",)
-    if hidden:
-        notes += (f"{base}: {hidden} hidden file(s) or folder(s) are left out: their names begin with a dot",)
-    empty = [name for name, count in zip(classes, counts, strict=True) if not count]
-    if empty:
-        notes += (f"{base}: {len(empty)} class(es) without images: {', '.join(empty[:10])}",)
-    return notes
+        sizes.append(np.fromiter(map(walk.size, images), np.int64, len(images)))
+        counts[name] = len(images)
+        deeper += [name] * all(path.count("/") > 1 for path in images)
+    if not counts:
+        raise DataError(f"{base}: its {len(names)} folder(s) hold no images. Left out: {walk.left_out.in_words()}.")
+    notes = (*found.notes, *walk.left_out.note(base))
+    if len(deeper) < len(counts):
+        notes += tuple(f"{base / name}: its images lie in folders below it: all are one class" for name in deeper[:3])
+    source, labels = str(base), np.repeat(np.arange(len(counts)), list(counts.values()))
+    files = FileImages(source, source, paths.done(), np.zeros(len(labels), np.int32), np.concatenate(sizes))
+    return ImageSet(source, tuple(counts), True, labels, files, notes)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from eyas.data.class_folders import SPLITS, find_layout
 from eyas.data.classes import match_classes
 from eyas.data.datasets import LISTS, as_image_set, open_images
-from eyas.data.folders import SPLIT_FOLDERS, split_folder
 from eyas.data.imageset import ImageSet
 from eyas.data.listing import listed_splits, read_usable
 from eyas.data.named import names, splits_of
@@ -49,15 +49,14 @@ def _parts(spec: str, config: DataConfig) -> list[Part]:
     if path.suffix.lower() in LISTS and path.is_file():
         listed = listed_splits(path, root=config.root, columns=config.columns)
         return [_of_list(path, split, config) for split in sorted(listed, key=_rank)] or [_of_list(path, None, config)]
-    if path.is_dir() and split_folder(path, "train") is not None:
-        there = [split for split in SPLIT_FOLDERS if split_folder(path, split) is not None]
-        return [Part(split, open_images(spec, config, split=split)) for split in there]
+    if path.is_dir() and (splits := tuple(find_layout(path).splits)):
+        return [Part(split, open_images(spec, config, split=split)) for split in splits]
     return [Part(path.name or spec, open_images(spec, config, split="train"))]
 
 
 def _rank(split: str) -> tuple[int, str]:
     """Return what puts the training part first: it is what the others are compared with."""
-    return (list(SPLIT_FOLDERS).index(split) if split in SPLIT_FOLDERS else len(SPLIT_FOLDERS), split)
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS), split)
 
 
 def _of_list(path: Path, split: str | None, config: DataConfig) -> Part:

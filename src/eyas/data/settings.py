@@ -11,6 +11,7 @@ from eyas.settings import Section
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Triple = tuple[float, float, float]
+NO_SET = "none"  # asked for as the test or validation set
 
 
 class Reading(Section):
@@ -44,9 +45,9 @@ class DataConfig(Reading):
     train: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TRAIN")] = ""
     """Training set: a list file (.txt .csv .tsv), a folder with one folder per class, or a name (cifar10, digits)."""
     test: str | None = None
-    """Test set, named like the training set; read after every epoch. Default: that set's own test split."""
+    """Test set, named like the training set; read after every epoch. Default: that set's own; none: no test set."""
     val: str | None = None
-    """Validation set that chooses the best epoch: a data spec, or a share of the training set such as 0.1."""
+    """Validation set that chooses the best epoch: a data spec, a share of the training set such as 0.1, or none."""
     skip_unreadable: bool = False
     """Leave images out that cannot be decoded (they are listed and counted) instead of stopping before training."""
     workers: Annotated[int, Field(ge=0)] = 0
@@ -63,6 +64,11 @@ class DataConfig(Reading):
     @classmethod
     def _share_as_text(cls, value: object) -> object:
         return str(value) if isinstance(value, float) else value
+
+    @field_validator("test", "val")
+    @classmethod
+    def _no_set(cls, value: str | None) -> str | None:
+        return NO_SET if value is not None and value.strip().lower() in ("", NO_SET) else value
 
 
 class PreprocessConfig(Section):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from eyas.data.decode import decode
 from eyas.data.reading import read_file
-from eyas.data.shape import IMAGE_SUFFIXES
+from eyas.data.walk import Walk
 from eyas.errors import DataError, EyasError, SettingsError
 from eyas.origin import origin_of
 
@@ -58,11 +58,10 @@ def find_examples(asked: str, model: Path, host: str) -> list[Example]:
 
 
 def _of_folder(folder: Path) -> Iterator[Labelled]:
-    files = sorted(file for file in folder.rglob("*") if file.name.lower().endswith(IMAGE_SUFFIXES) and file.is_file())
-    found = 0
-    for file in files:
+    walk, found = Walk(folder), 0
+    for path in walk.images() if folder.is_dir() else ():
         try:
-            yield decode(read_file(file)), None
+            yield decode(read_file(Path(walk.place(path)))), None
         except DataError:
             continue
         found += 1
