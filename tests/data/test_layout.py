@@ -103,7 +103,7 @@ def _written(draw: st.DrawFn, columns: list[tuple[str, list[str]]], *, header: b
     return "# made\n" * comment + "".join(separator.join(row) + "\n" for row in shown)
 
 
-@settings(deadline=None, max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=made_lists())
 def test_a_list_means_what_was_meant_or_is_refused_by_its_place(tmp_path: Path, made: Made) -> None:
     files(tmp_path, *NAMES)
