@@ -128,7 +128,10 @@ def parse_listing(
     folder, moved = root_of(table.paths, source, folder, others)
     paths, more = tidy_paths(table.paths, folder)
     notes += moved
-    coded = table.labels if table.labels is not None else _folder_labels(paths, table.lines, problems)
+    coded = table.labels
+    if coded is None:
+        other = "; the column of words such as train and test is taken for the split" if table.splits else ""
+        coded = _folder_labels(paths, table.lines, other, problems)
     labels = read_labels(coded, table.lines, names, first_label, problems)
     notes += more + labels.notes + _repeats(paths, labels.numbers, table.lines, problems)
     empty = np.zeros(len(paths), np.int64)
@@ -244,11 +247,11 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{name or repr(name)} ({count})" for name, count in [*counts.items()][:10])
 
 
-def _folder_labels(paths: PackedStrings, lines: NDArray[np.int32], problems: Problems) -> Coded:
-    """Return the name of each image's folder as its label."""
+def _folder_labels(paths: PackedStrings, lines: NDArray[np.int32], other: str, problems: Problems) -> Coded:
+    """Return the name of each image's folder as its label; `other` is said beside what is missing."""
     names = folder_names(paths)
     if "" in names.texts:
-        missing = "there is no label, and no folder in the path that could name the class"
+        missing = f"there is no label, and no folder in the path that could name the class{other}"
         rows = np.flatnonzero(names.codes == names.texts.index(""))
         problems += [(line, missing) for line in lines[rows].tolist()]
     return Coded(names.codes, [text or "?" for text in names.texts])
