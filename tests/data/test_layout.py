@@ -284,10 +284,12 @@ def test_a_key_is_no_label_unless_it_is_said_or_a_class_file_has_it(tmp_path: Pa
     files(tmp_path, *(f"{number}.png" for number in range(8)))
     (tmp_path / "list.csv").write_text("file,patient\n" + "".join(f"{n}.png,P{n}\n" for n in range(8)))
     with pytest.raises(DataError, match=r"each label occurs once: the column patient \(P0, P1, P2, ...\) is a key"):
-        read_listing(tmp_path / "list.csv")
-    assert len(read_listing(tmp_path / "list.csv", columns="path=file,label=patient").classes) == 8
+        read_listing(tmp_path / "list.csv", split="train")
+    assert any("each label occurs once" in note for note in read_listing(tmp_path / "list.csv").notes)
+    assert len(read_listing(tmp_path / "list.csv", split="test").classes) == 8
+    assert len(read_listing(tmp_path / "list.csv", split="train", columns="path=file,label=patient").classes) == 8
     (tmp_path / "names.txt").write_text("".join(f"P{n}\n" for n in range(8)))
-    assert len(read_listing(tmp_path / "list.csv", classes=tmp_path / "names.txt").classes) == 8
+    assert len(read_listing(tmp_path / "list.csv", classes=tmp_path / "names.txt", split="train").classes) == 8
 
 
 # Files that are spelled otherwise, and elsewhere.

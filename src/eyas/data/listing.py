@@ -119,15 +119,16 @@ def parse_listing(
     others = other_folders(source, folder)
     exists = partial(_somewhere, (folder, *others))
     table = read_table(list_text(source), source, columns=columns, exists=exists)
-    if table.key and names is None:
-        raise DataError(f"{source}: {table.key}")
+    key = "" if names is not None else table.key
+    if key and split == "train":  # in a test set one image of each class is no wonder, and its classes are matched
+        raise DataError(f"{source}: {key}")
     problems = list(table.problems)
     table, notes = _of_split(table, split, source)
     if not table.paths:
         report(str(source), problems)
     folder, moved = root_of(table.paths, source, folder, others)
     paths, more = tidy_paths(table.paths, folder)
-    notes += moved
+    notes += moved + (key,) * bool(key and split is None)
     coded = table.labels
     if coded is None:
         other = "; the column of words such as train and test is taken for the split" if table.splits else ""
