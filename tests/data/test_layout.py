@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def _written(draw: st.DrawFn, columns: list[tuple[str, list[str]]], *, header: b
     return "# made\n" * comment + "".join(separator.join(row) + "\n" for row in shown)
 
 
-@settings(deadline=None, max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=made_lists())
 def test_a_list_means_what_was_meant_or_is_refused_by_its_place(tmp_path: Path, made: Made) -> None:
     files(tmp_path, *NAMES)
@@ -176,6 +177,30 @@ def test_a_first_line_that_looks_like_the_others_is_no_header(tmp_path: Path, te
     (tmp_path / "list.txt").write_text(text)
     with pytest.raises(DataError, match=r"list.txt:1: "):
         read_listing(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image id,dx,sex\n0.png,a,m\n1.png,b,m\n2.png,a,f\n3.png,b,f\n",
+        "file,a=b,sex\n0.png,a,m\n1.png,b,m\n2.png,a,f\n3.png,b,f\n",
+        "file,kind,kind\n0.png,a,m\n1.png,b,m\n2.png,a,f\n3.png,b,f\n",
+        "0.png,a,m\n1.png,b,m\n2.png,a,f\n3.png,b,f\n",
+        "file,sex,cat,dog\n0.png,m,1,0\n1.png,f,0,1\n2.png,m,1,0\n3.png,m,0,1\n",
+        "file,label,is_val,part\n0.png,a,1,train\n1.png,b,0,test\n2.png,a,0,train\n3.png,b,0,train\n",
+        "file,label,valid\n0.png,a,1\n1.png,b,0\n2.png,a,0\n3.png,b,0\n",
+        "file,label,part\n0.png,a,train\n1.png,b,train\n2.png,a,test\n3.png,b,other\n",
+    ],
+)
+def test_each_remedy_that_a_refusal_names_works(tmp_path: Path, text: str) -> None:
+    files(tmp_path, *(f"{number}.png" for number in range(4)))
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(DataError) as error:
+        read_listing(tmp_path / "list.csv", split="train")
+    remedies = re.findall(r'--columns ("[^"]+"|\S*[^\s.,;])', str(error.value))
+    assert remedies
+    for remedy in remedies:
+        assert len(read_listing(tmp_path / "list.csv", split="train", columns=remedy.strip('"')).classes) == 2
 
 
 # Splits.
@@ -259,10 +284,12 @@ def test_a_key_is_no_label_unless_it_is_said_or_a_class_file_has_it(tmp_path: Pa
     files(tmp_path, *(f"{number}.png" for number in range(8)))
     (tmp_path / "list.csv").write_text("file,patient\n" + "".join(f"{n}.png,P{n}\n" for n in range(8)))
     with pytest.raises(DataError, match=r"each label occurs once: the column patient \(P0, P1, P2, ...\) is a key"):
-        read_listing(tmp_path / "list.csv")
-    assert len(read_listing(tmp_path / "list.csv", columns="path=file,label=patient").classes) == 8
+        read_listing(tmp_path / "list.csv", split="train")
+    assert any("each label occurs once" in note for note in read_listing(tmp_path / "list.csv").notes)
+    assert len(read_listing(tmp_path / "list.csv", split="test").classes) == 8
+    assert len(read_listing(tmp_path / "list.csv", split="train", columns="path=file,label=patient").classes) == 8
     (tmp_path / "names.txt").write_text("".join(f"P{n}\n" for n in range(8)))
-    assert len(read_listing(tmp_path / "list.csv", classes=tmp_path / "names.txt").classes) == 8
+    assert len(read_listing(tmp_path / "list.csv", classes=tmp_path / "names.txt", split="train").classes) == 8
 
 
 # Files that are spelled otherwise, and elsewhere.
@@ -279,6 +306,13 @@ def test_a_path_stands_for_the_only_file_that_fits_and_that_no_other_line_names(
     (tmp_path / "list.txt").write_text("dog/B.png 0\nDOG/b.png 1\ndog/c.jpg 1\n")
     with pytest.raises(DataError, match=r"list.txt:1: dog/B.png does not exist"):
         read_listing(tmp_path / "list.txt")
+
+
+def test_a_path_without_ending_among_others_with_one_is_missing(tmp_path: Path) -> None:
+    files(tmp_path, "0.png", "a.png", "b.png")
+    (tmp_path / "list.csv").write_text("0,1\na.png,cat\nb.png,dog\n")  # the first line is a table's own numbers
+    with pytest.raises(DataError, match=r"list.csv:1: 0 does not exist in .*; 0.png would fit"):
+        read_listing(tmp_path / "list.csv")
 
 
 def test_a_file_in_other_capitals_behind_a_link_that_leads_out_is_not_found(tmp_path: Path) -> None:

@@ -123,16 +123,20 @@ def parse_listing(
     others = other_folders(source, folder)
     exists = partial(somewhere, (folder, *others))
     table = read_table(list_text(source), source, columns=columns, exists=exists)
-    if table.key and names is None:
-        raise DataError(f"{source}: {table.key}")
+    key = "" if names is not None else table.key
+    if key and split == "train":  # in a test set one image of each class is no wonder, and its classes are matched
+        raise DataError(f"{source}: {key}")
     problems = list(table.problems)
     table, notes = _of_split(table, split, source)
     if not table.paths:
         report(str(source), problems)
     folder, moved = root_of(table.paths, source, folder, others)
     paths, more = tidy_paths(table.paths, folder)
-    notes += moved
-    coded = table.labels if table.labels is not None else _folder_labels(source, paths, table.lines, problems)
+    notes += moved + (key,) * bool(key and split is None)
+    coded = table.labels
+    if coded is None:
+        other = "; the column of words such as train and test is taken for the split" if table.splits else ""
+        coded = _folder_labels(source, paths, table.lines, other, problems)
     # a folder called None is a class: only cells can be empty
     missing = frozenset[str]() if table.labels is None else MISSING
     labels = read_labels(coded, table.lines, names, first_label, problems, missing)
@@ -251,16 +255,21 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{name or repr(name)} ({count})" for name, count in [*counts.items()][:10])
 
 
-def _folder_labels(source: Path, paths: PackedStrings, lines: NDArray[np.int32], problems: Problems) -> Coded:
-    """Return the name of each image's folder as its label; raises `DataError` where no path has a folder."""
+def _folder_labels(
+    source: Path, paths: PackedStrings, lines: NDArray[np.int32], other: str, problems: Problems
+) -> Coded:
+    """Return the name of each image's folder as its label; `other` is said beside what is missing.
+
+    Raises `DataError` where no path has a folder.
+    """
     names = folder_names(paths)
     if names.texts == [""]:
         raise DataError(
-            f"{source}: has paths only: no column of labels, and no folder in a path that could name the class. "
+            f"{source}: has paths only: no column of labels, and no folder in a path that could name the class{other}. "
             "Training and measuring need labels; eyas predict does not."
         )
     if "" in names.texts:
-        missing = "there is no label, and no folder in the path that could name the class"
+        missing = f"there is no label, and no folder in the path that could name the class{other}"
         rows = np.flatnonzero(names.codes == names.texts.index(""))
         problems += [(line, missing) for line in lines[rows].tolist()]
     return Coded(names.codes, [text or "?" for text in names.texts])

@@ -127,8 +127,10 @@ def _no_suffix_shape(separator: str, body: list[str], exists: Exists) -> Shape |
     """Return the shape of lines without image suffixes: a path that is there, or text and a number."""
     words = Shape(separator, 0).cut(body)
     widths = [len(row) for row in words]
-    even = min(widths) == max(widths) or _column([row[-1] for row in words])
-    if min(widths) > 2 and even and path_columns(words, exists):
+    least = min(widths)
+    places = [place for column in range(1, least) for place in (column, -column)]
+    even = least == max(widths) or any(_column([row[place] for row in words]) for place in places)
+    if least > 2 and even and (path_columns(words, exists) or path_columns([row[::-1] for row in words], exists)):
         return Shape(separator, max(widths, key=widths.count))
     for shape in (Shape(separator, 2, "path first"), Shape(separator, 2, "path last")):
         rows = [row for row in shape.cut(body) if len(row) == 2]

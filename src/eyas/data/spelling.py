@@ -23,13 +23,15 @@ def find_files(
 ) -> tuple[PackedStrings, Ints, tuple[str, ...]]:
     """Return paths by the names of their files, the files' sizes (int64 [N], see `file_sizes`), and notes.
 
-    A path that is no file stands for the only one that differs from it in capitals or Unicode form, or by an ending
-    that it lacks. What is missing still becomes a problem, with the files that nearly fit.
+    A path that is no file stands for the only one that differs from it in capitals or Unicode form; or by an ending
+    that it lacks, as most paths of the list do. What is missing becomes a problem, with the files that nearly fit.
     """
     sizes = look_at(paths, root)
     missing = np.flatnonzero(sizes == MISSING)
     fitting = _fitting(paths, missing, root) if len(missing) else {}
-    sure = _sure(fitting, paths)
+    first = [paths[row] for row in range(min(len(paths), 20))]
+    ended = 2 * sum(map(is_image, first)) > len(first)
+    sure = _sure({path: files for path, files in fitting.items() if not ended or is_image(path)}, paths)
     notes: tuple[str, ...] = ()
     if sure:
         rows = np.array([row for row in missing.tolist() if paths[row] in sure], np.int64)
