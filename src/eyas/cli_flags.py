@@ -61,6 +61,8 @@ class EvaluateFlags(Section):
     """Whether a list's numbers count from 0 or from 1."""
     skip_unreadable: bool = False
     """Leave images out that cannot be decoded; they are counted beside the numbers."""
+    max_megapixels: Annotated[float, Field(gt=0, le=10_000)] = 200.0
+    """Most million pixels of an image."""
     data_dir: str = "data"
     """Folder that named sets are downloaded into."""
     mirror: str | None = None
@@ -135,6 +137,8 @@ class CalibrateFlags(Section):
     """Folder that the paths in list files are relative to. Default: the folder of the list."""
     outside_root: bool = False
     """Read also files that a list names outside that folder."""
+    max_megapixels: Annotated[float, Field(gt=0, le=10_000)] = 200.0
+    """Most million pixels of an image."""
     data_dir: str = "data"
     """Folder that named sets are downloaded into."""
     device: str = "auto"
@@ -207,6 +211,8 @@ class InspectFlags(Section):
     """Columns of a list file, such as path=0,label=2. Default: found by itself."""
     first_label: Literal["auto", "0", "1"] = "auto"
     """Whether a list's numbers count from 0 or from 1."""
+    max_megapixels: Annotated[float, Field(gt=0, le=10_000)] = 200.0
+    """Most million pixels of an image."""
     data_dir: str = "data"
     """Folder that named sets are downloaded into."""
     mirror: str | None = None

@@ -16,7 +16,9 @@ from eyas.answers.rows import check_form, open_rows
 from eyas.answers.settings import PredictConfig
 from eyas.answers.sorting import Sorter, check_target
 from eyas.data.ahead import read_ahead
-from eyas.data.decode import read_image
+from eyas.data.decode import USUAL, Decoding, decode, to_tensor
+from eyas.data.greys import Greys
+from eyas.data.reading import read_file
 from eyas.errors import DataError, SettingsError
 from eyas.files import model_file
 from eyas.progress import track
@@ -40,11 +42,13 @@ class Predicted:
     copied: int = 0
     there: int = 0  # not copied, since an equal file was there
     hidden: int = 0  # images and folders in the named folders that are left out: their names begin with a dot
+    greys: tuple[str, ...] = ()  # notes on images of more than 8 bits
 
     def in_words(self, asked: PredictConfig) -> Iterator[str]:
         """Yield what is to be said of it."""
         if self.hidden:
             yield f"{self.hidden} hidden images or folders left out: their names begin with a dot."
+        yield from self.greys
         if self.unreadable:
             yield f"{self.unreadable} of {self.images} files could not be read; their rows carry the reason."
         if asked.unknown_below > 0:
@@ -55,7 +59,12 @@ class Predicted:
 
 
 def predict_files(
-    classifier: Classifier, paths: Iterable[str], *, batch_size: int | None = None, unknown_below: float = 0.0
+    classifier: Classifier,
+    paths: Iterable[str],
+    *,
+    batch_size: int | None = None,
+    unknown_below: float = 0.0,
+    max_pixels: int = USUAL.max_pixels,
 ) -> Generator[Answer, None, None]:
     """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing stops.
 
@@ -65,9 +74,13 @@ def predict_files(
 
     from eyas.device import usual_batch
 
-    def fitted(path: str) -> Tensor | str:
+    preprocess = classifier.preprocess
+    decoding = Decoding(preprocess.grey_range, max_pixels)
+
+    def fitted(path: str) -> tuple[Tensor, Greys | None] | str:
         try:
-            return classifier.preprocess.fit(read_image(path))
+            picture = decode(read_file(path), path, decoding)
+            return preprocess.fit(to_tensor(picture)), Greys.of(picture, preprocess.grey_range)
         except DataError as error:
             return str(error)
 
@@ -75,14 +88,14 @@ def predict_files(
     at_once = batch_size or usual_batch(classifier.preprocess.size, classifier.device)
     now, later = tee(_batches(paths, at_once))
     for batch, pixels in zip(now, read_ahead(later, fitted), strict=True):
-        images = [image for image in pixels if not isinstance(image, str)]
+        images = [image[0] for image in pixels if not isinstance(image, str)]
         predictions = iter(classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ())
         for path, image in zip(batch, pixels, strict=True):
             if isinstance(image, str):
                 yield Answer(path, None, image)
             else:
                 found = next(predictions)
-                yield Answer(path, found, label=label_of(found, unknown_below, unknown))
+                yield Answer(path, found, label=label_of(found, unknown_below, unknown), greys=image[1])
 
 
 def _batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
@@ -113,10 +126,14 @@ def predict_to(
     unknown = unknown_name(classifier.classes)
     sorter = Sorter(Path(asked.copy_to), (*classifier.classes, unknown)) if asked.copy_to is not None else None
     unreadable = unknowns = 0
-    answers = predict_files(classifier, files, batch_size=asked.batch_size, unknown_below=asked.unknown_below)
+    greys, max_pixels = Greys(), round(asked.max_megapixels * 1e6)
+    answers = predict_files(
+        classifier, files, batch_size=asked.batch_size, unknown_below=asked.unknown_below, max_pixels=max_pixels
+    )
     with open_rows(out, form, min(asked.top, len(classifier.classes))) as rows, contextlib.closing(answers):
         for answer in track(answers, len(files), "Predicting"):
             rows.write(answer)
+            greys += answer.greys or Greys()
             unknowns += answer.label == unknown
             if answer.prediction is None:
                 unreadable += 1
@@ -124,7 +141,8 @@ def predict_to(
             elif sorter is not None:
                 sorter.add(answer.path, answer.label)
     copies = (sorter.copied, sorter.there) if sorter is not None else (0, 0)
-    return Predicted(len(files), unreadable, unknowns, *copies, hidden.count)
+    notes = greys.notes("these images", classifier.preprocess.grey_range)
+    return Predicted(len(files), unreadable, unknowns, *copies, hidden.count, notes)
 
 
 def _viewed(classifier: Classifier, views: str | None) -> Classifier:

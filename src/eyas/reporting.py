@@ -137,7 +137,8 @@ class _Pictures:
             images = _images(record, split, sets)
             from eyas.model.classifier import Classifier
 
-            return _Pictures(images, Classifier.load(record.folder / "best.safetensors", device))
+            classifier = Classifier.load(record.folder / "best.safetensors", device)
+            return _Pictures(images.decoded(classifier.preprocess.grey_range), classifier)
         except (EyasError, OSError) as error:
             missing.append(str(error).splitlines()[0])
             return _Pictures(None, None)
@@ -186,10 +187,13 @@ def _images(record: Record, split: str, sets: dict[str, ImageSet] | None) -> Ima
 def _audit(record: Record) -> Audit:
     """Return what there is to find in the images of a run."""
     from eyas.auditing import audit_parts
+    from eyas.data.preprocess import Preprocess
     from eyas.sets import open_sets
 
     train, others = open_sets(record.config)
-    parts = (Part("train", train), *(Part(split, images) for split, images in others.items()))
+    grey_range = Preprocess.from_dict(record.header["preprocess"]).grey_range
+    sets = {"train": train, **others}
+    parts = tuple(Part(split, images.decoded(grey_range)) for split, images in sets.items())
     return audit_parts(parts, record.config.data)
 
 

@@ -143,6 +143,7 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
         # grey ones may be a view with three times the same plane
         pixels = np.ascontiguousarray(images.images.pixels)
         return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True))
+    images = images.decoded(fitting.grey_range, config.max_pixels)
     if checked and config.cache == "none":
         return Prepared.of(images, fitting, None)
     store, seen = _filled(images, fitting, config)
@@ -152,6 +153,7 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
         rows = np.array(seen.readable, dtype=np.int64)
         images = replace(images.select(rows), skipped=images.skipped + len(seen.unreadable))
         store = None if store is None else replace(store, rows=rows)
+    images = replace(images, notes=(*images.notes, *seen.greys.notes(images.source, fitting.grey_range)))
     return Prepared.of(images, fitting, store)
 
 

@@ -10,7 +10,7 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ import numpy as np
 import PIL
 import torch
 
+from eyas.data.greys import Greys
 from eyas.data.imageset import ImageSet
 from eyas.data.preprocess import Preprocess
 from eyas.data.stores import Allocate, Filling, Pixels, Store, as_tensor
 from eyas.files import TEMPORARY, file_lock, make_folder, write_text
 from eyas.system import remove, replace
 
-FORMAT = 1  # raised when the same images would be written otherwise
+FORMAT = 2  # raised when the same images would be written otherwise
 _BLOCK = 2**26  # bytes under one checksum
 _GENERATIONS = 100
 
@@ -60,6 +61,7 @@ class PixelCache:
                 "source": images.source,
                 "native": filling.native,
                 "unreadable": filling.unreadable,
+                "greys": asdict(filling.greys),
                 "shape": filling.pixels.shape,
                 "sums": checksums(filling.pixels),
             }
@@ -95,7 +97,8 @@ class PixelCache:
         unreadable = [(int(sample), str(reason)) for sample, reason in about["unreadable"]]
         bad = {sample for sample, _ in unreadable}
         readable = [sample for sample in range(len(pixels)) if sample not in bad]
-        known = Filling(len(pixels), fitting, lambda _: None, readable=readable, unreadable=unreadable)
+        greys = Greys(**about["greys"])
+        known = Filling(len(pixels), fitting, lambda _: None, readable=readable, unreadable=unreadable, greys=greys)
         return Store(as_tensor(pixels), about["native"], path), known
 
     def _generations(self, name: str) -> Iterator[Path]:

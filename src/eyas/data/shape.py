@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from eyas.data import heic
+
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
-    ".pgm", ".pbm", ".pnm", ".avif", ".mpo",
+    ".pgm", ".pbm", ".pnm", ".avif", ".mpo", *(heic.SUFFIXES if heic.is_installed() else ()),
 )  # fmt: skip
 PATH_NAMES = frozenset(
     ("path", "file", "filename", "filepath", "image", "img", "imagepath", "imgpath", "imagefile", "imagename",

@@ -14,13 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eyas.data.decode import to_tensor
+from eyas.data.greys import Greys
 from eyas.data.imageset import ImageSet
 from eyas.data.order import Indices
 from eyas.data.preprocess import Preprocess
-from eyas.errors import DataError
+from eyas.errors import DataError, ShortMemoryError
 from eyas.progress import track
 
 Pixels = NDArray[np.uint8]
+# pixels uint8 [3, h, w], whether they are fitted, and what an image of more than 8 bits holds
+Decoded = tuple[Tensor, bool, Greys | None]
 Allocate = Callable[[tuple[int, ...]], Pixels | None]
 _CHUNK = 512  # images decoded ahead of the one that is put away
 _SMALL = 100 * 100  # pixels
@@ -87,13 +91,16 @@ class Filling:
     full: bool = False
     readable: list[int] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
+    greys: Greys = field(default_factory=Greys)
 
-    def add(self, sample: int, result: tuple[Tensor, bool] | str) -> None:
-        """Take one sample's (pixels uint8 `[3, h, w]`, whether they are fitted), or the reason why it has none."""
+    def add(self, sample: int, result: Decoded | str) -> None:
+        """Take one sample, or the reason why it has none."""
         if isinstance(result, str):
             self.unreadable.append((sample, result))
             return
-        image, fitted = result
+        image, fitted, greys = result
+        if greys is not None:
+            self.greys += greys
         if not self.full:
             self._keep(sample, image, fitted)
         self.readable.append(sample)
@@ -130,16 +137,22 @@ class Filling:
                 return
 
 
-def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, tuple[Tensor, bool] | str]]:
-    """Yield (sample, (pixels, fitted) or a reason), in order; large images by several threads."""
+def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, Decoded | str]]:
+    """Yield (sample, what it is or a reason), in order; large images by several threads.
 
-    def decode(sample: int) -> tuple[Tensor, bool] | str:
+    Raises `ShortMemoryError`: which images a set has must not depend on how much memory is free.
+    """
+
+    def decode(sample: int) -> Decoded | str:
         try:
-            image = images.image(sample)
+            picture = images.images.picture(sample)
+        except ShortMemoryError:
+            raise
         except DataError as error:
             return str(error)
+        image, greys = to_tensor(picture), Greys.of(picture, fitting.grey_range)
         small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
-        return (image, False) if small else (fitting.fit(image), True)
+        return (image, False, greys) if small else (fitting.fit(image), True, greys)
 
     if are_small(images):
         yield from ((sample, decode(sample)) for sample in range(len(images)))

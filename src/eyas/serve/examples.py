@@ -14,13 +14,15 @@ import numpy as np
 from PIL import Image
 
 from eyas.data.datasets import default_test, default_val, open_images
-from eyas.data.decode import decode
+from eyas.data.decode import Decoding, decode
 from eyas.data.imageset import ImageSet, split_off
 from eyas.data.named import names
 from eyas.data.reading import read_file
+from eyas.data.rgb import Range
 from eyas.data.settings import DataConfig
 from eyas.data.shape import IMAGE_SUFFIXES
 from eyas.errors import DataError, EyasError, SettingsError
+from eyas.headers import read_header
 
 COUNT = 6
 SIDE = 640  # pixels of the longer side
@@ -52,22 +54,29 @@ def find_examples(asked: str, model: Path, host: str) -> list[Example]:
     if asked == "none" or (asked == "auto" and not is_local(host)):
         return []
     if asked != "auto":
-        found = [Example(_jpeg(picture), label) for picture, label in _of_folder(Path(asked))]
+        found = [Example(_jpeg(picture), label) for picture, label in _of_folder(Path(asked), _grey_range(model))]
         if not found:
             raise SettingsError(f"--examples {asked}: is no folder with pictures that can be read.")
         return found
     try:
-        return [Example(_jpeg(picture), label) for picture, label in _of_run(model.parent)]
+        return [Example(_jpeg(picture), label) for picture, label in _of_run(model.parent, _grey_range(model))]
     except (EyasError, OSError, ValueError):  # they are only examples: the files of a set may be long gone
         return []
 
 
-def _of_folder(folder: Path) -> Iterator[Labelled]:
+def _grey_range(model: Path) -> Range | None:
+    """Return the range of grey values that a model's pictures are decoded with; `Classifier.load` checks it."""
+    stored = read_header(model, "model").get("preprocess")
+    found = stored.get("grey_range") if isinstance(stored, dict) else None
+    return None if found is None else tuple(found)
+
+
+def _of_folder(folder: Path, grey_range: Range | None) -> Iterator[Labelled]:
     files = sorted(file for file in folder.rglob("*") if file.name.lower().endswith(IMAGE_SUFFIXES) and file.is_file())
     found = 0
     for file in files:
         try:
-            yield decode(read_file(file)), None
+            yield decode(read_file(file), decoding=Decoding(grey_range)), None
         except DataError:
             continue
         found += 1
@@ -75,12 +84,13 @@ def _of_folder(folder: Path) -> Iterator[Labelled]:
             return
 
 
-def _of_run(run: Path) -> Iterator[Labelled]:
+def _of_run(run: Path, grey_range: Range | None) -> Iterator[Labelled]:
     """Yield pictures of different classes of the set that a run was measured on."""
     content = tomllib.loads(read_file(run / "config.toml", 1 << 20).decode())
     images = _measured_on(DataConfig(**content["data"]), content)
     if images is None:
         return
+    images = images.decoded(grey_range)
     kinds, firsts = np.unique(images.labels, return_index=True)
     chosen = np.unique(np.linspace(0, len(kinds) - 1, min(COUNT, len(kinds))).round().astype(int))
     for kind in chosen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 from eyas.data.datasets import default_test, default_val, open_images
 from eyas.data.imageset import ImageSet, shuffled, split_off
+from eyas.data.rgb import Range
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, EyasError, SettingsError
 from eyas.shipping.settings import ExportConfig
@@ -33,6 +34,11 @@ class Sources:
     check: ImageSet
     calibration: ImageSet | None
     notes: tuple[str, ...]
+
+    def decoded(self, grey_range: Range | None) -> Sources:
+        """Return the sources with their files decoded as the model's are."""
+        calibration = None if self.calibration is None else self.calibration.decoded(grey_range)
+        return replace(self, check=self.check.decoded(grey_range), calibration=calibration)
 
 
 def open_sources(model: Path, settings: ExportConfig) -> Sources:
