@@ -199,8 +199,8 @@ def _reason(error: Exception, data: bytes, decoding: Decoding) -> str:
 
 def _other(data: bytes) -> str:
     """Return what a file is that is no image which is read, "" where its first bytes do not tell."""
-    if heic.is_heic(data) and not heic.is_installed():
-        return f"it is an HEIC photo: {heic.REMEDY}, or convert it to JPEG"
+    if heic.is_heic(data):
+        return "it is a damaged HEIC photo" if heic.is_installed() else f"it is an HEIC photo: {heic.REMEDY}"
     if data[128:132] == b"DICM":
         return "it is a DICOM file: convert it to PNG, which keeps its 16 bits, and see train --grey-range"
     begin = data[:64].removeprefix(BOM_UTF8).lstrip()

@@ -63,7 +63,7 @@ class Greys:
         return tuple(f"{source}: {note}" for note in (*self._of_grey(grey_range), *self._of_colour(grey_range)))
 
     def _of_grey(self, grey_range: Range | None) -> Iterator[str]:
-        count = f"{self.pictures:,} picture(s) of 16 bits"
+        count = _counted(self.pictures)
         if grey_range is not None:
             if self.outside:
                 yield (
@@ -88,7 +88,7 @@ class Greys:
             return
         levels = f"use at most {self.coarse_high:.0f} of {FULL}: " if self.coarse_high <= FEW else ""
         yield (
-            f"{self.coarse:,} picture(s) of 16 bits in colour or with transparency {levels}"
+            f"{_counted(self.coarse)} in colour or with transparency {levels}"
             f"only the upper 8 bits of such are read, and --grey-range does not change them; convert them to 8 bits"
         )
 
@@ -119,6 +119,10 @@ def found_range(images: ImageSet) -> Range | None:
     batches = track(read_ahead(rows, look), len(rows), f"Looking at the grey values of {images.source}")
     found = [values for batch in batches for values in batch if values is not None]
     return fitting(min(low for low, _ in found), max(high for _, high in found)) if found else None
+
+
+def _counted(pictures: int) -> str:
+    return f"{pictures:,} picture{'s' * (pictures != 1)} of 16 bits"
 
 
 def in_words(values: Range) -> str:

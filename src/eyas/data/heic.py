@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.util import find_spec
 
 from PIL import Image
 
 SUFFIXES = (".heic", ".heif", ".hif")
-REMEDY = "pip install 'eyas[heic]' lets it be read"
+REMEDY = "pip install 'eyas[heic]' to have it read, or convert it to JPEG"
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def hint(endings: Collection[str]) -> str:
+    """Return what to add to a note on files that are left out, by their endings: the remedy where it is the extra."""
+    named = [ending for ending in SUFFIXES if ending in endings]
+    return f"; pip install 'eyas[heic]' to have {' and '.join(named)} read" if named else ""
 
 
 def is_heic(data: bytes) -> bool:
