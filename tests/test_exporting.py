@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from eyas import Classifier, export
 from eyas.cli import main
@@ -34,6 +35,7 @@ from eyas.shipping.program import traced
 from eyas.shipping.quantise import Quantised
 from eyas.shipping.readme import readme
 from eyas.shipping.settings import ExportConfig
+from tests import kinds
 from tests.runs import QUICK
 from tests.scenes import scene
 
@@ -114,7 +116,7 @@ def test_what_is_no_export_says_so(tmp_path, run):
 def test_the_example_beside_it_answers_as_predict_does(form, request, run, tmp_path, monkeypatch, capsys):
     exported = request.getfixturevalue(form)
     program = re.search(r"```python\n(.*?)```", exported.readme.read_text(), re.DOTALL)[1]
-    assert len([line for line in program.splitlines() if line.strip()]) <= 11
+    assert len([line for line in program.splitlines() if line.strip()]) <= 70
     assert "eyas" not in program
     (exported.path.parent / "use.py").write_text(program)
     picture = tmp_path / "photo.jpg"
@@ -132,6 +134,33 @@ def test_the_example_beside_it_answers_as_predict_does(form, request, run, tmp_p
     answer = next(predict_files(Classifier.load(run), [str(picture)])).prediction
     assert [label for _, label in said] == list(answer.probabilities)
     assert [float(share) for share, _ in said] == pytest.approx(list(answer.probabilities.values()), abs=2e-6)
+
+
+@pytest.mark.parametrize("grey_range", [None, (0, 4095), (-5, 30_000.5)])
+def test_the_example_decodes_every_kind_of_picture_as_predict_does_and_refuses_what_it_refuses(
+    grey_range, onnx, run, tmp_path, monkeypatch, capsys
+):
+    classifier = Classifier.load(run)
+    classifier = replace(classifier, preprocess=replace(classifier.preprocess, grey_range=grey_range))
+    facts = json.loads(json.dumps(onnx.facts | {"preprocess": classifier.preprocess.to_dict()}))
+    program = re.search(r"```python\n(.*?)```", readme(onnx.path.name, facts, onnx.checked, None), re.DOTALL)[1]
+    for name, data in (kinds.read() | kinds.refused()).items():
+        (tmp_path / name).write_bytes(data)
+    (onnx.path.parent / "use.py").write_text(program)
+    monkeypatch.chdir(onnx.path.parent)
+    monkeypatch.setattr(sys, "argv", ["use.py", str(tmp_path / "alpha.png")])
+    example = runpy.run_path("use.py")  # what it defined answers for the other pictures
+    names = sorted(path.name for path in tmp_path.iterdir())
+    for name, answer in zip(names, predict_files(classifier, [str(tmp_path / name) for name in names]), strict=True):
+        if answer.prediction is None:
+            assert name in kinds.refused()
+            with pytest.raises((OSError, ValueError, SyntaxError, Image.DecompressionBombError)):
+                example["pixels"](str(tmp_path / name))
+            continue
+        found = example["session"].run(None, {"images": example["pixels"](str(tmp_path / name))})[0][0]
+        expected = [answer.prediction.probabilities[label] for label in example["classes"]]
+        assert found.tolist() == pytest.approx(expected, abs=2e-6), name
+        assert grey_range or name in kinds.read()
 
 
 def test_the_same_model_gives_the_same_bytes_with_nothing_of_this_machine_in_them(onnx, pt2, run, tmp_path):

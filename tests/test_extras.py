@@ -26,7 +26,7 @@ from eyas.cli import main
 sys.exit(main(sys.argv[2:]))
 """
 EXPORT, SERVE = "onnx,onnxruntime,onnxscript", "fastapi,uvicorn,python_multipart,prometheus_client"
-ALL = f"{EXPORT},{SERVE},timm,pyarrow,wandb,mlflow"
+ALL = f"{EXPORT},{SERVE},timm,pyarrow,pillow_heif,wandb,mlflow"
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,14 @@ def test_a_feature_whose_library_is_absent_names_the_extra_in_one_line(folder, c
     assert f"pip install 'eyas[{extra}]'" in done.stderr
     assert done.stderr.count("\n") == 1
     assert sorted(path.name for path in folder.iterdir()) == ["a.png", "model.safetensors"]
+
+
+def test_an_heic_photo_is_named_with_the_extra_that_reads_it(folder):
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
+    done = without("pillow_heif", "predict model.safetensors IMG_1.HEIC", folder)
+    (folder / "IMG_1.HEIC").unlink()
+    assert done.returncode == 65
+    assert "IMG_1.HEIC: cannot be decoded: it is an HEIC photo: pip install 'eyas[heic]' to have it read" in done.stderr
 
 
 def test_without_any_extra_a_model_answers(folder):

@@ -24,6 +24,10 @@ class DataError(EyasError):
     exit_code = 65
 
 
+class ShortMemoryError(DataError):
+    """An image for which memory is short now. Never a reason to leave it out: later there may be enough."""
+
+
 class CheckpointError(EyasError):
     """A file of weights or of training state that is damaged, foreign or does not fit."""
 

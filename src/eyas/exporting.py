@@ -53,6 +53,7 @@ def export_as(run: str | Path, out: str | Path | None, settings: ExportConfig) -
     from eyas.shipping.readme import readme, readme_path
 
     classifier = Classifier.load(model, "cpu")
+    sources = sources.decoded(classifier.preprocess.grey_range)
     facts = facts_of(classifier, form, settings.batch, settings.opset)
     write = _write_onnx if form == "onnx" else _write_pt2
     facts, checked, quantised = write(classifier, facts, sources, target, settings)

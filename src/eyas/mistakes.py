@@ -45,6 +45,8 @@ class Pictures:
             classifier = Classifier.load(record.folder / "best.safetensors", device)
         except (EyasError, OSError) as error:
             return Pictures({}, None, (*missing, str(error).splitlines()[0]))
+        grey_range = classifier.preprocess.grey_range
+        opened = {name: images.decoded(grey_range) for name, images in opened.items()}
         return Pictures(opened, classifier, tuple(missing))
 
     def shot(self, split: str, sample: int, said: tuple[str, str, float, float], *, heat: bool) -> Shot:

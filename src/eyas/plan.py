@@ -189,7 +189,7 @@ def make_plan(
     limits = config.training
     given = config.model.pretrained or config.model.weights is not None
     expected = stored_preprocess(config.model.weights) or expected_preprocess(config.model.model, weights=given)
-    preprocess = resolve_preprocess(config.preprocess, expected)
+    preprocess = resolve_preprocess(config.preprocess, expected, train)
     weights, told = (None, "those saved") if resuming else starting_weights(config, train.classes)
     fill = tuple(round(255 * value) for value in preprocess.mean)
     augment = Augment(config.augment, preprocess.size, fill)  # type: ignore[arg-type]

@@ -16,7 +16,9 @@ from eyas.answers.rows import check_form, open_rows
 from eyas.answers.settings import PredictConfig
 from eyas.answers.sorting import Sorter, check_target
 from eyas.data.ahead import read_ahead
-from eyas.data.decode import read_image
+from eyas.data.decode import USUAL, Decoding, decode, to_tensor
+from eyas.data.greys import Greys
+from eyas.data.reading import read_file
 from eyas.errors import DataError, SettingsError
 from eyas.files import model_file
 from eyas.progress import track
@@ -54,7 +56,12 @@ class Predicted:
 
 
 def predict_files(
-    classifier: Classifier, paths: Iterable[str], *, batch_size: int | None = None, unknown_below: float = 0.0
+    classifier: Classifier,
+    paths: Iterable[str],
+    *,
+    batch_size: int | None = None,
+    unknown_below: float = 0.0,
+    max_pixels: int = USUAL.max_pixels,
 ) -> Generator[Answer, None, None]:
     """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing stops.
 
@@ -64,9 +71,13 @@ def predict_files(
 
     from eyas.device import usual_batch
 
-    def fitted(path: str) -> Tensor | str:
+    preprocess = classifier.preprocess
+    decoding = Decoding(preprocess.grey_range, max_pixels)
+
+    def fitted(path: str) -> tuple[Tensor, Greys | None] | str:
         try:
-            return classifier.preprocess.fit(read_image(path))
+            picture = decode(read_file(path), path, decoding)
+            return preprocess.fit(to_tensor(picture)), Greys.of(picture, preprocess.grey_range)
         except DataError as error:
             return str(error)
 
@@ -74,14 +85,14 @@ def predict_files(
     at_once = batch_size or usual_batch(classifier.preprocess.size, classifier.device)
     now, later = tee(_batches(paths, at_once))
     for batch, pixels in zip(now, read_ahead(later, fitted), strict=True):
-        images = [image for image in pixels if not isinstance(image, str)]
+        images = [image[0] for image in pixels if not isinstance(image, str)]
         predictions = iter(classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ())
         for path, image in zip(batch, pixels, strict=True):
             if isinstance(image, str):
                 yield Answer(path, None, image)
             else:
                 found = next(predictions)
-                yield Answer(path, found, label=label_of(found, unknown_below, unknown))
+                yield Answer(path, found, label=label_of(found, unknown_below, unknown), greys=image[1])
 
 
 def _batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
@@ -111,12 +122,17 @@ def predict_to(
     unknown = unknown_name(classifier.classes)
     sorter = Sorter(Path(asked.copy_to), (*classifier.classes, unknown)) if asked.copy_to is not None else None
     unreadable = unknowns = 0
-    answers = predict_files(classifier, images.paths, batch_size=asked.batch_size, unknown_below=asked.unknown_below)
+    greys = Greys()
+    answers = predict_files(
+        classifier, images.paths, batch_size=asked.batch_size, unknown_below=asked.unknown_below,
+        max_pixels=round(asked.max_megapixels * 1e6),
+    )  # fmt: skip
     top = min(asked.top, len(classifier.classes))
     with open_rows(out, form, top, list(images.kept)) as rows, contextlib.closing(answers):
         seen = track(answers, len(images.paths), "Predicting")
         for answer, kept in zip(seen, images.cells(), strict=True):
             rows.write(answer, kept)
+            greys += answer.greys or Greys()
             unknowns += answer.label == unknown
             if answer.prediction is None:
                 unreadable += 1
@@ -124,7 +140,8 @@ def predict_to(
             elif sorter is not None:
                 sorter.add(answer.path, answer.label)
     copies = (sorter.copied, sorter.there) if sorter is not None else (0, 0)
-    return Predicted(len(images.paths), unreadable, unknowns, *copies, images.notes)
+    notes = (*images.notes, *greys.notes("these images", classifier.preprocess.grey_range))
+    return Predicted(len(images.paths), unreadable, unknowns, *copies, notes)
 
 
 def _viewed(classifier: Classifier, views: str | None) -> Classifier:

@@ -128,8 +128,12 @@ def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -
 def _audit(record: Record) -> Audit:
     """Return what there is to find in the images of a run."""
     from eyas.auditing import audit_parts
+    from eyas.data.preprocess import Preprocess
+
     train, others = Origin(record.folder, record.config).sets()
-    parts = (Part("train", train), *(Part(split, images) for split, images in others.items()))
+    grey_range = Preprocess.from_dict(record.header["preprocess"]).grey_range
+    sets = {"train": train, **others}
+    parts = tuple(Part(split, images.decoded(grey_range)) for split, images in sets.items())
     return audit_parts(parts, record.config.data)
 
 

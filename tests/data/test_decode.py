@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from eyas.data.decode import decode, read_image, to_tensor
+from eyas.data.decode import Decoding, decode, read_image, to_tensor
+from eyas.data.memory import PER_PIXEL, room_for
 from eyas.errors import DataError
+from eyas.system import free_memory
 
 
 def noise(height: int = 24, width: int = 32, channels: int = 3) -> np.ndarray:
@@ -115,11 +118,52 @@ def test_a_truncated_image_is_an_error_or_whole(kind: str) -> None:
 
 
 def test_too_many_pixels_are_refused_from_the_header() -> None:
-    data = saved(Image.new("1", (10_000, 5_001)), "PNG")
-    with pytest.raises(DataError, match="10000 x 5001 pixels are more than 50 million"):
-        decode(data, "bomb.png")
-    with pytest.raises(DataError, match="more than 50 million"):
+    few = Decoding(max_pixels=100)
+    assert decode(saved(Image.new("RGB", (10, 10)), "PNG"), decoding=few).size == (10, 10)
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF"):
+        with pytest.raises(
+            DataError, match=r"110 pixels are more than 0.0001 million \(--max-megapixels allows more\)"
+        ):
+            decode(saved(Image.new("RGB", (11, 10)), kind), "photo", few)
+    with pytest.raises(DataError, match="600,000,000 pixels are more than 200 million"):
         decode(saved(Image.new("1", (30_000, 20_000)), "PNG"), "bomb.png")
+
+
+def test_a_photo_of_50_megapixels_is_read_and_a_flat_file_of_as_many_in_few_bytes_is_not() -> None:
+    photo = saved(Image.new("RGB", (8192, 6144), "red"), "JPEG", quality=20)
+    assert decode(photo).size == (8192, 6144)
+    with pytest.raises(DataError, match=r"50,331,648 pixels in [\d,]+ bytes: above 50 million, 1,024 pixels a byte"):
+        decode(saved(Image.new("1", (8192, 6144)), "PNG"), "bomb.png")
+
+
+def test_pillows_own_limit_is_as_it_was_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)  # a script's own
+    assert decode(saved(Image.fromarray(noise()), "PNG")).size == noise().shape[1::-1]
+    assert Image.MAX_IMAGE_PIXELS == 5
+
+
+def test_large_pictures_wait_for_each_other_where_memory_has_room_for_one_of_them() -> None:
+    pixels, first, both = int(0.7 * free_memory() / PER_PIXEL), threading.Event(), []
+
+    def second() -> None:
+        with room_for(pixels):
+            both.append(first.is_set())
+
+    thread = threading.Thread(target=second)
+    with room_for(pixels):
+        thread.start()
+        thread.join(0.1)
+        first.set()
+    thread.join()
+    assert both == [True]
+
+
+def test_a_picture_that_memory_has_no_room_for_is_refused_in_words() -> None:
+    with (
+        pytest.raises(MemoryError, match=r"1,000,000,000 million pixels take up to [\d.]+ GB .* of memory are free"),
+        room_for(10**15),
+    ):
+        pass
 
 
 def test_floating_point_pixels_are_refused() -> None:

@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
+from eyas.data.datasets import open_images
 from eyas.data.decode import to_tensor
 from eyas.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess, resolve_preprocess
-from eyas.data.settings import PreprocessConfig
+from eyas.data.settings import DataConfig, PreprocessConfig
 from eyas.errors import CheckpointError, DataError
 
 SIZES = [(500, 333), (333, 500), (64, 64), (97, 31), (640, 480)]
@@ -144,9 +145,10 @@ def test_unknown_and_missing_keys_are_refused_by_name(change):
 
 
 def test_what_is_asked_for_wins_over_what_weights_expect_and_that_over_the_standard():
+    digits = open_images("digits", DataConfig(), split="train")
     expected = {"size": 224, "resize": "crop", "mean": (0.5, 0.5, 0.5)}
-    assert resolve_preprocess(PreprocessConfig(), None) == Preprocess()
-    resolved = resolve_preprocess(PreprocessConfig(size=64), expected)
+    assert resolve_preprocess(PreprocessConfig(), None, digits) == Preprocess()
+    resolved = resolve_preprocess(PreprocessConfig(size=64), expected, digits)
     assert resolved == Preprocess(64, "crop", mean=(0.5, 0.5, 0.5))
 
 
@@ -205,5 +207,7 @@ def test_the_grey_levels_are_the_same_on_a_processor_without_avx():
     answers = set()
     for kernels in ("default", ""):
         variables = {**os.environ, "ATEN_CPU_CAPABILITY": kernels} if kernels else os.environ
-        answers.add(subprocess.run([sys.executable, "-c", RESIZES], env=variables, capture_output=True, check=True).stdout)
+        answers.add(
+            subprocess.run([sys.executable, "-c", RESIZES], env=variables, capture_output=True, check=True).stdout
+        )
     assert len(answers) == 1

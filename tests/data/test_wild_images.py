@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageFile
 from tests import hostile
 from tests.hostile import chunk, picture, saved
+from tests.kinds import tags_of, turned
 
 from eyas.data.batches import prepare
 from eyas.data.datasets import open_images
@@ -28,14 +29,6 @@ def pixels(data: bytes) -> np.ndarray:
     return np.asarray(decode(data, "x"))
 
 
-def turned(kind: str, turn: int, **options: object) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = turn
-    image = Image.new("RGB", (32, 24))
-    image.paste(RED, (0, 0, 16, 12))
-    return saved(image, kind, exif=exif, **options)
-
-
 @pytest.mark.parametrize(
     ("kind", "options"),
     [("JPEG", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})],
@@ -45,17 +38,6 @@ def test_orientation_is_applied_in_every_format_that_has_it(kind, options):
     assert upright.size == (24, 32)
     assert upright.getpixel((22, 2))[0] > 240  # the red quarter went from top left to top right
     assert upright.getpixel((2, 2))[0] < 15
-
-
-def tags_of(data: bytes, **values: int) -> bytes:
-    """Return a TIFF with short values of some tags, named `t262`, replaced."""
-    changed = bytearray(data)
-    start = struct.unpack_from("<I", changed, 4)[0]
-    for place in range(start + 2, start + 2 + 12 * struct.unpack_from("<H", changed, start)[0], 12):
-        name = f"t{struct.unpack_from('<H', changed, place)[0]}"
-        if name in values:
-            struct.pack_into("<HIHH", changed, place + 2, 3, 1, values[name], 0)
-    return bytes(changed)
 
 
 def test_grey_of_16_and_12_bits_fills_the_whole_range():

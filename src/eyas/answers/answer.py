@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from eyas.data.greys import Greys
     from eyas.model.classifier import Prediction
 
 
@@ -18,6 +19,7 @@ class Answer:
     prediction: Prediction | None
     error: str = ""
     label: str = ""  # what the file is called: the likeliest class, or `unknown_name`; "" where it cannot be read
+    greys: Greys | None = None  # what a file of more than 8 bits holds
 
 
 def unknown_name(classes: Sequence[str]) -> str:

@@ -31,6 +31,8 @@ class PredictConfig(Section):
     """Folder that paths in lists are relative to. Default: the folder of the list."""
     outside_root: bool = False
     """Read also files that a list names outside that folder."""
+    max_megapixels: Annotated[float, Field(gt=0, le=10_000)] = 200.0
+    """Most million pixels of an image; larger ones are refused before they are decoded."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     batch_size: Annotated[int, Field(ge=1)] | None = None

@@ -54,7 +54,11 @@ class Auditing:
                 self._add(finding)
         for finding in (*_of_lists(self.parts), *_of_names(self.parts)):
             self._add(finding)
-        notes = dict.fromkeys(note for part in self.parts for note in part.images.notes)
+        notes = dict.fromkeys(
+            note
+            for part, survey in zip(self.parts, self.surveys, strict=True)
+            for note in (*part.images.notes, *_of_greys(part, survey))
+        )
         return Audit(
             tuple(_summary(part, survey) for part, survey in zip(self.parts, self.surveys, strict=True)),
             tuple(self._overlaps()),
@@ -151,6 +155,11 @@ def _of_files(part: Part, survey: Survey) -> Iterator[Finding]:
         yield Finding("unreadable", (seen,), reason.removeprefix(f"{seen.place}: "), count=1)
     for index in np.flatnonzero(survey.records["state"] == PLAIN).tolist():
         yield Finding("plain", (_seen(part, index),), count=1)
+
+
+def _of_greys(part: Part, survey: Survey) -> tuple[str, ...]:
+    grey_range = part.images.grey_range
+    return survey.greys(grey_range).notes(part.images.source, grey_range)
 
 
 def _of_shapes(part: Part, survey: Survey) -> Iterator[Finding]:

@@ -139,6 +139,7 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
         pixels = np.ascontiguousarray(images.images.pixels)
         marks = np.array([mark_of(picture) for picture in pixels], np.uint64)
         return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True), marks)
+    images = images.decoded(fitting.grey_range, config.max_pixels)
     if checked and config.cache == "none":
         return Prepared.of(images, fitting, None)
     store, seen, refused = _filled(images, fitting, config)
@@ -154,6 +155,7 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
         rows = np.array(seen.readable, dtype=np.int64)
         images = replace(images.select(rows), skipped=images.skipped + len(seen.unreadable))
         store, marks = None if store is None else replace(store, rows=rows), marks[rows]
+    images = replace(images, notes=(*images.notes, *seen.greys.notes(images.source, fitting.grey_range)))
     return Prepared.of(images, fitting, store, marks)
 
 

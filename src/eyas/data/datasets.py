@@ -26,7 +26,10 @@ def open_images(spec: str | Path, config: DataConfig, *, split: str) -> ImageSet
     a folder called like a named set is written with a slash (`./digits`). Raises `DataError`,
     `SettingsError`.
     """
-    spec = str(spec)
+    return _opened(str(spec), config, split).decoded(None, config.max_pixels)
+
+
+def _opened(spec: str, config: DataConfig, split: str) -> ImageSet:
     name, _, asked = spec.partition(":")
     if name in names():
         images = open_named(name, asked or split, config.data_dir, mirror=config.mirror)

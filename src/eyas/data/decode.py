@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import threading
 import warnings
 from codecs import BOM_UTF8
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
+from eyas.data import heic
+from eyas.data.memory import room_for
 from eyas.data.reading import read_file
-from eyas.data.whole import refuse_cut, refuse_hollow, refuse_scans
-from eyas.errors import DataError
+from eyas.data.rgb import Range, upright
+from eyas.data.whole import ROOM, refuse_cut, refuse_hollow, refuse_scans
+from eyas.errors import DataError, ShortMemoryError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # MPO is opened as JPEG
-MAX_PIXELS = 50_000_000
+LARGE = 50_000_000  # pixels: of larger pictures as many are decoded at once as memory has room for
 MAX_RATIO = 1000  # of the sides: cropped from its shorter side, a longer one would become gigabytes
 # what is often found under an image's name, by its first bytes: eyas says what it is and never asks another program
 OTHERS = (
@@ -42,39 +47,55 @@ OTHERS = (
     (b"\x00\x00\x01\x00", "it is a Windows icon, which is not read"),
     (b"version https://git-lfs", "it is a Git LFS pointer: the image itself was not fetched (git lfs pull)"),
 )
-HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
-_Turn = Image.Transpose
-_TURNS = {
-    2: _Turn.FLIP_LEFT_RIGHT, 3: _Turn.ROTATE_180, 4: _Turn.FLIP_TOP_BOTTOM, 5: _Turn.TRANSPOSE,
-    6: _Turn.ROTATE_270, 7: _Turn.TRANSVERSE, 8: _Turn.ROTATE_90,
-}  # fmt: skip
+VALUES = "values of more than 8 bits"  # what `Image.info` has under this name: see `_values`
 
 
-def decode(data: bytes, name: str = "") -> Image.Image:
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """What is asked of decoding: the grey values of more than 8 bits that become 0 to 255, and the most pixels."""
+
+    grey_range: Range | None = None  # None: 0 to 65535, and what lies outside is refused
+    max_pixels: int = 200_000_000
+
+
+USUAL = Decoding()
+
+
+def decode(data: bytes, name: str = "", decoding: Decoding = USUAL) -> Image.Image:
     """Return the image in an image file's bytes, mode RGB, upright.
 
     EXIF orientation is applied; of an animation the first frame is taken; transparency is laid over white;
-    16-bit grey is divided by 257; palettes, grey, CMYK and LAB become RGB (docs/images.md has the table).
-    Files of other formats, of more than 50 million pixels or with one side a thousand times the other (read
-    from the header), truncated or damaged ones raise `DataError`: `NAME: cannot be decoded: REASON`.
+    16-bit grey is divided by 257, or a range of it becomes 0 to 255; palettes, grey, CMYK and LAB become RGB
+    (docs/images.md has the table). Files of other formats, of more pixels than `decoding` allows or with one side a
+    thousand times the other (read from the header), truncated or damaged ones raise `DataError`: `NAME: cannot be
+    decoded: REASON`; `ShortMemoryError` where it is only that memory is short.
     """
-    return decode_with_kind(data, name)[0]
+    return decode_with_kind(data, name, decoding)[0]
 
 
-def decode_with_kind(data: bytes, name: str = "") -> tuple[Image.Image, str]:
+def decode_with_kind(data: bytes, name: str = "", decoding: Decoding = USUAL) -> tuple[Image.Image, str]:
     """Return what `decode` does, and what the file holds: its format and mode, such as `JPEG CMYK`."""
     try:
-        with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _refuse_size(image.size)
-            refuse_hollow(image, data)
-            refuse_scans(image, data)
+        with _opened(data, decoding) as image:
+            coarse = _only_upper_bits(image)
             image.load()
             refuse_cut(image, data)
-            turn = _TURNS.get(_orientation(image))
-            upright = to_rgb(image)
-            return upright if turn is None else upright.transpose(turn), f"{image.format} {image.mode}"
+            picture = upright(image, decoding.grey_range)
+            if (values := _values(image, coarse, decoding)) is not None:
+                picture.info[VALUES] = values
+            return picture, f"{image.format} {image.mode}"
     except Exception as error:  # Pillow's readers raise nearly everything on damaged files
-        raise DataError(f"{name or 'image'}: cannot be decoded: {_reason(error, data)}") from None
+        kind = ShortMemoryError if isinstance(error, MemoryError) else DataError
+        raise kind(f"{name or 'image'}: cannot be decoded: {_reason(error, data, decoding)}") from None
+
+
+def grey_values(data: bytes, decoding: Decoding = USUAL) -> tuple[float, float] | None:
+    """Return the least and the largest value of a grey image of more than 8 bits, None for any other file."""
+    try:
+        with _opened(data, decoding) as image:
+            return _extremes(image) if _is_deep(image) else None
+    except Exception:  # as in `decode`, which says what is wrong
+        return None
 
 
 def header_pixels(data: bytes) -> int:
@@ -83,7 +104,7 @@ def header_pixels(data: bytes) -> int:
     Nothing is decoded for it, so a server knows beforehand how much memory `decode` will take.
     """
     try:
-        with _quiet_pillow(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _quiet_pillow(USUAL.max_pixels), Image.open(io.BytesIO(data), formats=_formats(data)) as image:
             return image.width * image.height
     except Exception:  # as in `decode`, which says what is wrong
         return 0
@@ -91,15 +112,16 @@ def header_pixels(data: bytes) -> int:
 
 def is_of_known_kind(data: bytes) -> bool:
     """Return whether a file begins as one of the kinds of images that are read, whatever follows."""
+    kinds = _formats(data)
     Image.init()  # Pillow loads its readers when they are first needed
     begin = data[:32].ljust(32, b"\0")
-    said = [accept(begin) for _, accept in (Image.OPEN.get(kind, (None, None)) for kind in FORMATS) if accept]
+    said = [accept(begin) for _, accept in (Image.OPEN.get(kind, (None, None)) for kind in kinds) if accept]
     return any(answer is True for answer in said)  # a text says why a kind cannot be read here
 
 
-def read_image(path: str | Path) -> Tensor:
+def read_image(path: str | Path, decoding: Decoding = USUAL) -> Tensor:
     """Return the image in a file as uint8 [3, H, W]; raises `DataError` where it cannot be decoded."""
-    return to_tensor(decode(read_file(path), str(path)))
+    return to_tensor(decode(read_file(path), str(path), decoding))
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -109,57 +131,65 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return an image of any mode in RGB; raises `ValueError` where its values have no known range."""
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray(_eight_bits(image)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, which have no agreed range")
-    if image.mode == "LAB":
-        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
-        assert converted is not None  # None only where it works in place
-        return converted
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        seen = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
-    return image.convert("RGB")
+@contextlib.contextmanager
+def _opened(data: bytes, decoding: Decoding) -> Iterator[ImageFile.ImageFile]:
+    """Open a file whose header is no reason to refuse it; what is larger than most waits for its room in memory."""
+    most = min(decoding.max_pixels, max(LARGE, ROOM * len(data)))
+    with _quiet_pillow(most), Image.open(io.BytesIO(data), formats=_formats(data)) as image:
+        width, height = image.size
+        if width * height > most:
+            raise ValueError(_too_many(f"{width} x {height}", width * height, data, decoding))
+        if max(width, height) > MAX_RATIO * min(width, height):
+            raise ValueError(f"{width} x {height} pixels: one side is more than {MAX_RATIO:,} times the other")
+        refuse_hollow(image, data)
+        refuse_scans(image, data)
+        with room_for(width * height) if width * height > LARGE else contextlib.nullcontext():
+            yield image
 
 
-def _eight_bits(image: Image.Image) -> np.ndarray:
-    """Return the grey values of an image of more than 8 bits as uint8 [H, W], rounded."""
-    values, tags = np.asarray(image).astype(np.int64), getattr(image, "tag_v2", {})  # the tags of a TIFF
-    most = 4095 if tags.get(ExifTags.Base.BitsPerSample) == (12,) else 65535
-    if values.min() < 0 or values.max() > most:
-        raise ValueError(f"its grey values lie outside 0 to {most}")
-    if tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # Pillow turns only 8 bits over
-        values = most - values
-    grey = ((values * 255 + most // 2) // most).astype(np.uint8)
-    if isinstance(clear := image.info.get("transparency"), int):
-        grey[values == clear] = 255
-    return grey
+def _too_many(shown: str, pixels: int, data: bytes, decoding: Decoding) -> str:
+    if pixels > decoding.max_pixels:
+        return f"{shown} pixels are more than {decoding.max_pixels / 1e6:g} million (--max-megapixels allows more)"
+    return f"{shown} pixels in {len(data):,} bytes: above {LARGE // 10**6} million, {ROOM:,} pixels a byte are the most"
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation; damaged EXIF data say nothing about how to turn the image."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # whatever Pillow makes of damaged EXIF data
-        return 1
+def _formats(data: bytes) -> tuple[str, ...]:
+    """Return the formats to open a file by: HEIC only where it says to be that and the extra is installed."""
+    return (*FORMATS, "HEIF") if heic.is_heic(data) and heic.reader_added() else FORMATS
 
 
-def _refuse_size(size: tuple[int, int]) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(f"{size[0]} x {size[1]} pixels are more than {MAX_PIXELS // 10**6} million")
-    if max(size) > MAX_RATIO * min(size):
-        raise ValueError(f"{size[0]} x {size[1]} pixels: one side is more than {MAX_RATIO:,} times the other")
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or image.mode in ("I", "F")
 
 
-def _reason(error: Exception, data: bytes) -> str:
+def _only_upper_bits(image: ImageFile.ImageFile) -> bool:
+    """Return whether an image, opened and not yet decoded, is of 16 bits of which Pillow gives the upper 8."""
+    return not _is_deep(image) and any(";16" in str(tile.args) for tile in image.tile)
+
+
+def _values(image: Image.Image, coarse: bool, decoding: Decoding) -> tuple[float, float, bool] | None:
+    """Return the least and the largest value of a decoded image of 16 bits, and whether only 8 of them were read.
+
+    None for images of 8 bits, and for those of 12 whose own range is taken.
+    """
+    if coarse:
+        without_alpha = np.asarray(image).reshape(-1, len(image.mode))[:, : len(image.mode.rstrip("Aa"))]
+        return 257.0 * int(without_alpha.min()), 257.0 * int(without_alpha.max()), True
+    twelve = decoding.grey_range is None and getattr(image, "tag_v2", {}).get(258) == (12,)
+    return (*_extremes(image), False) if _is_deep(image) and not twelve else None
+
+
+def _extremes(image: Image.Image) -> tuple[float, float]:
+    values = np.asarray(image)
+    return float(values.min()), float(values.max())
+
+
+def _reason(error: Exception, data: bytes, decoding: Decoding) -> str:
     if not data:
         return "the file is empty"
     if isinstance(error, Image.DecompressionBombError):
-        return f"it has more than {MAX_PIXELS // 10**6} million pixels"
+        pixels = int(re.findall(r"\d+", str(error))[0])
+        return _too_many(f"{pixels:,}", pixels, data, decoding)
     if "MAX_TEXT" in str(error):  # Pillow's names of its own limits
         return "its texts or its colour profile are many megabytes when they are unpacked"
     if isinstance(error, UnidentifiedImageError):
@@ -169,8 +199,10 @@ def _reason(error: Exception, data: bytes) -> str:
 
 def _other(data: bytes) -> str:
     """Return what a file is that is no image which is read, "" where its first bytes do not tell."""
-    if data[4:8] == b"ftyp" and data[8:12] in HEIC:
-        return "it is an HEIC image, which is not read: convert it to JPEG"
+    if heic.is_heic(data):
+        return "it is a damaged HEIC photo" if heic.is_installed() else f"it is an HEIC photo: {heic.REMEDY}"
+    if data[128:132] == b"DICM":
+        return "it is a DICOM file: convert it to PNG, which keeps its 16 bits, and see train --grey-range"
     begin = data[:64].removeprefix(BOM_UTF8).lstrip()
     return next((what for first, what in OTHERS if data.startswith(first) or begin.startswith(first)), "")
 
@@ -179,7 +211,8 @@ class _Quiet:
     """While any thread decodes, Pillow's warnings are off, and what is truncated is an error; after the last as before.
 
     `warnings.catch_warnings` is not safe in threads, and images are decoded in several. Many a script sets
-    `LOAD_TRUNCATED_IMAGES`, which makes Pillow fill up with grey what is missing.
+    `LOAD_TRUNCATED_IMAGES`, which makes Pillow fill up with grey what is missing. Pillow's own limit of pixels, global
+    to the process, admits what eyas does meanwhile.
     """
 
     def __init__(self) -> None:
@@ -187,22 +220,26 @@ class _Quiet:
         self.inside = 0
         self.filter: object = None
         self.truncated = False
+        self.limit: int | None = None
 
     @contextlib.contextmanager
-    def __call__(self) -> Iterator[None]:
+    def __call__(self, pixels: int) -> Iterator[None]:
         with self.lock:
             self.inside += 1
+            half = -(-pixels // 2)  # Pillow warns above its limit, and refuses what has twice as many
             if self.inside == 1:
+                self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, half
                 warnings.filterwarnings("ignore", module=r"PIL\.")
                 self.filter = warnings.filters[0]
                 self.truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+            Image.MAX_IMAGE_PIXELS = max(half, Image.MAX_IMAGE_PIXELS or 0)
         try:
             yield
         finally:
             with self.lock:
                 self.inside -= 1
                 if self.inside == 0:
-                    ImageFile.LOAD_TRUNCATED_IMAGES = self.truncated
+                    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = self.truncated, self.limit
                     if self.filter in warnings.filters:
                         warnings.filters.remove(self.filter)  # type: ignore[attr-defined]
 

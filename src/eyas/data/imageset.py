@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eyas.data.decode import decode_with_kind, to_rgb, to_tensor
+from eyas.data.decode import USUAL, Decoding, decode_with_kind, to_tensor
 from eyas.data.packed import PackedStrings
 from eyas.data.reading import read_file
+from eyas.data.rgb import Range, to_rgb
 from eyas.errors import DataError
 from eyas.pathnames import is_absolute
 
@@ -85,6 +86,18 @@ class ImageSet:
         chosen = np.asarray(indices, np.int64)
         return replace(self, labels=self.labels[chosen], images=self.images.select(chosen))
 
+    @property
+    def grey_range(self) -> Range | None:
+        """The range of grey values of more than 8 bits that the files are decoded with, None for the usual one."""
+        return self.images.decoding.grey_range if isinstance(self.images, FileImages) else None
+
+    def decoded(self, grey_range: Range | None, max_pixels: int | None = None) -> ImageSet:
+        """Return the set with its files decoded with this range of grey values, and this limit where one is given."""
+        if not isinstance(files := self.images, FileImages):
+            return self
+        decoding = Decoding(grey_range, max_pixels or files.decoding.max_pixels)
+        return replace(self, images=replace(files, decoding=decoding))
+
     def fingerprint(self) -> str:
         """Return a SHA-256 of classes, labels and what identifies the images: names and sizes, or pixels."""
         digest = hashlib.sha256(json.dumps([self.classes, len(self)]).encode())
@@ -102,6 +115,7 @@ class FileImages:
     paths: PackedStrings
     lines: NDArray[np.int32]
     sizes: Ints
+    decoding: Decoding = USUAL
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -122,9 +136,9 @@ class FileImages:
             if len(data) != self.sizes[index]:
                 then = int(self.sizes[index])
                 raise DataError(f"was changed since it was listed: {then:,} bytes then, {len(data):,} now.")
-            return decode_with_kind(data, path)
+            return decode_with_kind(data, path, self.decoding)
         except DataError as error:
-            raise DataError(f"{self.place(index)}: {str(error).removeprefix(f'{path}: ')}") from None
+            raise type(error)(f"{self.place(index)}: {str(error).removeprefix(f'{path}: ')}") from None
 
     def place(self, index: int) -> str:
         """Return `LIST:LINE: PATH`, or the path alone where there is no list."""
@@ -144,8 +158,9 @@ class FileImages:
         update(self.sizes.astype("<i8").tobytes())
 
     def identify(self, update: Callable[[bytes], object]) -> None:
-        """Feed `update` with the folder, the names, sizes and times of the files: what was changed has another time."""
+        """Feed `update` with the folder, the names, sizes and times of the files, and with how they are decoded."""
         self.digest(update)
+        update(repr(self.decoding).encode())
         update(os.fsencode(os.path.realpath(self.root)))
         update(self.times().tobytes())
 

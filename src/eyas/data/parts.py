@@ -65,7 +65,8 @@ def _of_list(path: Path, split: str | None, config: DataConfig) -> Part:
         first_label=config.first_label, outside_root=config.outside_root,
     )  # fmt: skip
     told = tuple(f"{path}:{line}: {reason}" for line, reason in sorted(problems))
-    return Part(f"{path.name}:{split}" if split else path.name, as_image_set(listing), told)
+    images = as_image_set(listing).decoded(None, config.max_pixels)
+    return Part(f"{path.name}:{split}" if split else path.name, images, told)
 
 
 def _matched(parts: list[Part]) -> list[Part]:

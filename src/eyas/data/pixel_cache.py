@@ -10,7 +10,7 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import PIL
 import torch
 
+from eyas.data.greys import Greys
 from eyas.data.imageset import ImageSet
 from eyas.data.preprocess import Preprocess
 from eyas.data.stores import Allocate, Filling, Pixels, Store, as_tensor
@@ -61,6 +62,7 @@ class PixelCache:
                 "native": filling.native,
                 "unreadable": filling.unreadable,
                 "marks": filling.marks.astype("<u8").tobytes().hex(),
+                "greys": asdict(filling.greys),
                 "shape": filling.pixels.shape,
                 "sums": checksums(filling.pixels),
             }
@@ -97,7 +99,8 @@ class PixelCache:
         unreadable = [(int(sample), str(reason)) for sample, reason in about["unreadable"]]
         bad = {sample for sample, _ in unreadable}
         readable = [sample for sample in range(len(pixels)) if sample not in bad]
-        known = Filling(len(pixels), fitting, lambda _: None, readable=readable, unreadable=unreadable)
+        greys = Greys(**about["greys"])
+        known = Filling(len(pixels), fitting, lambda _: None, readable=readable, unreadable=unreadable, greys=greys)
         known.marks[:] = marks
         return Store(as_tensor(pixels), about["native"], path), known
 

@@ -13,6 +13,9 @@ from torch.nn import functional as nnf
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
+from eyas.data.greys import found_range
+from eyas.data.imageset import ImageSet
+from eyas.data.rgb import Range, to_rgb
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import CheckpointError, DataError, SettingsError
 
@@ -35,6 +38,7 @@ class Preprocess:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     views: str = "one"
+    grey_range: Range | None = None  # of files of more than 8 bits, while they are decoded; None: 0 to 65535
 
     def __call__(self, image: Any) -> Tensor:
         """Return float32 `[..., 3, size, size]` of a PIL image or of uint8 `[..., 3, H, W]`.
@@ -43,7 +47,7 @@ class Preprocess:
         """
         if isinstance(image, Tensor) and image.dtype != torch.uint8:
             raise DataError(f"Preprocess takes uint8 pixels (0 to 255) or a PIL image; this tensor is {image.dtype}.")
-        pixels = image if isinstance(image, Tensor) else v2.pil_to_tensor(image.convert("RGB"))
+        pixels = image if isinstance(image, Tensor) else v2.pil_to_tensor(to_rgb(image, self.grey_range))
         return self.normalize(self.fit(pixels))
 
     def fit(self, images: Tensor) -> Tensor:
@@ -110,8 +114,8 @@ class Preprocess:
         return replace(self, size=size, crop_ratio=1.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for a file's header."""
-        return asdict(self)
+        """Return plain data for a file's header; without a range of grey values, as versions before can read it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @staticmethod
     def from_dict(data: Any) -> Preprocess:
@@ -119,8 +123,8 @@ class Preprocess:
         if not isinstance(data, dict) or None in data.values():
             raise CheckpointError("The stored preprocessing is none of eyas.")
         known = {field.name for field in fields(Preprocess)}
-        data = {"views": "one", **data}  # files of the first version have none
-        if set(data) != known:
+        data = {"views": "one", "grey_range": None, **data}  # files of the first versions have none
+        if set(data) != known or data["grey_range"] == "auto":
             differing = ", ".join(sorted(known ^ set(data)))
             raise CheckpointError(
                 f"The stored preprocessing is not of this version of eyas (it differs in: {differing})."
@@ -136,7 +140,8 @@ class Preprocess:
         ratio = f" (ratio {self.crop_ratio:g})" if self.resize == "crop" else ""
         views = {"flip": "; answers averaged over 2 views", "shift": "; answers averaged over 6 views"}
         fitted = f"{self.size}x{self.size} by {self.resize}{ratio}, {self.interpolation}"
-        return f"{fitted}; mean {mean}; std {std}{views.get(self.views, '')}"
+        grey = "" if self.grey_range is None else "grey values {:.10g} to {:.10g} of 16 bits; ".format(*self.grey_range)
+        return f"{grey}{fitted}; mean {mean}; std {std}{views.get(self.views, '')}"
 
     def _resized(self, images: Tensor, height: int, width: int) -> Tensor:
         if images.shape[-2:] == (height, width):
@@ -171,7 +176,11 @@ def _constant(values: tuple[float, float, float], times: int, device: torch.devi
     return torch.tensor(values, device=device).repeat(times)
 
 
-def resolve_preprocess(config: PreprocessConfig, expected: dict[str, Any] | None) -> Preprocess:
-    """Return the standard preprocessing, changed by what given weights expect, changed by what was asked for."""
-    asked = {name: value for name, value in config.model_dump().items() if value is not None}
+def resolve_preprocess(config: PreprocessConfig, expected: dict[str, Any] | None, train: ImageSet) -> Preprocess:
+    """Return the standard preprocessing, changed by what given weights expect, changed by what was asked for.
+
+    `train` are the images that `--grey-range auto` looks at.
+    """
+    auto = {"grey_range": found_range(train)} if config.grey_range == "auto" else {}
+    asked = {name: value for name, value in (config.model_dump() | auto).items() if value is not None}
     return Preprocess(**{**(expected or {}), **asked})

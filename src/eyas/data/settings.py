@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Literal
 
 import tyro
@@ -12,6 +13,7 @@ from eyas.settings import Section
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Triple = tuple[float, float, float]
 NO_SET = "none"  # asked for as the test or validation set
+Pair = tuple[float, float]
 
 
 class Reading(Section):
@@ -27,6 +29,8 @@ class Reading(Section):
     """Columns of a list file by number from 0 or by header name, such as path=0,label=2. Default: found by itself."""
     first_label: Literal["auto", "0", "1"] = "auto"
     """What the list's smallest label number means: numbers count from 0, or from 1."""
+    max_megapixels: Annotated[float, Field(gt=0, le=10_000)] = 200.0
+    """Most million pixels of an image; larger ones are refused before they are decoded."""
     data_dir: str = "data"
     """Folder that named sets are downloaded into."""
     mirror: str | None = None
@@ -60,6 +64,11 @@ class DataConfig(Reading):
     worker_timeout: Annotated[float, Field(ge=0)] = 120.0
     """Seconds that one image or one loading process may take before it is named and given up (0: for ever)."""
 
+    @property
+    def max_pixels(self) -> int:
+        """The most pixels of an image."""
+        return round(self.max_megapixels * 1e6)
+
     @field_validator("val", mode="before")
     @classmethod
     def _share_as_text(cls, value: object) -> object:
@@ -86,10 +95,19 @@ class PreprocessConfig(Section):
     """Mean of red, green, blue (0 to 1) that is subtracted. Default: ImageNet's 0.485 0.456 0.406."""
     std: Triple | None = None
     """Standard deviation of red, green, blue that is divided by. Default: ImageNet's 0.229 0.224 0.225."""
-
+    grey_range: tuple[float, float] | Literal["auto"] | None = None
+    """Grey values of images of more than 8 bits that become black and white, such as 0 4095 for 12 bits; others are
+    clipped. auto: the fewest bits that hold the training images' values. Default: 0 65535, and others are refused."""
     views: Literal["one", "flip", "shift"] | None = None
     """Views of an image whose answers are averaged in evaluation and prediction. Default: one; flip: also the mirrored
     image (twice the work); shift: both also moved by a pixel two ways (six times)."""
+
+    @field_validator("grey_range")
+    @classmethod
+    def _rising(cls, value: Pair | str | None) -> Pair | str | None:
+        if isinstance(value, tuple) and not (isfinite(value[0]) and isfinite(value[1]) and value[0] < value[1]):
+            raise ValueError("must be two numbers, the smaller one first")
+        return value
 
     @field_validator("std")
     @classmethod

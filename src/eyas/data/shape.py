@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from eyas.data import heic
 from eyas.data.splits import SPLITS, split_of
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
-    ".pgm", ".pbm", ".pnm", ".avif", ".mpo",
+    ".pgm", ".pbm", ".pnm", ".avif", ".mpo", *(heic.SUFFIXES if heic.is_installed() else ()),
 )  # fmt: skip
 PATH_NAMES = frozenset(
     ("path", "file", "filename", "filepath", "image", "img", "imagepath", "imgpath", "imagefile", "imagename",

@@ -14,15 +14,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eyas.data.decode import to_tensor
 from eyas.data.first_look import Marks, mark_of
+from eyas.data.greys import Greys
 from eyas.data.imageset import ImageSet
 from eyas.data.order import Indices
 from eyas.data.preprocess import Preprocess
-from eyas.errors import DataError
+from eyas.errors import DataError, ShortMemoryError
 from eyas.progress import track
 
 Pixels = NDArray[np.uint8]
-Decoded = tuple[Tensor, bool, int]  # pixels uint8 [3, h, w], whether they are fitted, the mark of the picture
+# pixels uint8 [3, h, w], whether they are fitted, the mark of the picture, and what an image of more than 8 bits holds
+Decoded = tuple[Tensor, bool, int, Greys | None]
 Allocate = Callable[[tuple[int, ...]], Pixels | None]
 _CHUNK = 512  # images decoded ahead of the one that is put away
 _SMALL = 100 * 100  # pixels
@@ -89,6 +92,7 @@ class Filling:
     full: bool = False
     readable: list[int] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
+    greys: Greys = field(default_factory=Greys)
     marks: Marks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +103,9 @@ class Filling:
         if isinstance(result, str):
             self.unreadable.append((sample, result))
             return
-        image, fitted, self.marks[sample] = result
+        image, fitted, self.marks[sample], greys = result
+        if greys is not None:
+            self.greys += greys
         if not self.full:
             self._keep(sample, image, fitted)
         self.readable.append(sample)
@@ -137,16 +143,22 @@ class Filling:
 
 
 def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, Decoded | str]]:
-    """Yield (sample, its picture or a reason), in order; large images by several threads."""
+    """Yield (sample, its picture or a reason), in order; large images by several threads.
+
+    Raises `ShortMemoryError`: which images a set has must not depend on how much memory is free.
+    """
 
     def decode(sample: int) -> Decoded | str:
         try:
-            image = images.image(sample)
+            picture = images.images.picture(sample)
+        except ShortMemoryError:
+            raise
         except DataError as error:
             return str(error)
+        image, greys = to_tensor(picture), Greys.of(picture, fitting.grey_range)
         small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
         mark = mark_of(image.permute(1, 2, 0).numpy())
-        return (image, False, mark) if small else (fitting.fit(image), True, mark)
+        return (image, False, mark, greys) if small else (fitting.fit(image), True, mark, greys)
 
     if are_small(images):
         yield from ((sample, decode(sample)) for sample in range(len(images)))

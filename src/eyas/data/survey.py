@@ -12,20 +12,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eyas.data.ahead import read_ahead
+from eyas.data.decode import VALUES
+from eyas.data.greys import Greys
 from eyas.data.imageset import FileImages, ImageSet
 from eyas.data.likeness import LEAST, SIDE, marked
+from eyas.data.rgb import Range
 from eyas.errors import DataError
 from eyas.progress import track
 
 UNREAD, SHOWING, DULL, PLAIN = range(4)  # states: not readable, a picture, one without detail, a single colour
 RECORD = np.dtype(
     [("digest", "<u8", 2), ("hash", "<u8"), ("mark", "i1", 64), ("width", "<u4"), ("height", "<u4"),
-     ("kind", "<u2"), ("state", "u1")]
+     ("kind", "<u2"), ("state", "u1"), ("deep", "u1"), ("low", "<f4"), ("high", "<f4")]
 )  # fmt: skip
 _BATCH = 256  # images
 
 Records = NDArray[Any]
-Sample = tuple[bytes, tuple[int, int], str, bool, bytes]  # digest, size, kind, plain, the shrunken picture
+Values = tuple[int, float, float]  # 0 of 8 bits, 1 grey of 16, 2 colour of 16; the least and the largest value
+Sample = tuple[bytes, tuple[int, int], str, bool, bytes, Values]  # digest, size, kind, plain, the shrunken picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +49,11 @@ class Survey:
         """Which images could be decoded."""
         found: NDArray[np.bool_] = self.records["state"] != UNREAD
         return found
+
+    def greys(self, grey_range: Range | None) -> Greys:
+        """Return what the images of 16 bits hold, decoded with this range."""
+        rows = self.records[self.readable & (self.records["deep"] > 0)][["deep", "low", "high"]].tolist()
+        return sum((Greys.seen(low, high, deep == 2, grey_range) for deep, low, high in rows), Greys())
 
 
 def blank(count: int) -> Survey:
@@ -93,7 +102,9 @@ def _sample(picture: Image.Image, kind: str) -> Sample:
     digest.update(picture.tobytes())
     small = picture.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0)
     plain = _of_one_colour(small) and _of_one_colour(picture)  # the second takes as long as a good part of the decoding
-    return digest.digest()[:16], (width, height), kind, plain, small.tobytes()
+    low, high, coarse = picture.info.get(VALUES, (0, 0, False))
+    deep = (VALUES in picture.info) + coarse
+    return digest.digest()[:16], (width, height), kind, plain, small.tobytes(), (deep, low, high)
 
 
 def _of_one_colour(picture: Image.Image) -> bool:
@@ -107,6 +118,7 @@ def _recorded(samples: list[Sample], kinds: list[str]) -> Records:
     records["digest"] = np.frombuffer(b"".join(sample[0] for sample in samples), "<u8").reshape(-1, 2)
     records["width"], records["height"] = np.array([sample[1] for sample in samples]).T
     records["kind"] = [kinds.index(sample[2]) for sample in samples]
+    records["deep"], records["low"], records["high"] = np.array([sample[5] for sample in samples]).T
     pictures = np.frombuffer(b"".join(sample[4] for sample in samples), np.uint8).reshape(-1, SIDE, SIDE, 3)
     records["mark"], records["hash"], showing = marked(pictures)
     plain = np.array([sample[3] for sample in samples])

@@ -21,7 +21,7 @@ from eyas.errors import FileError
 from eyas.files import make_folder, write_bytes
 from eyas.pathnames import is_absolute
 
-FORMAT = 1  # raised when the same file would give another record
+FORMAT = 2  # raised when the same file would give another record
 Keys = NDArray[np.uint64]
 SUFFIX = ".survey"
 _ENTRY = np.dtype([("key", "<u8", 2), ("record", RECORD)])
@@ -121,7 +121,7 @@ def _keys(files: FileImages) -> Keys:
         name = path if is_absolute(path) else start + path
         try:
             seen = os.stat(name)  # noqa: PTH116 - a million times
-            told = f"{root}\0{path}\0{seen.st_size}\0{seen.st_mtime_ns}\0{seen.st_ino}"
+            told = f"{root}\0{path}\0{seen.st_size}\0{seen.st_mtime_ns}\0{seen.st_ino}\0{files.decoding}"
         except (OSError, ValueError):
             told = f"{root}\0{path}\0gone\0{len(parts)}"
         parts.append(hashlib.blake2b(told.encode("utf-8", "surrogateescape"), digest_size=16).digest())

@@ -10,11 +10,12 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 
-from eyas.data.decode import read_image, to_rgb, to_tensor
+from eyas.data.decode import Decoding, read_image, to_tensor
 from eyas.data.preprocess import Preprocess
+from eyas.data.rgb import Range, upright
 from eyas.device import Room, choose_device
 from eyas.errors import CheckpointError, DataError, SettingsError, suggest
 from eyas.files import model_file
@@ -120,7 +121,7 @@ class Classifier:
         ):
             return self.predict([images])[0]
         # each image is resized before they meet in a batch: they come in all sizes
-        pixels = [self.preprocess.fit(_pixels(image)) for image in images]
+        pixels = [self.preprocess.fit(_pixels(image, self.preprocess.grey_range)) for image in images]
         parts = (torch.stack(pixels[start : start + 64]) for start in range(0, len(pixels), 64))
         return [prediction for part in parts for prediction in self.predictions(self.logits_of_fitted(part))]
 
@@ -141,7 +142,7 @@ class Classifier:
 
         It covers what `preprocess.fit` gives, and is of the picture as it is where the answer is averaged over views.
         """
-        fitted = self.preprocess.fit(_pixels(image))[None].to(self.device)
+        fitted = self.preprocess.fit(_pixels(image, self.preprocess.grey_range))[None].to(self.device)
         if label is not None and label not in self.classes:
             raise SettingsError(f"{label}: the model has no such class.{suggest(label, self.classes)}")
         target = int(self.logits_of_fitted(fitted).argmax()) if label is None else self.classes.index(label)
@@ -200,7 +201,7 @@ def model_header(model: str, classes: Sequence[str], preprocess: Preprocess, fac
     return {**what, "facts": facts, "temperature": 1.0}
 
 
-def _pixels(image: Picture) -> Tensor:
+def _pixels(image: Picture, grey_range: Range | None = None) -> Tensor:
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
             shape = "x".join(map(str, image.shape))
@@ -216,8 +217,8 @@ def _pixels(image: Picture) -> Tensor:
             )
         return image
     if not isinstance(image, Image.Image):
-        return read_image(Path(image))
+        return read_image(Path(image), Decoding(grey_range))
     try:
-        return to_tensor(to_rgb(ImageOps.exif_transpose(image)))  # upright and in RGB, as a file becomes
+        return to_tensor(upright(image, grey_range))  # in RGB, as a file becomes
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"The image cannot be used: {error}") from None

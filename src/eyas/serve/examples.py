@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eyas.data.decode import decode
+from eyas.data.decode import Decoding, decode
 from eyas.data.reading import read_file
+from eyas.data.rgb import Range
 from eyas.data.walk import Walk
 from eyas.errors import DataError, EyasError, SettingsError
+from eyas.headers import read_header
 from eyas.origin import origin_of
 
 COUNT = 6
@@ -47,21 +49,28 @@ def find_examples(asked: str, model: Path, host: str) -> list[Example]:
     if asked == "none" or (asked == "auto" and not is_local(host)):
         return []
     if asked != "auto":
-        found = [Example(_jpeg(picture), label) for picture, label in _of_folder(Path(asked))]
+        found = [Example(_jpeg(picture), label) for picture, label in _of_folder(Path(asked), _grey_range(model))]
         if not found:
             raise SettingsError(f"--examples {asked}: is no folder with pictures that can be read.")
         return found
     try:
-        return [Example(_jpeg(picture), label) for picture, label in _of_run(model)]
+        return [Example(_jpeg(picture), label) for picture, label in _of_run(model, _grey_range(model))]
     except (EyasError, OSError, ValueError):  # they are only examples: the files of a set may be long gone
         return []
 
 
-def _of_folder(folder: Path) -> Iterator[Labelled]:
+def _grey_range(model: Path) -> Range | None:
+    """Return the range of grey values that a model's pictures are decoded with; `Classifier.load` checks it."""
+    stored = read_header(model, "model").get("preprocess")
+    found = stored.get("grey_range") if isinstance(stored, dict) else None
+    return None if found is None else tuple(found)
+
+
+def _of_folder(folder: Path, grey_range: Range | None) -> Iterator[Labelled]:
     walk, found = Walk(folder), 0
     for path in walk.images() if folder.is_dir() else ():
         try:
-            yield decode(read_file(Path(walk.place(path)))), None
+            yield decode(read_file(Path(walk.place(path))), decoding=Decoding(grey_range)), None
         except DataError:
             continue
         found += 1
@@ -69,12 +78,12 @@ def _of_folder(folder: Path) -> Iterator[Labelled]:
             return
 
 
-def _of_run(model: Path) -> Iterator[Labelled]:
+def _of_run(model: Path, grey_range: Range | None) -> Iterator[Labelled]:
     """Yield pictures of different classes of the set that a model's run was measured on; of named sets none."""
     origin = origin_of(model)
     if origin.is_named or (found := origin.measured()) is None:
         return
-    images = found[1]
+    images = found[1].decoded(grey_range)
     kinds, firsts = np.unique(images.labels, return_index=True)
     chosen = np.unique(np.linspace(0, len(kinds) - 1, min(COUNT, len(kinds))).round().astype(int))
     for kind in chosen:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
-from eyas.data.decode import decode, header_pixels, is_of_known_kind, to_tensor
+from eyas.data.decode import USUAL, Decoding, decode, header_pixels, is_of_known_kind, to_tensor
 from eyas.data.preprocess import Preprocess
 from eyas.errors import DataError
 from eyas.render.overlay import overlay
@@ -26,7 +26,7 @@ from eyas.serve.refusal import RefusalError
 from eyas.terminal import clean
 
 T = TypeVar("T")
-LARGE = 12_000_000  # pixels: of larger pictures one at a time is decoded, for each takes up to 600 MB while it is
+LARGE = 12_000_000  # pixels: of larger pictures one at a time is decoded: each takes up to 16 bytes a pixel
 FETCHING = 4  # addresses that are fetched at once
 MAP_SIDE = 384  # pixels of a map's longer side
 _ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
@@ -51,8 +51,9 @@ class Fitted:
 class Decoder:
     """Threads that decode, as many as there are cores, and one for large pictures."""
 
-    def __init__(self, preprocess: Preprocess) -> None:
+    def __init__(self, preprocess: Preprocess, max_pixels: int = USUAL.max_pixels) -> None:
         self.preprocess = preprocess
+        self.decoding = Decoding(preprocess.grey_range, max_pixels)
         self._small = _Threads("eyas-decoding", min(8, os.cpu_count() or 1))
         self._large = _Threads("eyas-decoding-large", 1)
         self._fetching = _Threads("eyas-fetching", FETCHING)
@@ -61,12 +62,23 @@ class Decoder:
         """Return a picture that the network can take. Raises `RefusalError` 415 or 422, saying which file and why."""
 
         def small() -> Fitted | None:
-            return None if header_pixels(upload.data) > LARGE else fit(upload, self.preprocess, shown)
+            return None if header_pixels(upload.data) > LARGE else self.fit(upload, shown)
 
         fitted = await self.run(small)
         if fitted is None:
-            fitted = await asyncio.wrap_future(self._large.ask(lambda: fit(upload, self.preprocess, shown)))
+            fitted = await asyncio.wrap_future(self._large.ask(lambda: self.fit(upload, shown)))
         return fitted
+
+    def fit(self, upload: Upload, shown: bool) -> Fitted:
+        """Return a file's picture prepared as `eyas predict` does it; raises `RefusalError` 415 or 422."""
+        try:
+            pixels = to_tensor(decode(upload.data, upload.name, self.decoding))
+            return Fitted(self.preprocess.fit(pixels), view(pixels, self.preprocess) if shown else None)
+        except DataError as error:
+            message = clean(_ADDRESS.sub("the file", str(error)))
+            if upload.data and not is_of_known_kind(upload.data):
+                raise RefusalError(415, "unknown_kind", message) from None
+            raise RefusalError(422, "unreadable", message) from None
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what `work` gives, computed in one of the threads."""
@@ -109,18 +121,6 @@ class _Threads:
                 except BaseException as error:
                     future.set_exception(error)
             del asked, work, future  # what was read belongs to whoever asked
-
-
-def fit(upload: Upload, preprocess: Preprocess, shown: bool) -> Fitted:
-    """Return a file's picture prepared as `eyas predict` does it; raises `RefusalError` 415 or 422."""
-    try:
-        pixels = to_tensor(decode(upload.data, upload.name))
-        return Fitted(preprocess.fit(pixels), view(pixels, preprocess) if shown else None)
-    except DataError as error:
-        message = clean(_ADDRESS.sub("the file", str(error)))
-        if upload.data and not is_of_known_kind(upload.data):
-            raise RefusalError(415, "unknown_kind", message) from None
-        raise RefusalError(422, "unreadable", message) from None
 
 
 def view(pixels: Tensor, preprocess: Preprocess) -> Tensor:

@@ -34,7 +34,7 @@ class Service:
     def __init__(self, classifier: Classifier, config: ServeConfig) -> None:
         self.classifier, self.config = classifier, config
         self.gate = Gate(config)
-        self.decoder = Decoder(classifier.preprocess)
+        self.decoder = Decoder(classifier.preprocess, round(config.max_megapixels * 1e6))
         self.coming = 0  # pictures that are being decoded
         self.examples: Sequence[Example] = ()
         self.metrics = Metrics(lambda: len(self.batcher), lambda: self.gate.pictures)

@@ -31,6 +31,8 @@ class ServeConfig(Section):
     """Seconds that a request may take, its upload included."""
     max_mb: Annotated[float, Field(gt=0, le=1024)] = 16.0
     """Megabytes that a request may have; larger ones are refused (413)."""
+    max_megapixels: Annotated[float, Field(gt=0, le=10_000)] = 64.0
+    """Most million pixels of a picture; larger ones are refused before they are decoded (422)."""
     max_files: Annotated[int, Field(ge=1)] = 16
     """Pictures that a request may have; more are refused (422)."""
     memory_mb: Annotated[float, Field(gt=0)] = 512.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ImageSet, shuffled
+from eyas.data.rgb import Range
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, EyasError, SettingsError
 from eyas.origin import origin_of
@@ -32,6 +33,11 @@ class Sources:
     check: ImageSet
     calibration: ImageSet | None
     notes: tuple[str, ...]
+
+    def decoded(self, grey_range: Range | None) -> Sources:
+        """Return the sources with their files decoded as the model's are."""
+        calibration = None if self.calibration is None else self.calibration.decoded(grey_range)
+        return replace(self, check=self.check.decoded(grey_range), calibration=calibration)
 
 
 def open_sources(model: Path, settings: ExportConfig) -> Sources:

@@ -1,41 +1,56 @@
-"""The text beside an exported file: what it takes and gives, what was checked, and ten lines that use it."""
+"""The text beside an exported file: what it takes and gives, what was checked, and a program that uses it."""
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from eyas.data import rgb
+from eyas.data.decode import FORMATS, MAX_RATIO, USUAL
 from eyas.shipping.checking import Checked
 from eyas.shipping.quantise import Quantised
 from eyas.terminal import clean
 
-_ONNX = """\
+_PROGRAM = """\
 import json, sys
-import numpy, onnxruntime
-from PIL import Image, ImageOps
+import numpy as np, {library}
+from PIL import ExifTags, Image, ImageCms
 
+GREY_RANGE = {grey_range}  # of files of more than 8 bits: what becomes 0 and 255
+Image.MAX_IMAGE_PIXELS = {most}  # Pillow refuses more than twice as many
+{opened}
+
+{decoding}
+
+def pixels(path: str) -> np.ndarray:
+    with Image.open(path, formats={formats}) as image:
+        if max(image.size) > {ratio} * min(image.size):
+            raise ValueError(f"{{path}}: one side is more than {ratio:,} times the other")
+        return np.array(upright(image, GREY_RANGE)).transpose(2, 0, 1)[None]  # uint8 [1, 3, H, W]
+
+
+images = pixels(sys.argv[1])
+{filled}{answered}
+for place in probabilities.argsort()[::-1][:5]:
+    print(f"{{probabilities[place]:.6f}} {{classes[place]}}")
+"""
+_OPENED = {
+    "onnx": """\
 session = onnxruntime.InferenceSession({name})
 classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
-picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
-images = numpy.asarray(picture).transpose(2, 0, 1)[None]  # uint8 [1, 3, H, W]
-{filled}probabilities = session.run(None, {{"images": images}})[0][0]
-for place in probabilities.argsort()[::-1][:5]:
-    print(f"{{probabilities[place]:.6f}} {{classes[place]}}")
-"""
-_PT2 = """\
-import json, sys
-import numpy, torch
-from PIL import Image, ImageOps
-
+""",
+    "pt2": """\
 program = torch.export.load({name}, extra_files=(texts := {{"classes.json": ""}})).module()
 classes = json.loads(texts["classes.json"])
-picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
-images = numpy.array(picture).transpose(2, 0, 1)[None]  # uint8 [1, 3, H, W]
-{filled}probabilities = program(torch.from_numpy(images))[0].numpy()
-for place in probabilities.argsort()[::-1][:5]:
-    print(f"{{probabilities[place]:.6f}} {{classes[place]}}")
-"""
+""",
+}
+_ANSWERED = {
+    "onnx": 'probabilities = session.run(None, {"images": images})[0][0]',
+    "pt2": "probabilities = program(torch.from_numpy(images))[0].numpy()",
+}
 _TRUST = (
     "PyTorch reads a `.pt2` file by means of pickle, which can run code: load only files that you trust. "
     "It needs a PyTorch of about the version that wrote it, and computes on the CPU."
@@ -54,7 +69,7 @@ def readme(name: str, facts: dict[str, Any], checked: Checked, quantised: Quanti
         f"# {clean(name)}",
         f"An image classifier ({facts['model']}, {classes} classes) as one file, written by eyas {facts['eyas']}. "
         f"Using it needs pillow, numpy and {'onnxruntime' if form == 'onnx' else 'torch'}; eyas is not needed.",
-        f"```python\n{example(name, form, facts['batch'])}```",
+        f"```python\n{example(name, form, facts['batch'], facts['preprocess'].get('grey_range'))}```",
         "Save it as `use.py` beside the file; then `python use.py photo.jpg` prints the most likely classes.",
         "\n".join(f"- {said}" for said in _described(facts)),
         "## Checked",
@@ -78,19 +93,30 @@ def _described(facts: dict[str, Any]) -> list[str]:
         f"Output: `probabilities`, float32 `[N, {len(facts['classes'])}]`, in the order of the classes in the file.",
         f"In the file: {facts['preprocess_in_words']}; softmax at temperature {facts['temperature']:g}. "
         "Do not resize or normalise before.",
-        "Decoding is outside of it. The example does it as eyas does: turned as EXIF says, converted to RGB (grey, "
-        "palette and CMYK too). A transparent picture is laid over white first; grey of 16 bits is divided by 257.",
+        "Decoding is outside of it. The example has the lines by which eyas makes every kind of picture RGB of 8 bits, "
+        "upright: grey of 16 bits, palettes, CMYK, transparency laid over white, EXIF. It does not look whether a JPEG "
+        "was cut off and closed with an end mark, which eyas refuses, and reads no HEIC.",
         f"ONNX opset {facts['opset']}; the file's metadata has `eyas` (all of this as JSON) and `classes`."
         if facts["form"] == "onnx"
         else f"The file's extra files are `eyas.json` (all of this) and `classes.json`. {_TRUST}",
     ]
 
 
-def example(name: str, form: str, batch: int | str) -> str:
-    """Return a program that prints the most likely classes of a picture."""
+def example(name: str, form: str, batch: int | str, grey_range: Sequence[float] | None) -> str:
+    """Return a program that prints the most likely classes of a picture, decoded by eyas' own lines."""
     many = batch if isinstance(batch, int) and batch > 1 else None
-    filled = "" if many is None else f"images = numpy.repeat(images, {many}, 0)  # this file takes {many} at a time\n"
-    return (_ONNX if form == "onnx" else _PT2).format(name=json.dumps(name, ensure_ascii=False), filled=filled)
+    filled = "" if many is None else f"images = np.repeat(images, {many}, 0)  # this file takes {many} at a time\n"
+    return _PROGRAM.format(
+        library="onnxruntime" if form == "onnx" else "torch",
+        grey_range=None if grey_range is None else tuple(grey_range),
+        most=USUAL.max_pixels // 2,
+        opened=_OPENED[form].format(name=json.dumps(name, ensure_ascii=False)),
+        decoding=inspect.getsource(rgb).partition("ImageCms\n\n")[2].strip() + "\n",
+        formats=FORMATS,
+        ratio=MAX_RATIO,
+        filled=filled,
+        answered=_ANSWERED[form],
+    )
 
 
 def _of_fp32(quantised: Quantised | None) -> str:
