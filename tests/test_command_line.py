@@ -56,9 +56,10 @@ def test_a_flag_without_its_value_or_with_a_value_that_it_does_not_take_is_named
             assert said.startswith(f"{flag.written} {' '.join(word or repr('') for word in given)}: ")
             assert f"takes {flag.takes}." in said or ": must be '" in said
     if values(flag) > 1:
+        example = " ".join(["1"] * values(flag))
         for count in set(range(1, values(flag))):
             said = refused(command, flag.written, *["1"] * count)
-            assert f"takes {flag.takes} with spaces between them, not {count}, such as {flag.written} 1 1 1." in said
+            assert f"takes {flag.takes} with spaces between them, not {count}, such as {flag.written} {example}." in said
 
 
 @pytest.mark.parametrize(

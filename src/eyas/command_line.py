@@ -30,6 +30,7 @@ class Flag:
     by_place: bool
     count: int | None
     takes: str
+    words: tuple[str, ...]  # that stand alone in the place of all values
     optional: bool
     required: bool
     about: str
@@ -55,7 +56,8 @@ def flags_of(sections: Iterable[type[Section]]) -> dict[str, Flag]:
             named = (getattr(mark, "metavar" if by_place else "name", None) for mark in info.metadata)  # tyro's
             name = next((name for name in named if name), field)
             found[field if by_place else name] = Flag(
-                field, name, by_place, _count(sides), taken_by(schemas[field]), {"type": "null"} in sides,
+                field, name, by_place, _count(sides), taken_by(schemas[field]), _words(sides),
+                {"type": "null"} in sides,
                 info.is_required(), " ".join((info.description or "").split()),
             )  # fmt: skip
     return found
@@ -66,6 +68,10 @@ def _count(sides: list[dict[str, Any]]) -> int | None:
     if several:
         return several[0].get("maxItems")
     return 0 if any(side.get("type") == "boolean" for side in sides) else 1
+
+
+def _words(sides: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(str(word) for side in sides for word in side.get("enum", [side["const"]] if "const" in side else []))
 
 
 def read_arguments(command: str, commands: Commands, arguments: list[str]) -> dict[str, Any]:
@@ -91,7 +97,7 @@ def read_arguments(command: str, commands: Commands, arguments: list[str]) -> di
         if flag.count == 0:
             values[flag.field] = flag.written == written.replace("_", "-")
         else:
-            values[flag.field] = _value(flag, [value] if equals else _taken(rest, flag.count))
+            values[flag.field] = _value(flag, [value] if equals else _taken(rest, flag))
     return values
 
 
@@ -117,10 +123,12 @@ def _flag(written: str, flags: Mapping[str, Flag]) -> Flag | None:
     return flag if flag is not None and not flag.by_place and written.startswith("--") else None
 
 
-def _taken(rest: deque[str], count: int | None) -> list[str]:
+def _taken(rest: deque[str], flag: Flag) -> list[str]:
     """Take as many words as a flag has values, fewer where another flag comes before."""
     taken: list[str] = []
-    while rest and not _is_flag(rest[0]) and (count is None or len(taken) < count):
+    if rest and rest[0] in flag.words:
+        return [rest.popleft()]
+    while rest and not _is_flag(rest[0]) and (flag.count is None or len(taken) < flag.count):
         taken.append(rest.popleft())
     return taken
 
@@ -130,7 +138,7 @@ def _value(flag: Flag, given: list[str]) -> Any:
         raise SettingsError(f"{flag.written}: takes {flag.takes}, and no value stands behind it. {flag.about}")
     if flag.optional and given == ["None"] and "a text" not in flag.takes:  # `--test None` is of another meaning
         return None
-    if flag.count == 1:
+    if flag.count == 1 or (len(given) == 1 and given[0] in flag.words):
         return given[0]
     if flag.count is not None and len(given) != flag.count:
         parts = re.split("[,;x]", given[0]) if len(given) == 1 else given

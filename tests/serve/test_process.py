@@ -20,6 +20,8 @@ from tests.runs import config_of
 
 from eyas import Classifier
 from eyas.config import to_toml
+from eyas.data.preprocess import Preprocess
+from eyas.model.zoo import build
 from eyas.serve.examples import find_examples
 
 
@@ -140,9 +142,16 @@ def ended(*arguments: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def saved_in(run: Path) -> Path:
+    """Save a model as a run's best."""
+    classes = ("blue", "green", "red")
+    Classifier(build("compact", 3), "compact", classes, Preprocess(16)).save(run / "best.safetensors")
+    return run / "best.safetensors"
+
+
 def test_examples_are_of_the_set_that_the_run_was_measured_on(pictures, tmp_path):
     (tmp_path / "config.toml").write_text(to_toml(config_of(pictures)))
-    model = tmp_path / "best.safetensors"
+    model = saved_in(tmp_path)
     assert [example.label for example in find_examples("auto", model, "127.0.0.1")] == ["blue", "green", "red"]
     assert find_examples("auto", model, "0.0.0.0") == []  # not shown to others unasked
     assert find_examples("none", model, "127.0.0.1") == []
@@ -155,7 +164,7 @@ def test_examples_are_of_the_set_that_the_run_was_measured_on(pictures, tmp_path
 
 def test_examples_are_of_the_share_that_was_kept_for_validation(pictures, tmp_path):
     (tmp_path / "config.toml").write_text(to_toml(config_of(pictures, test=None, val="0.2")))
-    found = find_examples("auto", tmp_path / "best.safetensors", "::1")
+    found = find_examples("auto", saved_in(tmp_path), "::1")
     assert [example.label for example in found] == ["blue", "green", "red"]
     (tmp_path / "config.toml").write_text(to_toml(config_of(pictures, train="digits", test=None)))
     assert find_examples("auto", tmp_path / "best.safetensors", "::1") == []  # named sets might be downloaded
