@@ -14,7 +14,9 @@ from eyas.errors import DataError, suggest
 KEY = 8  # so many lines, each with another label: that column is a key, unless it was asked for
 YES, NO, MINUS = frozenset(("1", "1.", "1.0", "1.00")), frozenset(("0", "0.", "0.0", "0.00")), frozenset(("-1", "-1.0"))
 _SHOWN = 8  # columns that a message names
-_LIKELY = frozenset(("dx", "diagnosis", "cls", "emotion", "type", "kind", "variety", "genus", "name", "finding"))
+_LIKELY = frozenset(
+    ("dx", "diagnosis", "cls", "emotion", "type", "kind", "variety", "genus", "name", "finding", "findinglabels")
+)
 NO_PATHS = (
     "no column was found that holds paths of images: no cell ends like an image, or is one, with or without an ending, "
     "in the folder that paths are relative to (--root). "
@@ -130,7 +132,7 @@ def choose(sample: Sample, asked: dict[str, str], exists: Exists, *, labels: boo
     if "label" in asked:
         chosen = () if asked["label"] == "folder" else _asked(sample, "label", asked["label"])
         roles = replace(roles, label=chosen[0]) if len(chosen) == 1 else replace(roles, hot=chosen)
-    titled = sample.named(LABEL_NAMES, without=path) if "label" not in asked else []
+    titled = _titled(sample, path) if "label" not in asked else []
     if len(titled) == 1:
         roles = replace(roles, label=titled[0])
     if "split" not in asked:
@@ -145,6 +147,13 @@ def choose(sample: Sample, asked: dict[str, str], exists: Exists, *, labels: boo
     if "split" not in asked and roles.split is None:
         _refuse_unclear_split(sample, roles)
     return roles
+
+
+def _titled(sample: Sample, path: int) -> list[int]:
+    """Return the columns whose header says that they hold labels; a y beside an x is a place in the picture."""
+    names = [name.casefold() for name in sample.names]
+    found = sample.named(LABEL_NAMES, without=path)
+    return [c for c in found if plain_words([names[c]]) != ["y"] or (names[c] == "y" and "x" not in names)]
 
 
 def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:

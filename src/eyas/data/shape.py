@@ -175,10 +175,16 @@ def _exist(names: Sequence[str], exists: Exists) -> bool:
 
 
 def path_columns(rows: list[list[str]], exists: Exists) -> list[int]:
-    """Return the columns that may hold the paths: by suffix, or else because the files are there."""
+    """Return the columns that may hold the paths: by suffix, or else because the files are there.
+
+    Addresses on the web are no paths where another column holds them.
+    """
     width = min(len(row) for row in rows)
     by_suffix = [c for c in range(width) if sum(is_image(row[c]) for row in rows) > 0.5 * len(rows)]
-    return by_suffix or [c for c in range(width) if _exist([row[c] for row in rows], exists)]
+    if here := [c for c in by_suffix if "://" not in rows[0][c]]:
+        return here
+    there = [c for c in range(width) if _exist([row[c] for row in rows], exists)]
+    return [c for c in there if not by_suffix or len({row[c] for row in rows}) == len(rows)] or by_suffix
 
 
 def plain_words(cells: Sequence[str]) -> list[str]:

@@ -1,0 +1,61 @@
+"""Tables as published data sets have them: many columns, several labels in a cell, addresses, lines above the header."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.everyday.case import Case, numbered, train, write
+from tests.everyday.lists import _classes
+
+TITLE = "Tables of published data sets"
+
+
+def _table(name: str, header: str, line: Callable[[int], str], count: int = 24) -> Callable[[], None]:
+    """Return what writes pictures img/0.png on, and a table with a line for each."""
+
+    def make() -> None:
+        numbered(count, "img")
+        write(name, *header.split("\n"), *map(line, range(count)))
+
+    return make
+
+
+FINDINGS = ("No Finding", "Mass|Hernia", "Mass", "Hernia")
+NIH = _table(
+    "xray.csv",
+    "Image Index,Finding Labels,Patient Age,View Position,OriginalImagePixelSpacing[x,y],",
+    lambda i: f"{i}.png,{FINDINGS[i % 4]},{50 + i % 7},{('PA', 'AP')[i % 2]},0.143,{('0.143', '0.168')[i % 2]},",
+)
+
+CASES = (
+    Case(
+        "a bracket with a comma in the header, so that a column is called y]",
+        NIH,
+        train("xray.csv", "--root img"),
+        ("any of the columns Finding Labels (No Finding, Mass|Hernia, Mass, ...), Patient Age",
+         '--columns "path=Image Index,label=Finding Labels"'),
+        code=65,
+    ),
+    Case(
+        "a box (x, y, width, height) beside the label",
+        _table("boxes.csv", "id,x,y,width,height,Target",
+               lambda i: f"{i},,,,,0" if i % 2 else f"{i},{i}.5,{i}.2,9.0,8.0,1"),
+        train("boxes.csv", "--root img --val 0.2"),
+        ("19 images, 2 classes", "not used: the columns x ("),
+        check=_classes("0", "1"),
+    ),
+    Case(
+        "addresses beside the ids (Google Landmarks)",
+        _table("train.csv", "id,url,landmark_id", lambda i: f"{i},http://example.org/a/{i}.jpg,{(5, 12, 8000)[i % 3]}"),
+        train("train.csv", "--root img --val 0.2"),
+        ("19 images, 3 classes", "not used: the column url (http://"),
+        check=_classes("5", "12", "8000"),
+    ),
+    Case(
+        "addresses only",
+        _table("urls.csv", "url,label", lambda i: f"http://example.org/a/{i}.png,{'ab'[i % 2]}"),
+        train("urls.csv", "--root img"),
+        ("urls.csv:2: http://example.org/a/0.png is an address, no file: download the pictures, and name the files",),
+        code=65,
+    ),
+)  # fmt: skip
