@@ -21,6 +21,7 @@ def _table(name: str, header: str, line: Callable[[int], str], count: int = 24) 
 
 
 FINDINGS = ("No Finding", "Mass|Hernia", "Mass", "Hernia")
+TAGS = ("clear water", "clear water road", "clear road", "cloudy", "clear", "water road", "road")
 NIH = _table(
     "xray.csv",
     "Image Index,Finding Labels,Patient Age,View Position,OriginalImagePixelSpacing[x,y],",
@@ -35,6 +36,33 @@ CASES = (
         ("any of the columns Finding Labels (No Finding, Mass|Hernia, Mass, ...), Patient Age",
          '--columns "path=Image Index,label=Finding Labels"'),
         code=65,
+    ),
+    Case(
+        "several findings in a cell (NIH's chest X-rays), columns by name",
+        NIH,
+        train("xray.csv", '--root img --val 0.2 --columns "path=Image Index,label=Finding Labels"'),
+        ("19 images, 4 classes", "1 of 4 labels names several classes at once (multi-label), such as 'Mass|Hernia': each "
+         "combination is learnt as a class of its own"),
+    ),
+    Case(
+        "several tags in a cell, with spaces between them (Planet)",
+        _table("tags.csv", "image_name,tags", lambda i: f"{i},{TAGS[i % 7]}"),
+        train("tags.csv", "--root img --val 0.25"),
+        ("17 images, 7 classes", "4 of 7 labels name several classes at once (multi-label), such as 'clear water'"),
+    ),
+    Case(
+        "lists of Python in a cell",
+        _table("tags.csv", "file,label", lambda i: f"{i}.png,\"['cat'{(chr(44) + ' ' + repr('dog')) * (i % 3 == 0)}]\""
+               if i % 2 else f"{i}.png,['dog']"),
+        train("tags.csv", "--root img --val 0.25"),
+        ("18 images, 3 classes", "1 of 3 labels names several classes at once (multi-label)"),
+    ),
+    Case(
+        "names of several words that share them",
+        _table("cards.csv", "file,label", lambda i: f"{i}.png,{('ace', 'two', 'six')[i % 3]} of {('clubs', 'hearts')[i % 2]}"),
+        train("cards.csv", "--root img --val 0.25"),
+        ("18 images, 6 classes",),
+        check=_classes("ace of clubs", "ace of hearts", "six of clubs", "six of hearts", "two of clubs", "two of hearts"),
     ),
     Case(
         "a box (x, y, width, height) beside the label",
