@@ -48,7 +48,7 @@ CASES = (
         "several tags in a cell, with spaces between them (Planet)",
         _table("tags.csv", "image_name,tags", lambda i: f"{i},{TAGS[i % 7]}"),
         train("tags.csv", "--root img --val 0.25"),
-        ("17 images, 7 classes", "4 of 7 labels name several classes at once (multi-label), such as 'clear water'"),
+        ("17 images, 7 classes", "4 of 7 labels name several classes at once (multi-label), such as 'clear road'"),
     ),
     Case(
         "lists of Python in a cell",

@@ -21,8 +21,8 @@ def several_note(classes: Sequence[str]) -> tuple[str, ...]:
         if made or few:
             told, count = (made or [*parts])[0], len(parts) if few or sign in "|;" else len(made)
             return (
-                f"{count} of {len(classes)} labels name{'s' * (count == 1)} several classes at once (multi-label), such "
-                f"as {told!r}: each combination is learnt as a class of its own, since an image has one class; leave "
-                "those lines out where that is not meant",
+                f"{count} of {len(classes)} labels name{'s' * (count == 1)} several classes at once (multi-label), "
+                f"such as {told!r}: each combination is learnt as a class of its own, since an image has one class; "
+                "leave those lines out where that is not meant",
             )
     return ()
