@@ -73,6 +73,33 @@ CASES = (
         check=_classes("0", "1"),
     ),
     Case(
+        "is_valid and is_test",
+        _table("list.csv", "file,label,is_valid,is_test", lambda i: f"{i}.png,{'ab'[i % 2]},{i > 19},{i in range(14, 20)}"),
+        train("list.csv", "--root img"),
+        ("training list.csv: 14 images", "val list.csv: 4 images", "test list.csv: 6 images",
+         "14 of 24 lines are of the split 'train'; the others of test (6), val (4)"),
+    ),
+    Case(
+        "a column of 1 and 0 for each split",
+        _table("list.csv", "file,label,train,val,test", lambda i: f"{i}.png,{'ab'[i % 2]},{('1,0,0', '0,0,1')[i > 13]}"),
+        train("list.csv", "--root img"),
+        ("training list.csv: 14 images", "test list.csv: 10 images"),
+    ),
+    Case(
+        "the same, and a line that has two of them",
+        _table("list.csv", "file,label,is_val,is_test", lambda i: f"{i}.png,{'ab'[i % 2]},{int(i > 13)},{int(i > 20)}"),
+        train("list.csv", "--root img"),
+        ("list.csv: the columns is_val, is_test name the split, but also say 'val+test'. --columns split=is_val+is_test "
+         "leaves those lines out, --columns split=none reads all lines.",),
+        code=65,
+    ),
+    Case(
+        "the same, and the two columns said",
+        _table("list.csv", "file,label,is_val,is_test", lambda i: f"{i}.png,{'ab'[i % 2]},{int(i > 13)},{int(i > 20)}"),
+        train("list.csv", "--root img --columns split=is_val+is_test"),
+        ("training list.csv: 14 images", "val list.csv: 7 images", "the others of val (7), val+test (3)"),
+    ),
+    Case(
         "addresses beside the ids (Google Landmarks)",
         _table("train.csv", "id,url,landmark_id", lambda i: f"{i},http://example.org/a/{i}.jpg,{(5, 12, 8000)[i % 3]}"),
         train("train.csv", "--root img --val 0.2"),

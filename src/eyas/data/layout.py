@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines, read_cells
-from eyas.data.roles import NO_PATHS, Roles, Sample, choose
+from eyas.data.roles import Roles, Sample, choose
 from eyas.data.shape import (
     LABEL_NAMES,
+    NO_PATHS,
     PATH_NAMES,
     Exists,
     Shape,
@@ -36,13 +37,15 @@ _SPLIT_NAMES = frozenset(("split", "set", "subset", "partition", "dataset", "usa
 class Layout:
     """How a list is laid out: its shape, the line of its header (0: none), the column of each thing it holds.
 
-    `columns` are those of "path", "label" and "split" (None: no column holds it), empty where no line can be used;
-    `hot` are columns that hold a 1 for each line's class. `names` are the header's cells, `asked` what the user chose.
+    `columns` are those of "path" and "label" (None: no column holds it), empty where no line can be used; `splits` are
+    the column of the splits, or several that mark the lines of one each; `hot` are columns that hold a 1 for each
+    line's class. `names` are the header's cells, `asked` what the user chose.
     """
 
     shape: Shape
     header: int
     columns: dict[str, int | None]
+    splits: tuple[int, ...]
     hot: tuple[int, ...]
     sample: Sample
     asked: frozenset[str]
@@ -53,8 +56,8 @@ class Layout:
         return self.sample.names
 
     def held(self) -> list[str]:
-        """Return what a column holds: "path", "label", "split"."""
-        return [name for name in ("path", "label", "split") if self.columns.get(name) is not None]
+        """Return what a column holds: "path", "label"."""
+        return [name for name in ("path", "label") if self.columns.get(name) is not None]
 
 
 def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exists, labels: bool = True) -> Layout:
@@ -107,9 +110,9 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
         notes += (f"line {number} is taken for a header: {', '.join(names)}",)
     if labels and roles is not None:
         notes += _said(cells, roles)
-    return Layout(
-        shape, number if header else 0, _columns(roles), roles.hot if roles else (), cells, frozenset(asked), notes
-    )
+    columns_of = {"path": roles.path, "label": roles.label} if roles else {}
+    splits, hot = (roles.splits, roles.hot) if roles else ((), ())
+    return Layout(shape, number if header else 0, columns_of, splits, hot, cells, frozenset(asked), notes)
 
 
 def _all_differ(data: bytes, shape: Shape, header: int, column: int) -> bool:
@@ -117,10 +120,6 @@ def _all_differ(data: bytes, shape: Shape, header: int, column: int) -> bool:
     cells = (read_cells(block, shape, [column], after=header).columns[0] for block in blocks_of(data))
     found = np.concatenate([spans.hashes() for spans in cells])
     return len(np.unique(found)) == len(found)
-
-
-def _columns(roles: Roles | None) -> dict[str, int | None]:
-    return {"path": roles.path, "label": roles.label, "split": roles.split} if roles else {}
 
 
 def _said(sample: Sample, roles: Roles) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from eyas.data.shape import LABEL_NAMES, PATH_NAMES, Exists, is_image, is_number, path_columns, plain_words
-from eyas.data.splits import SPLITS, may_name_split, meanings, names_split, titled_split
+from eyas.data.shape import LABEL_NAMES, NO_PATHS, PATH_NAMES, Exists, is_image, is_number, path_columns, plain_words
+from eyas.data.splits import SPLITS, flag_of, may_name_split, meanings, names_split, titled_split
 from eyas.errors import DataError, suggest
 
 KEY = 8  # so many lines, each with another label: that column is a key, unless it was asked for
@@ -17,28 +17,24 @@ _SHOWN = 8  # columns that a message names
 _LIKELY = frozenset(
     ("dx", "diagnosis", "cls", "emotion", "type", "kind", "variety", "genus", "name", "finding", "findinglabels")
 )
-NO_PATHS = (
-    "no column was found that holds paths of images: no cell ends like an image, or is one, with or without an ending, "
-    "in the folder that paths are relative to (--root). "
-    "Say which it is with --columns path=0 (from 0, or by the header's name)."
-)
 
 
 @dataclass(frozen=True)
 class Roles:
     """The column of the paths, that of the labels (None: the folders are the classes), that of the splits.
 
-    `hot` are columns that hold a 1 for each line's class and 0 else, instead of a column of labels.
+    `hot` are columns that hold a 1 for each line's class and 0 else, instead of a column of labels; `splits` the
+    column of the splits, or several that hold a yes for each line's split.
     """
 
     path: int
     label: int | None = None
-    split: int | None = None
+    splits: tuple[int, ...] = ()
     hot: tuple[int, ...] = ()
 
     @property
     def used(self) -> set[int | None]:
-        return {self.path, self.label, self.split, *self.hot}
+        return {self.path, self.label, *self.splits, *self.hot}
 
 
 @dataclass(frozen=True)
@@ -136,15 +132,15 @@ def choose(sample: Sample, asked: dict[str, str], exists: Exists, *, labels: boo
     if len(titled) == 1:
         roles = replace(roles, label=titled[0])
     if "split" not in asked:
-        roles = replace(roles, split=_split(sample, roles))
+        roles = replace(roles, splits=_split(sample, roles))
     elif asked["split"] != "none":
-        roles = replace(roles, split=_asked(sample, "split", asked["split"])[0])
+        roles = replace(roles, splits=_asked(sample, "split", asked["split"]))
     if "label" not in asked and roles.label is None:
         free = (c for c in range(len(sample.rows[0])) if not titled_split(sample.title(c)))
         left = [c for c in titled or free if c not in roles.used]
         label, hot = _label(sample, left, path)
         roles = replace(roles, label=label, hot=hot)
-    if "split" not in asked and roles.split is None:
+    if "split" not in asked and not roles.splits:
         _refuse_unclear_split(sample, roles)
     return roles
 
@@ -164,10 +160,12 @@ def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:
         raise DataError(f"{place} the columns {', '.join(map(str, found))} have this name. Give the number instead.")
     if found:
         return (found[0],)
-    if key == "label" and "+" in value:
+    if key != "path" and "+" in value:
         parts = [_asked(sample, key, part.strip())[0] for part in value.split("+")]
         if not sample.names:
-            raise DataError(f"{place} no header names the classes of these columns.")
+            raise DataError(f"{place} no header names what these columns mark.")
+        if key == "split" and not _flags(sample, parts):
+            raise DataError(f"{place} each of these must hold a yes or no (1, 0) under a split's name, such as is_val.")
         return tuple(parts)
     if value.isdigit():
         if int(value) < width:
@@ -213,17 +211,25 @@ def _path(sample: Sample, exists: Exists, labels: bool) -> int:
     )
 
 
-def _split(sample: Sample, roles: Roles) -> int | None:
-    """Return the column that names the split by its words."""
-    found = [
-        c for c, values in enumerate(sample.values) if c not in roles.used and names_split(sample.title(c), values)
-    ]
+def _split(sample: Sample, roles: Roles) -> tuple[int, ...]:
+    """Return the column that names the split by its words, or those that mark the lines of one split each."""
+    free = [(c, values) for c, values in enumerate(sample.values) if c not in roles.used]
+    found = [c for c, values in free if names_split(sample.title(c), values)]
+    marks = [c for c, values in free if flag_of(sample.title(c), values)]
+    if len(marks) > 1 and set(found) <= set(marks) and _flags(sample, marks):
+        return tuple(marks)
     if len(found) > 1:
         raise DataError(
             f"{sample.source}: each of the columns {sample.told(found)} may name the split. "
             f"Say which: {sample.flag(split=found[0])}, or --columns split=none to read all lines."
         )
-    return found[0] if found else None
+    return tuple(found)
+
+
+def _flags(sample: Sample, columns: Sequence[int]) -> bool:
+    """Tell whether some columns mark the lines of a split each, of different ones."""
+    splits = [flag_of(sample.title(c), sample.values[c]) for c in columns]
+    return all(splits) and len(set(splits)) == len(splits)
 
 
 def _refuse_unclear_split(sample: Sample, roles: Roles) -> None:

@@ -22,6 +22,11 @@ LABEL_NAMES = frozenset(
     ("label", "labels", "class", "classid", "classname", "target", "category", "categoryid", "labelid",
      "species", "breed", "y")
 )  # fmt: skip
+NO_PATHS = (
+    "no column was found that holds paths of images: no cell ends like an image, or is one, with or without an ending, "
+    "in the folder that paths are relative to (--root). "
+    "Say which it is with --columns path=0 (from 0, or by the header's name)."
+)
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?$")
 _SUFFIX_INSIDE = re.compile(rf"(?:{'|'.join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)})(?![\w.])", re.IGNORECASE)
 _PATH_THEN_TEXT = re.compile(
