@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.everyday.case import Case, numbered, train, write
-from tests.everyday.lists import _classes
+from tests.everyday.lists import _classes, _rows
 
 TITLE = "Tables of published data sets"
 
@@ -27,6 +27,9 @@ NIH = _table(
     "Image Index,Finding Labels,Patient Age,View Position,OriginalImagePixelSpacing[x,y],",
     lambda i: f"{i}.png,{FINDINGS[i % 4]},{50 + i % 7},{('PA', 'AP')[i % 2]},0.143,{('0.143', '0.168')[i % 2]},",
 )
+
+CELEBA = _table("attr.txt", "24\nArched Male Young", lambda i: f"{i}.png {('-1', ' 1')[i % 2]} {(' 1', '-1')[i // 2 % 2]}  1"
+                if i % 5 else f"{i}.png -1  1  1")  # fmt: skip
 
 CASES = (
     Case(
@@ -71,6 +74,41 @@ CASES = (
         train("boxes.csv", "--root img --val 0.2"),
         ("19 images, 2 classes", "not used: the columns x ("),
         check=_classes("0", "1"),
+    ),
+    Case(
+        "attributes in many columns, under a line of their number (CelebA)",
+        CELEBA,
+        train("attr.txt", "--root img"),
+        ("attr.txt:3: 2 of the columns Arched, Male, Young hold a 1 (multi-label): an image has one class. --columns "
+         "path=0,label=Arched uses one column",),
+        code=65,
+    ),
+    Case(
+        "one of these attributes",
+        CELEBA,
+        train("attr.txt", "--root img --columns path=0,label=Male --val 0.25"),
+        ("18 images, 2 classes", "line 1 is left out: 24", "not used: the columns Arched (-1, 1), Young (1)"),
+        check=_classes("-1", "1"),
+    ),
+    Case(
+        "a spreadsheet's line of its separator",
+        _table("list.csv", "sep=;\nfile;label", lambda i: f"{i}.png;{'ab'[i % 2]}"),
+        train("list.csv", "--root img --val 0.25"),
+        ("18 images, 2 classes", "line 1 is left out: sep=;"),
+    ),
+    Case(
+        "a column of True and False for each class (pandas)",
+        _table("dummies.csv", "file,cat,dog,emu", lambda i: f"{i}.png,{i % 3 == 0},{i % 3 == 1},{i % 3 == 2}"),
+        train("dummies.csv", "--root img --val 0.25"),
+        ("18 images, 3 classes", "the columns cat, dog, emu hold a 1 for each line's class"),
+        check=_classes("cat", "dog", "emu"),
+    ),
+    Case(
+        "a comma behind each line",
+        _rows("list.csv", *(f"{i}.png,{'ab'[i % 2]}," for i in range(24)), count=24),
+        train("list.csv", "--val 0.25"),
+        ("18 images, 2 classes", "not used: the column 2 ()"),
+        check=_classes("a", "b"),
     ),
     Case(
         "is_valid and is_test",

@@ -7,16 +7,25 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from eyas.data.shape import LABEL_NAMES, NO_PATHS, PATH_NAMES, Exists, is_image, is_number, path_columns, plain_words
+from eyas.data.shape import (
+    LABEL_NAMES,
+    MINUS,
+    NO,
+    NO_PATHS,
+    PATH_NAMES,
+    YES,
+    Exists,
+    is_image,
+    is_number,
+    path_columns,
+    plain_words,
+)  # fmt: skip
 from eyas.data.splits import SPLITS, flag_of, may_name_split, meanings, names_split, titled_split
 from eyas.errors import DataError, suggest
 
 KEY = 8  # so many lines, each with another label: that column is a key, unless it was asked for
-YES, NO, MINUS = frozenset(("1", "1.", "1.0", "1.00")), frozenset(("0", "0.", "0.0", "0.00")), frozenset(("-1", "-1.0"))
 _SHOWN = 8  # columns that a message names
-_LIKELY = frozenset(
-    ("dx", "diagnosis", "cls", "emotion", "type", "kind", "variety", "genus", "name", "finding", "findinglabels")
-)
+_LIKELY = frozenset("dx diagnosis cls emotion type kind variety genus name finding findinglabels".split())
 
 
 @dataclass(frozen=True)
@@ -248,11 +257,13 @@ def _refuse_unclear_split(sample: Sample, roles: Roles) -> None:
 
 def _label(sample: Sample, left: list[int], path: int) -> tuple[int | None, tuple[int, ...]]:
     """Return the column of the labels: the only one, the only text, the only number that repeats; or those of marks."""
+    left = [c for c in left if any(sample.values[c])]  # behind a last comma stands nothing
     texts = [c for c in left if not sample.numeric(c) and not sample.key(c)]
     counted = [c for c in left if sample.counted(c) and not sample.marks(c)]
     marks = [c for c in left if sample.marks(c)]
     some = [c for c in marks if not set(sample.values[c]) <= YES]
     marks = some if sample.one_each(some) else marks  # a weight of 1 on every line is no class
+    texts = [c for c in texts if len(marks) < 2 or c not in marks]  # pandas's True and False
     if len(left) <= 1:
         return (left[0] if left else None), ()
     if len(marks) > 1 and not texts:
