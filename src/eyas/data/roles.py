@@ -7,25 +7,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from eyas.data.shape import (
-    LABEL_NAMES,
-    MINUS,
-    NO,
-    NO_PATHS,
-    PATH_NAMES,
-    YES,
-    Exists,
-    is_image,
-    is_number,
-    path_columns,
-    plain_words,
-)  # fmt: skip
-from eyas.data.splits import SPLITS, flag_of, may_name_split, meanings, names_split, titled_split
+from eyas.data.shape import LABEL_NAMES, NO_PATHS, PATH_NAMES, Exists, is_image, is_number, path_columns, plain_words
+from eyas.data.splits import MINUS, NO, SPLITS, YES, flag_of, may_name_split, meanings, names_split, titled_split
 from eyas.errors import DataError, suggest
 
 KEY = 8  # so many lines, each with another label: that column is a key, unless it was asked for
 _SHOWN = 8  # columns that a message names
-_LIKELY = frozenset("dx diagnosis cls emotion type kind variety genus name finding findinglabels".split())
+_LIKELY = frozenset(
+    ("dx", "diagnosis", "cls", "emotion", "type", "kind", "variety", "genus", "name", "finding", "findinglabels")
+)
 
 
 @dataclass(frozen=True)

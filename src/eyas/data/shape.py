@@ -22,9 +22,6 @@ LABEL_NAMES = frozenset(
     ("label", "labels", "class", "classid", "classname", "target", "category", "categoryid", "labelid",
      "species", "breed", "y")
 )  # fmt: skip
-YES = frozenset(("1", "1.", "1.0", "1.00", "True", "TRUE", "true"))
-NO = frozenset(("0", "0.", "0.0", "0.00", "False", "FALSE", "false"))
-MINUS = frozenset(("-1", "-1.0"))  # for no, where nothing is 0
 NO_PATHS = (
     "no column was found that holds paths of images: no cell ends like an image, or is one, with or without an ending, "
     "in the folder that paths are relative to (--root). "

@@ -18,6 +18,9 @@ _WORDS = {
     "heldout": "test", "privatetest": "test", "测试": "test",
 }  # fmt: skip
 _BESIDE = re.compile(r"(set|split|data|images?|集)$")  # what may follow such a word: `test set`, `train_images`
+YES = frozenset(("1", "1.", "1.0", "1.00", "True", "TRUE", "true"))
+NO = frozenset(("0", "0.", "0.0", "0.00", "False", "FALSE", "false"))
+MINUS = frozenset(("-1", "-1.0"))  # for no, where nothing is 0
 _YES, _NO = frozenset(("true", "yes", "1", "1.0", "t", "y")), frozenset(("false", "no", "0", "0.0", "f", "n"))
 _CERTAIN, _LIKELY = re.compile(r"^is[\W_]*"), frozenset(("split", "partition", "subset"))
 
