@@ -111,6 +111,28 @@ CASES = (
         check=_classes("a", "b"),
     ),
     Case(
+        "ids, and a few names of several words behind a space (FGVC-Aircraft)",
+        _rows("variants.txt", *(f"{i} {('707-320', 'A340-500', 'BAE 146-200', 'C-130')[i % 4]}" for i in range(24)), count=24),
+        train("variants.txt", "--val 0.25"),
+        ("18 images, 4 classes", ".png was added"),
+        check=_classes("707-320", "A340-500", "BAE 146-200", "C-130"),
+    ),
+    Case(
+        "ids, and names of two words each behind a space",
+        _rows("flowers.txt", *(f"{i} {('Colts Foot', 'Tiger Lily')[i % 2]}" for i in range(24)), count=24),
+        train("flowers.txt"),
+        ("any of the columns 1 (Colts, Tiger), 2 (Foot, Lily) may hold the labels",
+         "If they are one label of several words, put it in quotation marks."),
+        code=65,
+    ),
+    Case(
+        "bars between the columns",
+        _rows("list.txt", *(f"{i}.png|{'ab'[i % 2]}" for i in range(24)), count=24),
+        train("list.txt", "--val 0.25"),
+        ("18 images, 2 classes",),
+        check=_classes("a", "b"),
+    ),
+    Case(
         "is_valid and is_test",
         _table("list.csv", "file,label,is_valid,is_test", lambda i: f"{i}.png,{'ab'[i % 2]},{i > 19},{i in range(14, 20)}"),
         train("list.csv", "--root img"),

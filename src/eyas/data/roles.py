@@ -22,8 +22,7 @@ _LIKELY = frozenset(
 class Roles:
     """The column of the paths, that of the labels (None: the folders are the classes), that of the splits.
 
-    `hot` are columns that hold a 1 for each line's class and 0 else, instead of a column of labels; `splits` the
-    column of the splits, or several that hold a yes for each line's split.
+    `hot` are columns that mark each line's class by a 1, instead of a column of labels; `splits` one or several so.
     """
 
     path: int
@@ -158,7 +157,7 @@ def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:
     if len(found) > 1:
         raise DataError(f"{place} the columns {', '.join(map(str, found))} have this name. Give the number instead.")
     if found:
-        return (found[0],)
+        return tuple(found)
     if key != "path" and "+" in value:
         parts = [_asked(sample, key, part.strip())[0] for part in value.split("+")]
         if not sample.names:
@@ -172,8 +171,8 @@ def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:
         raise DataError(f"{place} the list has columns 0 to {width - 1}.")
     if not sample.names:
         raise DataError(f"{place} no header names the columns: the first line has not as many cells as the others.")
-    there = f" It has {', '.join(sample.names[:20])}."
-    raise DataError(f"{place} the list has no column of this name.{suggest(value, sample.names) or there}")
+    near = suggest(value, sample.names) or f" It has {', '.join(sample.names[:20])}."
+    raise DataError(f"{place} the list has no column of this name.{near}")
 
 
 def _of_name(names: Sequence[str], value: str) -> list[int]:
@@ -251,11 +250,11 @@ def _label(sample: Sample, left: list[int], path: int) -> tuple[int | None, tupl
     texts = [c for c in left if not sample.numeric(c) and not sample.key(c)]
     counted = [c for c in left if sample.counted(c) and not sample.marks(c)]
     marks = [c for c in left if sample.marks(c)]
-    some = [c for c in marks if not set(sample.values[c]) <= YES]
-    marks = some if sample.one_each(some) else marks  # a weight of 1 on every line is no class
+    if sample.one_each(some := [c for c in marks if not set(sample.values[c]) <= YES]):
+        marks = some  # a weight of 1 on every line is no class
     texts = [c for c in texts if len(marks) < 2 or c not in marks]  # pandas's True and False
     if len(left) <= 1:
-        return (left[0] if left else None), ()
+        return next(iter(left), None), ()
     if len(marks) > 1 and not texts:
         if sample.names and not counted:
             return None, tuple(marks)
@@ -287,9 +286,10 @@ def _unclear(sample: Sample, left: list[int], path: int, hot: tuple[int, ...]) -
     remedy = sample.flag(path=path, label=likely[0] if likely else able[0])
     if hot:
         remedy += f" or {sample.flag(path=path, label=hot)}"
-    return DataError(
-        f"{sample.source}: any of the columns {sample.told(able)} may hold the labels. Say which, such as {remedy}."
-    )
+    if not sample.names and not any(map(sample.numeric, able)):
+        remedy += ". If they are one label of several words, put it in quotation marks"
+    told = f"any of the columns {sample.told(able)} may hold the labels. Say which, such as {remedy}."
+    return DataError(f"{sample.source}: {told}")
 
 
 def _shares(sample: Sample, left: list[int]) -> list[int]:

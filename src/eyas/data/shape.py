@@ -65,7 +65,7 @@ def find_shape(sample: list[str], asked: dict[str, str], exists: Exists, *, quot
     """
     body = sample if is_image_in(sample[0]) else sample[1:] or sample  # the first line may be a header
     unsure = None
-    for separator in "\t;,":
+    for separator in "\t;,|":
         if not all(separator in line for line in body):
             continue
         shape = _even_shape(separator, body, quoted=quoted)
@@ -96,7 +96,7 @@ def _even_shape(separator: str, body: list[str], *, quoted: bool) -> Shape | Non
 
 def _short_shape(body: list[str], exists: Exists, *, quoted: bool) -> Shape | None:
     """Return the shape of lines that have as many cells each, but for some that end after their path, the first."""
-    for separator in "\t;,":
+    for separator in "\t;,|":
         longer = [line for line in body if separator in line]
         shape = _even_shape(separator, longer, quoted=quoted) if len(longer) > 0.5 * len(body) else None
         if shape is not None and path_columns(shape.cut(body), exists) == [0]:
@@ -137,7 +137,8 @@ def _no_suffix_shape(separator: str, body: list[str], exists: Exists) -> Shape |
     even = least == max(widths) or any(_column([row[place] for row in words]) for place in places)
     if least > 2 and even and (path_columns(words, exists) or path_columns([row[::-1] for row in words], exists)):
         return Shape(separator, max(widths, key=widths.count))
-    for shape in (Shape(separator, 2, "path first"), Shape(separator, 2, "path last")):
+    ways = (Shape(separator, 2, "path first"), Shape(separator, 2, "path last"))
+    for shape in sorted(ways, key=lambda way: -_there(way.cut(body[:200]), exists)):  # `p1 BAE 146`: p1 is there
         rows = [row for row in shape.cut(body) if len(row) == 2]
         if rows and (path_columns(rows, exists) or (shape.way == "path first" and _one_number(rows))):
             return shape
@@ -171,6 +172,11 @@ def _column(cells: list[str]) -> bool:
 def _one_number(rows: list[list[str]]) -> bool:
     """Tell whether the second of two cells is a number in every row, and the first is not."""
     return all(len(row) == 2 and is_number(row[1]) and not is_number(row[0]) for row in rows)
+
+
+def _there(rows: list[list[str]], exists: Exists) -> int:
+    """Return how many cells of the column of most files are files."""
+    return max(sum(exists(row[place].strip()) for row in rows) for place in (0, -1))
 
 
 def _exist(names: Sequence[str], exists: Exists) -> bool:
