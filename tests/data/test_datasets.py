@@ -179,3 +179,21 @@ def test_an_exported_set_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert all(torch.equal(before.image(i), after.image(i)) for i in range(0, 359, 20))
     with pytest.raises(SettingsError, match="not empty"):
         export_named("digits", tmp_path / "out", config())
+
+
+def test_lines_of_a_test_set_are_read_only_where_they_are_asked_for(tmp_path):
+    path = small_list(tmp_path)
+    names = [line.split()[0] for line in path.read_text().splitlines()]
+    lines = [f"{name},{'ab'[i % 2]},{('train', 'test')[i == 1]},m" for i, name in enumerate(names * 2)][: len(names)]
+    path = tmp_path / "split.csv"
+    path.write_text("\n".join(["file,label,part,sex", *lines]) + "\n", "utf-8")
+    with pytest.raises(DataError, match=r"a column names the split \(test, train\)\. .*: split='test' or split='train' or"):
+        ImageTxtDataset(path)
+    with pytest.warns(UserWarning, match=r"split\.csv: .*not used: the column sex \(m\).*of the split 'test'"):
+        test = ImageTxtDataset(path, split="test", classes=["a", "b"])
+    assert (len(test), test.targets, test.classes) == (1, [1], ["a", "b"])
+    assert any("of the split 'test'" in note for note in test.notes)
+    with pytest.warns(UserWarning, match="all lines are read"):
+        assert len(ImageTxtDataset(path, split="all")) == len(names)
+    with pytest.warns(UserWarning, match="not used"):
+        assert len(ImageTxtDataset(path, columns="path=file,label=label,split=none")) == len(names)

@@ -345,6 +345,12 @@ CASES = (
         train("photos"),
         ("photos/test: left out: 1 folder without images (dog)", "photos/test has no image of 1 of 2 classes: dog"),
     ),
+    Case(
+        "test/ of pictures that are not read",
+        lambda: (pictures("photos/train", ("cat", "dog")), write("photos/test/cat/1.heic", ""), write("photos/test/dog/2.heic", "")),
+        train("photos"),
+        ("test none given", "photos/test: holds no images, so there is no test set in it; left out: 2 .heic"),
+    ),
     Case("test/ without class folders", _kaggle, train("data", "--val 0.2"), (UNLABELLED,)),
     Case(
         "test/ without class folders, and no test set asked for",

@@ -10,7 +10,7 @@ import tests.everyday
 from tests.bad_input import cell
 from tests.everyday.case import QUICK, Case
 
-ORDER = ("folders", "lists", "labels", "predicting", "images", "models", "flags", "results")
+ORDER = ("folders", "lists", "tables", "labels", "predicting", "images", "models", "flags", "results")
 HEAD = """# Data as people really have it
 
 What eyas does with layouts, lists, labels, pictures and models that are nearly, but not quite, the expected form. Every row is run

@@ -14,9 +14,9 @@ from eyas.errors import DataError
 SPLITS = ("train", "val", "test")
 _BESIDE = "beside"  # pictures without labels, and what is said of pictures by other means than folders
 _WORDS = {
-    "train": "train training trainset trainingset trainval trn 训练 训练集",
-    "val": "val valid validation validate valset validationset dev devset publictest 验证 验证集",
-    "test": "test testing testset testingset privatetest tst eval evaluation holdout heldout 测试 测试集",
+    "train": "train training trainset trainingset trainval trn 训练 训练集 训练数据",
+    "val": "val valid validation validate valset validationset dev devset publictest 验证 验证集 验证数据",
+    "test": "test testing testset testingset privatetest tst eval evaluation holdout heldout 测试 测试集 测试数据",
     _BESIDE: "pred prediction predictions unlabeled unlabelled unsup unknown annotation annotations annot label labels "
              "mask masks gt groundtruth bbox bboxes boxes json xml csv txt meta metadata",
 }  # fmt: skip
@@ -66,7 +66,15 @@ def find_layout(folder: Path) -> Layout:
             told = "holds pictures without class folders, so it cannot be measured on; classify them with eyas predict"
             notes = (*found.notes, *noted, f"{part.folder}: {told}")
             found = replace(found, unlabelled={**found.unlabelled, split: part.folder}, notes=notes)
+        else:
+            found = replace(found, notes=(*found.notes, *noted, _without_images(part.folder, split)))
     return found
+
+
+def _without_images(folder: Path, split: str) -> str:
+    walk = Walk(folder)
+    there = "" if any(walk.images()) else walk.left_out.in_words()
+    return f"{folder}: holds no images, so there is no {split} set in it" + f"; left out: {there}" * bool(there)
 
 
 def _descended(folder: Path, *, with_splits: bool) -> tuple[_Level, dict[str, str], tuple[str, ...]]:

@@ -14,7 +14,7 @@ from eyas.data.one_hot import read_hot
 from eyas.data.packed import Coded, Coding, PackedStrings, Packing
 from eyas.data.roles import KEY
 from eyas.data.shape import Exists
-from eyas.data.splits import SPLITS, meanings
+from eyas.data.splits import SPLITS, flag_of, meanings, of_flags
 from eyas.errors import DataError
 
 
@@ -46,20 +46,22 @@ def read_table(data: bytes, source: Path, *, columns: str | None, exists: Exists
 def split_names(data: bytes, source: Path, *, columns: str | None, exists: Exists) -> tuple[str, ...]:
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     layout = find_layout(data, source, columns=columns, exists=exists)
-    if layout.columns.get("split") is None:
+    if not layout.splits:
         return ()
-    coding = Coding()
+    codings = [Coding() for _ in layout.splits]
     for block in blocks_of(data):
         with quotes_closed(source):
-            (spans,) = read_cells(block, layout.shape, [layout.columns["split"] or 0], after=layout.header).columns
-        coding.add(spans)
-    return tuple(sorted(set(_splits(coding.done(), layout).texts)))
+            cells = read_cells(block, layout.shape, layout.splits, after=layout.header).columns
+        for coding, spans in zip(codings, cells, strict=True):
+            coding.add(spans)
+    return tuple(sorted(set(_splits([coding.done() for coding in codings], layout).texts)))
 
 
 def _read(data: bytes, source: Path, layout: Layout, *, short: bool = False) -> Table:
     """Read the columns that a layout names; with `short` lines are read too that have a path and lack other cells."""
-    paths, codings, hot = Packing(), {name: Coding() for name in layout.held()}, [Coding() for _ in layout.hot]
-    held = [layout.columns[name] or 0 for name in codings] + list(layout.hot)
+    paths, codings = Packing(), {name: Coding() for name in layout.held()}
+    hot, parts = [Coding() for _ in layout.hot], [Coding() for _ in layout.splits]
+    held = [layout.columns[name] or 0 for name in codings] + [*layout.hot, *layout.splits]
     lines, problems, comments = [np.zeros(0, np.int32)], [], 0
     for block in blocks_of(data):
         with quotes_closed(source):
@@ -68,12 +70,12 @@ def _read(data: bytes, source: Path, layout: Layout, *, short: bool = False) -> 
             cells = _with_short(cells, held[0], layout.shape.count)
         if codings:
             paths.add(cells.columns[0].joined(), cells.columns[0].ends - cells.columns[0].starts)
-        for coding, spans in zip([*codings.values(), *hot][1:], cells.columns[1:], strict=True):
+        for coding, spans in zip([*codings.values(), *hot, *parts][1:], cells.columns[1:], strict=True):
             coding.add(spans)
         lines.append(cells.lines)
         problems += [(line, _wrong_width(row, layout.shape.count)) for line, row in cells.wrong]
         comments += block.comments()
-    labels, splits = (codings[name].done() if name in codings else None for name in ("label", "split"))
+    labels = codings["label"].done() if "label" in codings else None
     numbers, notes = np.concatenate(lines), layout.notes
     if hot:
         labels, more = read_hot([coding.done() for coding in hot], layout, numbers, problems)
@@ -81,23 +83,34 @@ def _read(data: bytes, source: Path, layout: Layout, *, short: bool = False) -> 
     key = _key(labels, layout) if labels is not None and not hot else ""
     if comments:
         notes += (f"{comments} comment line{'s' * (comments > 1)} (starting with #) left out",)
-    splits = None if splits is None else _splits(splits, layout)
+    splits = _splits([coding.done() for coding in parts], layout) if parts else None
     return Table(paths.done(), labels, numbers, splits, notes, problems, key)
 
 
-def _splits(found: Coded, layout: Layout) -> Coded:
-    """Return the splits that a column's words name; raises `DataError` where one names none, unless it was chosen."""
-    column = layout.columns["split"] or 0
-    title = layout.sample.title(column)
-    words = meanings(title, found.texts)
-    other = sorted(set(words.values()) - set(SPLITS))
+def _splits(found: list[Coded], layout: Layout) -> Coded:
+    """Return the splits that a column's words name, or several columns' marks.
+
+    Raises `DataError` where one names none, unless the columns were chosen.
+    """
+    sample, columns = layout.sample, layout.splits
+    titles = [sample.title(column) or str(column) for column in columns]
+    if len(columns) > 1:
+        marks = [flag_of(title, column.texts) for title, column in zip(titles, found, strict=True)]
+        if not all(marks):
+            raise DataError(f"{sample.source}: not all cells of the columns {', '.join(titles)} are yes or no (1, 0).")
+        coded = of_flags(marks, found)
+    else:
+        words = meanings(sample.title(columns[0]), found[0].texts)
+        coded = Coded(found[0].codes, [words[text] for text in found[0].texts])
+    other = sorted(set(coded.texts) - set(SPLITS))
     if other and "split" not in layout.asked:
+        several = len(columns) > 1
         raise DataError(
-            f"{layout.sample.source}: the column {title or column} names the split, but also says "
-            f"{', '.join(map(repr, other[:3]))}. {layout.sample.flag(split=column)} leaves those lines out, "
-            "--columns split=none reads all lines."
+            f"{sample.source}: the column{'s' * several} {', '.join(titles)} name{'s' * (not several)} the split, but "
+            f"also sa{'y' if several else 'ys'} {', '.join(map(repr, other[:3]))}. "
+            f"{sample.flag(split=columns)} leaves those lines out, --columns split=none reads all lines."
         )
-    return Coded(found.codes, [words[text] for text in found.texts])
+    return coded
 
 
 def _key(labels: Coded, layout: Layout) -> str:

@@ -14,6 +14,7 @@ from eyas.data.class_markup import as_number
 from eyas.data.class_names import LONGEST_NAME, ClassNames, too_long
 from eyas.data.packed import Coded
 from eyas.data.paths import Problems
+from eyas.data.several import several_note
 from eyas.errors import DataError, suggest
 
 SUGGESTED = 10  # unknown names that get the nearest ones told: no report shows more, and to look for them takes long
@@ -73,7 +74,7 @@ def read_labels(
     for row in np.flatnonzero(np.isin(rows, codes)).tolist() if wrong else ():
         problems.append((int(lines[row]), wrong[labels.texts[rows[row]]]))
     numbers = np.array([found.index.get(text, 0) for text in labels.texts], np.int64)
-    notes = found.notes + _alike(found.classes)
+    notes = found.notes + _alike(found.classes) + (several_note(found.classes) if names is None else ())
     return Labels(numbers[rows], found.classes, found.named, names is not None, notes, found.first)
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines, read_cells
-from eyas.data.roles import NO_PATHS, Roles, Sample, choose
+from eyas.data.roles import Roles, Sample, choose
 from eyas.data.shape import (
     LABEL_NAMES,
+    NO_PATHS,
     PATH_NAMES,
     Exists,
     Shape,
@@ -34,15 +35,17 @@ _SPLIT_NAMES = frozenset(("split", "set", "subset", "partition", "dataset", "usa
 
 @dataclass(frozen=True)
 class Layout:
-    """How a list is laid out: its shape, the line of its header (0: none), the column of each thing it holds.
+    """How a list is laid out: its shape, the line it begins after (its header's, or 0), its columns.
 
-    `columns` are those of "path", "label" and "split" (None: no column holds it), empty where no line can be used;
-    `hot` are columns that hold a 1 for each line's class. `names` are the header's cells, `asked` what the user chose.
+    `columns` are those of "path" and "label" (None: no column holds it), empty where no line can be used; `splits` are
+    the column of the splits, or several that mark the lines of one each; `hot` are columns that hold a 1 for each
+    line's class. `names` are the header's cells, `asked` what the user chose.
     """
 
     shape: Shape
     header: int
     columns: dict[str, int | None]
+    splits: tuple[int, ...]
     hot: tuple[int, ...]
     sample: Sample
     asked: frozenset[str]
@@ -53,8 +56,8 @@ class Layout:
         return self.sample.names
 
     def held(self) -> list[str]:
-        """Return what a column holds: "path", "label", "split"."""
-        return [name for name in ("path", "label", "split") if self.columns.get(name) is not None]
+        """Return what a column holds: "path", "label"."""
+        return [name for name in ("path", "label") if self.columns.get(name) is not None]
 
 
 def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exists, labels: bool = True) -> Layout:
@@ -68,6 +71,8 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
         needs = "its path, then its label" if labels else "its path"
         raise DataError(f"{source}: the list is empty. It needs a line per image: {needs}.")
     asked = _parse_columns(columns) if columns else {}
+    first_line, above = sample[0].strip(), _stands_alone(sample, exists)
+    sample = sample[above:]
     # `0 1` may be a file, or one with its label
     whole = not (labels or asked) and all("\t" not in line and exists(line) for line in sample[1:] or sample)
     shape = Shape(" ", 1, "path last") if whole else find_shape(sample, asked, exists, quoted=b'"' in data)
@@ -77,11 +82,14 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     if shape.count == 1 and b'"' in data and all(len(row) == 1 for row in lone.cut(sample)):
         shape = lone
     rows = _rows(data, shape, source)
+    skipped = next(rows)[0] if above else 0
     number, first = next(rows)
     body = list(islice((row for _, row in rows if len(row) == shape.count), SAMPLE))
     by_name = any(re.search(r"[^\d+]", value) and value not in ("folder", "none") for value in asked.values())
     places = path_columns(body, exists) if body else []
     names = tuple(cell.strip() for cell in first)
+    if shape.separator == " " and len(names) == shape.count - 1 > 1 and places == [0]:
+        names = ("", *names)  # a header that leaves the paths' column out, as CelebA's does
     known = _known(names, places) and not any(exists(first[c]) for c in places if c < len(first))
     told = by_name or known or _stands_above(names, body, places, exists)
     fits = len(names) == shape.count  # else it is not known whose name is whose
@@ -93,7 +101,8 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     header = bool(body) and told
     if not header and len(first) == shape.count:
         body.insert(0, first)
-    differ = partial(_all_differ, data, shape, number if header else 0)
+    after = number if header else skipped
+    differ = partial(_all_differ, data, shape, after)
     titles = names if header and fits else ()
     cells = Sample(source, [[cell.strip() for cell in row] for row in body], titles, differ)
     roles = choose(cells, asked, exists, labels=labels) if body else None
@@ -102,14 +111,14 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
             f"{source}:{number}: the header has more words than there are columns, which name the classes. "
             "Put tabs or commas between the columns."
         )
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = (f"line {skipped} is left out: {first_line}",) if above else ()
     if header and not (by_name or known):
-        notes += (f"line {number} is taken for a header: {', '.join(names)}",)
+        notes += (f"line {number} is taken for a header: {', '.join(filter(None, names))}",)
     if labels and roles is not None:
         notes += _said(cells, roles)
-    return Layout(
-        shape, number if header else 0, _columns(roles), roles.hot if roles else (), cells, frozenset(asked), notes
-    )
+    columns_of = {"path": roles.path, "label": roles.label} if roles else {}
+    splits, hot = (roles.splits, roles.hot) if roles else ((), ())
+    return Layout(shape, after, columns_of, splits, hot, cells, frozenset(asked), notes)
 
 
 def _all_differ(data: bytes, shape: Shape, header: int, column: int) -> bool:
@@ -117,10 +126,6 @@ def _all_differ(data: bytes, shape: Shape, header: int, column: int) -> bool:
     cells = (read_cells(block, shape, [column], after=header).columns[0] for block in blocks_of(data))
     found = np.concatenate([spans.hashes() for spans in cells])
     return len(np.unique(found)) == len(found)
-
-
-def _columns(roles: Roles | None) -> dict[str, int | None]:
-    return {"path": roles.path, "label": roles.label, "split": roles.split} if roles else {}
 
 
 def _said(sample: Sample, roles: Roles) -> tuple[str, ...]:
@@ -171,6 +176,13 @@ def _known(names: Sequence[str], places: Sequence[int]) -> bool:
         return False
     known = sum(word in PATH_NAMES | LABEL_NAMES | _SPLIT_NAMES for word in plain_words(names))
     return known >= (1 if places else 2)
+
+
+def _stands_alone(sample: Sequence[str], exists: Exists) -> bool:
+    """Tell whether the first line says how many lines follow (CelebA), or is Excel's `sep=;`."""
+    first = sample[0].strip()
+    told = re.fullmatch(r"\d+|sep=.", first, re.IGNORECASE) is not None and not exists(first)
+    return told and len(sample) > 2 and all(re.search(r"[\s,;]", line.strip()) for line in sample[1:])
 
 
 def _stands_above(names: Sequence[str], rows: list[list[str]], places: list[int], exists: Exists) -> bool:

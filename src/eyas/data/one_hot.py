@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from eyas.data.layout import Layout
 from eyas.data.packed import Coded
 from eyas.data.paths import Problems
-from eyas.data.roles import MINUS, NO, YES
+from eyas.data.splits import MINUS, NO, YES
 from eyas.errors import DataError
 
 

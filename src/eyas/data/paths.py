@@ -221,6 +221,8 @@ def say_missing(
     for row in np.flatnonzero(sizes < 0)[:REPORTED].tolist():
         path = paths[row]
         said = f"{path} {reasons[sizes[row]]}{instead.get(path, '')}" if path else "there is no path on this line"
+        if re.match(r"\w\w+:/", path):
+            said = f"{path.replace(':/', '://', 1)} is an address, no file: download the pictures, and name the files"
         problems.append((int(lines[row]), said))
 
 

@@ -7,18 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from eyas.data.shape import LABEL_NAMES, PATH_NAMES, Exists, is_image, is_number, path_columns, plain_words
-from eyas.data.splits import SPLITS, may_name_split, meanings, names_split, titled_split
+from eyas.data.shape import LABEL_NAMES, NO_PATHS, PATH_NAMES, Exists, is_image, is_number, path_columns, plain_words
+from eyas.data.splits import MINUS, NO, SPLITS, YES, flag_of, may_name_split, meanings, names_split, titled_split
 from eyas.errors import DataError, suggest
 
 KEY = 8  # so many lines, each with another label: that column is a key, unless it was asked for
-YES, NO, MINUS = frozenset(("1", "1.", "1.0", "1.00")), frozenset(("0", "0.", "0.0", "0.00")), frozenset(("-1", "-1.0"))
 _SHOWN = 8  # columns that a message names
-_LIKELY = frozenset(("dx", "diagnosis", "cls", "emotion", "type", "kind", "variety", "genus", "name", "finding"))
-NO_PATHS = (
-    "no column was found that holds paths of images: no cell ends like an image, or is one, with or without an ending, "
-    "in the folder that paths are relative to (--root). "
-    "Say which it is with --columns path=0 (from 0, or by the header's name)."
+_LIKELY = frozenset(
+    ("dx", "diagnosis", "cls", "emotion", "type", "kind", "variety", "genus", "name", "finding", "findinglabels")
 )
 
 
@@ -26,17 +22,17 @@ NO_PATHS = (
 class Roles:
     """The column of the paths, that of the labels (None: the folders are the classes), that of the splits.
 
-    `hot` are columns that hold a 1 for each line's class and 0 else, instead of a column of labels.
+    `hot` are columns that mark each line's class by a 1, instead of a column of labels; `splits` one or several so.
     """
 
     path: int
     label: int | None = None
-    split: int | None = None
+    splits: tuple[int, ...] = ()
     hot: tuple[int, ...] = ()
 
     @property
     def used(self) -> set[int | None]:
-        return {self.path, self.label, self.split, *self.hot}
+        return {self.path, self.label, *self.splits, *self.hot}
 
 
 @dataclass(frozen=True)
@@ -130,21 +126,28 @@ def choose(sample: Sample, asked: dict[str, str], exists: Exists, *, labels: boo
     if "label" in asked:
         chosen = () if asked["label"] == "folder" else _asked(sample, "label", asked["label"])
         roles = replace(roles, label=chosen[0]) if len(chosen) == 1 else replace(roles, hot=chosen)
-    titled = sample.named(LABEL_NAMES, without=path) if "label" not in asked else []
+    titled = _titled(sample, path) if "label" not in asked else []
     if len(titled) == 1:
         roles = replace(roles, label=titled[0])
     if "split" not in asked:
-        roles = replace(roles, split=_split(sample, roles))
+        roles = replace(roles, splits=_split(sample, roles))
     elif asked["split"] != "none":
-        roles = replace(roles, split=_asked(sample, "split", asked["split"])[0])
+        roles = replace(roles, splits=_asked(sample, "split", asked["split"]))
     if "label" not in asked and roles.label is None:
         free = (c for c in range(len(sample.rows[0])) if not titled_split(sample.title(c)))
         left = [c for c in titled or free if c not in roles.used]
         label, hot = _label(sample, left, path)
         roles = replace(roles, label=label, hot=hot)
-    if "split" not in asked and roles.split is None:
+    if "split" not in asked and not roles.splits:
         _refuse_unclear_split(sample, roles)
     return roles
+
+
+def _titled(sample: Sample, path: int) -> list[int]:
+    """Return the columns whose header says that they hold labels; a y beside an x is a place in the picture."""
+    names = [name.casefold() for name in sample.names]
+    found = sample.named(LABEL_NAMES, without=path)
+    return [c for c in found if plain_words([names[c]]) != ["y"] or (names[c] == "y" and "x" not in names)]
 
 
 def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:
@@ -154,11 +157,13 @@ def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:
     if len(found) > 1:
         raise DataError(f"{place} the columns {', '.join(map(str, found))} have this name. Give the number instead.")
     if found:
-        return (found[0],)
-    if key == "label" and "+" in value:
+        return tuple(found)
+    if key != "path" and "+" in value:
         parts = [_asked(sample, key, part.strip())[0] for part in value.split("+")]
         if not sample.names:
-            raise DataError(f"{place} no header names the classes of these columns.")
+            raise DataError(f"{place} no header names what these columns mark.")
+        if key == "split" and not _flags(sample, parts):
+            raise DataError(f"{place} each of these must hold a yes or no (1, 0) under a split's name, such as is_val.")
         return tuple(parts)
     if value.isdigit():
         if int(value) < width:
@@ -166,8 +171,8 @@ def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:
         raise DataError(f"{place} the list has columns 0 to {width - 1}.")
     if not sample.names:
         raise DataError(f"{place} no header names the columns: the first line has not as many cells as the others.")
-    there = f" It has {', '.join(sample.names[:20])}."
-    raise DataError(f"{place} the list has no column of this name.{suggest(value, sample.names) or there}")
+    near = suggest(value, sample.names) or f" It has {', '.join(sample.names[:20])}."
+    raise DataError(f"{place} the list has no column of this name.{near}")
 
 
 def _of_name(names: Sequence[str], value: str) -> list[int]:
@@ -204,17 +209,25 @@ def _path(sample: Sample, exists: Exists, labels: bool) -> int:
     )
 
 
-def _split(sample: Sample, roles: Roles) -> int | None:
-    """Return the column that names the split by its words."""
-    found = [
-        c for c, values in enumerate(sample.values) if c not in roles.used and names_split(sample.title(c), values)
-    ]
+def _split(sample: Sample, roles: Roles) -> tuple[int, ...]:
+    """Return the column that names the split by its words, or those that mark the lines of one split each."""
+    free = [(c, values) for c, values in enumerate(sample.values) if c not in roles.used]
+    found = [c for c, values in free if names_split(sample.title(c), values)]
+    marks = [c for c, values in free if flag_of(sample.title(c), values)]
+    if len(marks) > 1 and set(found) <= set(marks) and _flags(sample, marks):
+        return tuple(marks)
     if len(found) > 1:
         raise DataError(
             f"{sample.source}: each of the columns {sample.told(found)} may name the split. "
             f"Say which: {sample.flag(split=found[0])}, or --columns split=none to read all lines."
         )
-    return found[0] if found else None
+    return tuple(found)
+
+
+def _flags(sample: Sample, columns: Sequence[int]) -> bool:
+    """Tell whether some columns mark the lines of a split each, of different ones."""
+    splits = [flag_of(sample.title(c), sample.values[c]) for c in columns]
+    return all(splits) and len(set(splits)) == len(splits)
 
 
 def _refuse_unclear_split(sample: Sample, roles: Roles) -> None:
@@ -233,13 +246,15 @@ def _refuse_unclear_split(sample: Sample, roles: Roles) -> None:
 
 def _label(sample: Sample, left: list[int], path: int) -> tuple[int | None, tuple[int, ...]]:
     """Return the column of the labels: the only one, the only text, the only number that repeats; or those of marks."""
+    left = [c for c in left if any(sample.values[c])]  # behind a last comma stands nothing
     texts = [c for c in left if not sample.numeric(c) and not sample.key(c)]
     counted = [c for c in left if sample.counted(c) and not sample.marks(c)]
     marks = [c for c in left if sample.marks(c)]
-    some = [c for c in marks if not set(sample.values[c]) <= YES]
-    marks = some if sample.one_each(some) else marks  # a weight of 1 on every line is no class
+    if sample.one_each(some := [c for c in marks if not set(sample.values[c]) <= YES]):
+        marks = some  # a weight of 1 on every line is no class
+    texts = [c for c in texts if len(marks) < 2 or c not in marks]  # pandas's True and False
     if len(left) <= 1:
-        return (left[0] if left else None), ()
+        return next(iter(left), None), ()
     if len(marks) > 1 and not texts:
         if sample.names and not counted:
             return None, tuple(marks)
@@ -271,9 +286,10 @@ def _unclear(sample: Sample, left: list[int], path: int, hot: tuple[int, ...]) -
     remedy = sample.flag(path=path, label=likely[0] if likely else able[0])
     if hot:
         remedy += f" or {sample.flag(path=path, label=hot)}"
-    return DataError(
-        f"{sample.source}: any of the columns {sample.told(able)} may hold the labels. Say which, such as {remedy}."
-    )
+    if not sample.names and not any(map(sample.numeric, able)):
+        remedy += ". If they are one label of several words, put it in quotation marks"
+    told = f"any of the columns {sample.told(able)} may hold the labels. Say which, such as {remedy}."
+    return DataError(f"{sample.source}: {told}")
 
 
 def _shares(sample: Sample, left: list[int]) -> list[int]:

@@ -23,6 +23,11 @@ LABEL_NAMES = frozenset(
     ("label", "labels", "class", "classid", "classname", "target", "category", "categoryid", "labelid",
      "species", "breed", "y")
 )  # fmt: skip
+NO_PATHS = (
+    "no column was found that holds paths of images: no cell ends like an image, or is one, with or without an ending, "
+    "in the folder that paths are relative to (--root). "
+    "Say which it is with --columns path=0 (from 0, or by the header's name)."
+)
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?$")
 _SUFFIX_INSIDE = re.compile(rf"(?:{'|'.join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)})(?![\w.])", re.IGNORECASE)
 _PATH_THEN_TEXT = re.compile(
@@ -61,7 +66,7 @@ def find_shape(sample: list[str], asked: dict[str, str], exists: Exists, *, quot
     """
     body = sample if is_image_in(sample[0]) else sample[1:] or sample  # the first line may be a header
     unsure = None
-    for separator in "\t;,":
+    for separator in "\t;,|":
         if not all(separator in line for line in body):
             continue
         shape = _even_shape(separator, body, quoted=quoted)
@@ -92,7 +97,7 @@ def _even_shape(separator: str, body: list[str], *, quoted: bool) -> Shape | Non
 
 def _short_shape(body: list[str], exists: Exists, *, quoted: bool) -> Shape | None:
     """Return the shape of lines that have as many cells each, but for some that end after their path, the first."""
-    for separator in "\t;,":
+    for separator in "\t;,|":
         longer = [line for line in body if separator in line]
         shape = _even_shape(separator, longer, quoted=quoted) if len(longer) > 0.5 * len(body) else None
         if shape is not None and path_columns(shape.cut(body), exists) == [0]:
@@ -133,7 +138,8 @@ def _no_suffix_shape(separator: str, body: list[str], exists: Exists) -> Shape |
     even = least == max(widths) or any(_column([row[place] for row in words]) for place in places)
     if least > 2 and even and (path_columns(words, exists) or path_columns([row[::-1] for row in words], exists)):
         return Shape(separator, max(widths, key=widths.count))
-    for shape in (Shape(separator, 2, "path first"), Shape(separator, 2, "path last")):
+    ways = (Shape(separator, 2, "path first"), Shape(separator, 2, "path last"))
+    for shape in sorted(ways, key=lambda way: -_there(way.cut(body[:200]), exists)):  # `p1 BAE 146`: p1 is there
         rows = [row for row in shape.cut(body) if len(row) == 2]
         if rows and (path_columns(rows, exists) or (shape.way == "path first" and _one_number(rows))):
             return shape
@@ -169,6 +175,11 @@ def _one_number(rows: list[list[str]]) -> bool:
     return all(len(row) == 2 and is_number(row[1]) and not is_number(row[0]) for row in rows)
 
 
+def _there(rows: list[list[str]], exists: Exists) -> int:
+    """Return how many cells of the column of most files are files."""
+    return max(sum(exists(row[place].strip()) for row in rows) for place in (0, -1))
+
+
 def _exist(names: Sequence[str], exists: Exists) -> bool:
     """Tell whether most of the first names are files; those are looked up that do not end like an image."""
     first = [name.strip() for name in names[:20]]
@@ -176,10 +187,16 @@ def _exist(names: Sequence[str], exists: Exists) -> bool:
 
 
 def path_columns(rows: list[list[str]], exists: Exists) -> list[int]:
-    """Return the columns that may hold the paths: by suffix, or else because the files are there."""
+    """Return the columns that may hold the paths: by suffix, or else because the files are there.
+
+    Addresses on the web are no paths where another column holds them.
+    """
     width = min(len(row) for row in rows)
     by_suffix = [c for c in range(width) if sum(is_image(row[c]) for row in rows) > 0.5 * len(rows)]
-    return by_suffix or [c for c in range(width) if _exist([row[c] for row in rows], exists)]
+    if here := [c for c in by_suffix if "://" not in rows[0][c]]:
+        return here
+    there = [c for c in range(width) if _exist([row[c] for row in rows], exists)]
+    return [c for c in there if not by_suffix or len({row[c] for row in rows}) == len(rows)] or by_suffix
 
 
 def plain_words(cells: Sequence[str]) -> list[str]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from eyas.data.packed import Coded
 
 SPLITS = ("train", "val", "test")
 _WORDS = {
@@ -14,6 +18,9 @@ _WORDS = {
     "heldout": "test", "privatetest": "test", "测试": "test",
 }  # fmt: skip
 _BESIDE = re.compile(r"(set|split|data|images?|集)$")  # what may follow such a word: `test set`, `train_images`
+YES = frozenset(("1", "1.", "1.0", "1.00", "True", "TRUE", "true"))
+NO = frozenset(("0", "0.", "0.0", "0.00", "False", "FALSE", "false"))
+MINUS = frozenset(("-1", "-1.0"))  # for no, where nothing is 0
 _YES, _NO = frozenset(("true", "yes", "1", "1.0", "t", "y")), frozenset(("false", "no", "0", "0.0", "f", "n"))
 _CERTAIN, _LIKELY = re.compile(r"^is[\W_]*"), frozenset(("split", "partition", "subset"))
 
@@ -50,6 +57,25 @@ def may_name_split(title: str, words: Collection[str]) -> bool:
     """Tell whether a column may name the split in words that are not known, such as 0, 1 and 2 under `partition`."""
     flags = _flagged(title) is not None and set(meanings(title, words).values()) <= set(SPLITS)
     return flags or titled_split(title)
+
+
+def flag_of(title: str, words: Collection[str]) -> str:
+    """Return the split that a column of yes and no marks the lines of, such as val under `is_valid`, or ""."""
+    return _flagged(title) or "" if {word.strip().lower() for word in words} <= _YES | _NO else ""
+
+
+def of_flags(splits: Sequence[str], columns: Sequence[Coded]) -> Coded:
+    """Return each line's split by the columns that mark one each: where none does, the line is for training.
+
+    Lines that several mark, or none where training has a mark too, get another word, such as `test+val` and "".
+    """
+    said = np.zeros(len(columns[0]), np.int64)
+    for bit, column in enumerate(columns):
+        said += np.array([word.strip().lower() in _YES for word in column.texts], np.int64)[column.codes] << bit
+    found, codes = np.unique(said, return_inverse=True)
+    marked = ["+".join(split for bit, split in enumerate(splits) if number >> bit & 1) for number in found.tolist()]
+    rest = "" if "train" in splits else "train"
+    return Coded(codes.astype(np.int32), [word or rest for word in marked])
 
 
 def _flagged(title: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from torch.utils.data import Dataset
 
 from eyas.data.class_names import ClassNames
 from eyas.data.datasets import as_image_set
-from eyas.data.listing import read_listing
+from eyas.data.listing import listed_splits, read_listing
+from eyas.errors import DataError
 
 
 class ImageTxtDataset(Dataset[tuple[Any, Any]]):
@@ -19,8 +21,10 @@ class ImageTxtDataset(Dataset[tuple[Any, Any]]):
     `[i]` is `(transform(image), target_transform(label))`: the image is a PIL image, mode RGB; the label an int that
     indexes `classes`. `root` is the folder that paths are relative to (default: the list's; a relative one may also
     lie beside the list); `classes` are the names in the order of the labels' numbers, or the path of a file of them;
+    `split` is train, val or test where a column of the list names it ("all": all lines), `columns` as for `--columns`;
     `outside_root` lets paths lead out of the root. What is given by its place is told apart by its kind: a function is
-    a transform. Raises `DataError` with every problem of the list by line.
+    a transform. Raises `DataError` with every problem of the list by line, and for a list of several splits where none
+    is asked for; what was passed over, or read otherwise than it is written, is warned of, and stands in `notes`.
     """
 
     def __init__(
@@ -31,6 +35,8 @@ class ImageTxtDataset(Dataset[tuple[Any, Any]]):
         target_transform: Callable[[Any], Any] | None = None,
         *,
         classes: str | Path | Sequence[str] | None = None,
+        split: str | None = None,
+        columns: str | None = None,
         outside_root: bool = False,
     ) -> None:
         places: list[Any] = [root, transform, target_transform]
@@ -41,7 +47,15 @@ class ImageTxtDataset(Dataset[tuple[Any, Any]]):
         at, self.transform, self.target_transform = places
         given = classes if classes is None or isinstance(classes, str | Path) else _given(classes)
         folder = None if at is None else _found(Path(at), Path(list_file).parent)
-        self.images = as_image_set(read_listing(list_file, root=folder, classes=given, outside_root=outside_root))
+        if split is None:
+            _refuse_several(Path(list_file), folder, columns)
+        self.images = as_image_set(read_listing(
+            list_file, root=folder, classes=given, columns=columns, split=None if split == "all" else split,
+            outside_root=outside_root,
+        ))  # fmt: skip
+        self.notes = self.images.notes
+        if self.notes:
+            warnings.warn(f"{list_file}: {'; '.join(self.notes)}", stacklevel=2)
         self.classes = list(self.images.classes)
         self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
 
@@ -64,6 +78,14 @@ class ImageTxtDataset(Dataset[tuple[Any, Any]]):
             picture if self.transform is None else self.transform(picture),
             label if self.target_transform is None else self.target_transform(label),
         )
+
+
+def _refuse_several(source: Path, folder: Path | None, columns: str | None) -> None:
+    """Raise `DataError` where a column names the split: nobody trains on test lines without having said so."""
+    splits = listed_splits(source, root=None if folder is None else str(folder), columns=columns)
+    if len(splits) > 1:
+        asked = " or ".join(f"split={split!r}" for split in (*splits, "all"))
+        raise DataError(f"{source}: a column names the split ({', '.join(splits)}). Say which lines to read: {asked}.")
 
 
 def _given(classes: Sequence[str]) -> ClassNames:
