@@ -347,9 +347,9 @@ CASES = (
     ),
     Case(
         "test/ of pictures that are not read",
-        lambda: (pictures("photos/train", ("cat", "dog")), write("photos/test/cat/1.heic", ""), write("photos/test/dog/2.heic", "")),
+        lambda: (pictures("photos/train", ("cat", "dog")), write("photos/test/cat/1.cr2", ""), write("photos/test/dog/2.cr2", "")),
         train("photos"),
-        ("test none given", "photos/test: holds no images, so there is no test set in it; left out: 2 .heic"),
+        ("test none given", "photos/test: holds no images, so there is no test set in it; left out: 2 .cr2"),
     ),
     Case("test/ without class folders", _kaggle, train("data", "--val 0.2"), (UNLABELLED,)),
     Case(
