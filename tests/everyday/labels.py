@@ -114,6 +114,10 @@ CASES = (
     refused("a header, and labels that could count it", "names.txt", "label\nrose\ntulip\ndaisy", "names.txt:1: is 'label' a heading or a class? If a heading, delete the line", labels="01"),
     refused("class names of which one has no number", "names.txt", "0 rose\ntulip\n2 daisy", "names.txt:2: 'tulip': the number of the class is missing"),
     refused("an empty line among class names", "names.txt", "rose\n\ntulip\ndaisy", "names.txt:2: an empty line between two classes"),
+    seen("numbered class names with full-width signs", "012", ORDER, file="names.txt", text="2：daisy\n0：rose\n1：tulip"),
+    seen("numbered class names with arrows", "012", ORDER, file="names.txt", text="0 -> rose\n1 -> tulip\n2 -> daisy"),
+    refused("names that begin with numbers in another order", "names.txt", "2-daisy\n0-rose\n1-tulip", "names.txt:1: '2-daisy': are the numbers in the names those of the classes?"),
+    refused("the settings of Darknet", "obj.data", "classes = 3\ntrain = t.txt\nnames = obj.names", "obj.data:1: settings (name = value), no class names"),
     refused("a label map of TensorFlow", "label_map.pbtxt", "item {\n  id: 1\n  name: 'rose'\n}", "label_map.pbtxt:1: 'item {' is no class name"),
     refused("fewer class names than labels", "names.txt", "rose\ntulip", "list.csv:4: label 2 is out of range: names.txt names 2 classes (0 to 1)"),
     Case(
