@@ -135,6 +135,7 @@ CASES = (
          ("photos/cat: names.txt names no class 'cat'. Did you mean 'Cat'?",), 65),
     Case("a named set, and a file of class names", _folders("cat", names="cat\ndog"), "inspect digits --classes names.txt",
          ("digits: has names of its own; --classes is for lists and folders",)),
+    seen("several labels of an image, joined", ("cat|dog", "cat", "dog"), "labels that join others (cat|dog) look like several of an image (multi-label): each is a class of its own"),
     refused("a label map of TensorFlow", "label_map.pbtxt", "item {\n  id: 1\n  name: 'rose'\n}", "label_map.pbtxt:1: 'item {' is no class name"),
     refused("fewer class names than labels", "names.txt", "rose\ntulip", "list.csv:4: label 2 is out of range: names.txt names 2 classes (0 to 1)"),
     Case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -51,6 +52,8 @@ def _opened(spec: str, config: DataConfig, split: str) -> ImageSet:
         return images if config.classes is None else _by_class_file(images, Path(config.classes), config.first_label)
     if path.exists():
         raise DataError(f"{spec}: a list of images ends in {', '.join(LISTS)}.")
+    if re.fullmatch(r"[0-9]*[.,]?[0-9]+ ?%?", spec):
+        raise SettingsError(f"{spec}: is no data set. Only --val takes a share of the training set, written as 0.2.")
     if "/" in spec or "\\" in spec or path.suffix:
         raise DataError(f"{spec}: there is no such file or folder.")
     raise SettingsError(

@@ -73,7 +73,7 @@ def read_labels(
     for row in np.flatnonzero(np.isin(rows, codes)).tolist() if wrong else ():
         problems.append((int(lines[row]), wrong[labels.texts[rows[row]]]))
     numbers = np.array([found.index.get(text, 0) for text in labels.texts], np.int64)
-    notes = found.notes + _alike(found.classes)
+    notes = found.notes + _alike(found.classes) + _joined(found.classes)
     return Labels(numbers[rows], found.classes, found.named, names is not None, notes, found.first)
 
 
@@ -263,6 +263,14 @@ def _range(names: ClassNames, table: Mapping[int, int]) -> str:
     low, high = min(table), max(table)
     gaps = ", with gaps" if high - low >= len(table) else ""
     return f"{names.source.name} names {len(table)} classes ({low} to {high}{gaps})"
+
+
+def _joined(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a note on class names that are made of others (cat|dog): pictures of several classes, perhaps."""
+    parts = ((name, [part.strip() for part in re.split(r"[|;,+&\s]+", name)]) for name in classes)
+    made = [name for name, of in parts if len(of) > 1 and set(of) <= set(classes)]
+    what = f"labels that join others ({_some(made)}) look like several of an image (multi-label)"
+    return (f"{what}: each is a class of its own",) if made else ()
 
 
 def _alike(classes: tuple[str, ...]) -> tuple[str, ...]:
