@@ -64,7 +64,8 @@ def test_a_flag_without_its_value_or_with_a_value_that_it_does_not_take_is_named
 
 @pytest.mark.parametrize(
     ("given", "example"),
-    [("0.5", "--mean 0.5 0.5 0.5"), ("0.1,0.2,0.3", "--mean 0.1 0.2 0.3"), ("[0.5,", "--mean"), ("0.5;0.5", "--mean 0.5 0.5 0.5")],
+    [("0.5", "--mean 0.5 0.5 0.5"), ("0.1,0.2,0.3", "--mean 0.1 0.2 0.3"), ("[0.5,", "--mean"), ("0.5;0.5", "--mean 0.5 0.5 0.5"),
+     ("[0.1, 0.2, 0.3]", "--mean 0.1 0.2 0.3"), ("0.1 0.2 0.3", "--mean 0.1 0.2 0.3.")],
 )
 def test_a_mean_of_one_word_is_told_how_three_are_written(given, example):
     said = refused("train", "digits", "--mean", given)
@@ -108,6 +109,28 @@ def test_a_flag_of_several_values_and_a_place_of_several_take_them_all():
     assert read_arguments("predict", COMMANDS, ["run", "a.png", "--top", "2", "b.png"])["paths"] == ["a.png", "b.png"]
 
 
+def test_two_hyphens_alone_end_the_flags():
+    assert read_arguments("predict", COMMANDS, ["run", "--keep-columns", "id", "--", "-x.jpg", "--top"]) == {
+        "run": "run", "keep_columns": ["id"], "paths": ["-x.jpg", "--top"],
+    }  # fmt: skip
+
+
+def test_a_file_that_is_called_like_a_flag_is_told_how_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("-x.jpg").touch()
+    assert refused("predict", "run", "-x.jpg").endswith("The file of this name is written ./-x.jpg.")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [("train", [""]), ("train", ["digits", "--weights", ""]), ("train", ["digits", "--out="]), ("predict", ["run", ""]),
+     ("predict", ["run", "a.png", "--copy-to", ""]), ("evaluate", ["", "digits"])],
+)  # fmt: skip
+def test_an_empty_text_is_no_path(command, arguments):
+    with pytest.raises(SettingsError, match="'': is an empty text"):
+        read_arguments(command, COMMANDS, arguments)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -117,6 +140,10 @@ def test_a_flag_of_several_values_and_a_place_of_several_take_them_all():
         (["imgsz=224"], "imgsz=224: eyas calls it --size."),
         (["--top", "3"], "--top: eyas train has no such flag. It is one of eyas predict."),
         (["--nothing-like-it"], "--nothing-like-it: eyas train has no such flag. See eyas train --help."),
+        (["\u2014lr", "0.1"], "\u2014lr: is written with a dash; a flag begins with two hyphens: --lr"),
+        (["--", "--lr"], "--lr: is one too many: eyas train takes TRAIN (digits)."),
+        ([" "], "' ': is one too many: a word of nothing. A \\ that goes on in the next line is the last sign of its own."),
+        (["--strategy", "x"], "--strategy: eyas train has no such flag. See eyas train --help."),
     ],
 )
 def test_a_word_that_has_no_place_is_told_what_is_meant(arguments, said):
@@ -170,6 +197,7 @@ def test_a_flag_of_another_trainer_is_answered_with_ours(word, ours):
     [
         ("--amp", "--precision: fp16, bf16"), ("--fp16", "--precision: fp16, bf16"), ("--freeze", "--backbone-lr 0.01"),
         ("--num-classes", "counted from the data"), ("--no-cuda", "--device cpu"), ("--resume", "`eyas resume RUN`"),
+        ("--test-size", "--val 0.1"), ("--rotation", "--transform"), ("--kfold", "as TRAIN and as --val"), ("--gray", "read as RGB"),
         ("--auto-augment", "--trivial-augment"), ("--cos-lr", "--schedule cosine"), ("--max_steps", "--epochs"),
     ],
 )  # fmt: skip
@@ -185,6 +213,8 @@ def test_what_we_have_in_another_way_is_said_in_words(word, said):
         ("predict", "--conf", " eyas calls it --unknown-below."),
         ("predict", "--topk", " eyas calls it --top."),
         ("export", "--batch-size", " eyas calls it --batch."),
+        ("predict", "--format", " eyas calls it --form."),
+        ("inspect", "--test", " eyas calls it --against."),
         ("evaluate", "--imgsz", " eyas evaluate has no such flag. eyas train calls it --size."),
         ("evaluate", "--amp", " eyas evaluate has no such flag. The arithmetic is chosen by --precision"),
         ("predict", "--amp", " eyas predict has no such flag. See eyas predict --help."),

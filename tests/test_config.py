@@ -89,7 +89,7 @@ def test_a_field_is_in_one_section_only():
     ("text", "words"),
     [
         ("[optm]\nlr = 1\n", ["no section [optm]", "'optim'"]),
-        ("lr = 0.1\n", ["no section [lr]"]),
+        ("lr = 0.1\n", ["lr stands in no section", "[optim]"]),
         ("[optim]\nlearning_rate = 1\n", ["[optim] has no setting 'learning_rate'"]),
         ("[optim]\nmomentun = 1\n", ["[optim] has no setting 'momentun'", "'momentum'"]),
         ("[optim]\nepochs = 1\n", ["has no setting 'epochs'", "It belongs into [training]"]),

@@ -6,6 +6,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tyro.conf import Positional
@@ -15,6 +16,7 @@ from eyas.settings import Section, taken_by
 from eyas.synonyms import known_as, our_name, same_meaning
 
 Commands = Mapping[str, Iterable[type[Section]]]  # the settings of each command
+_DASHES = "\u2013\u2014\u2212\u2015"  # what text programs make of hyphens
 _NUMBER = re.compile(r"-\.?\d")  # what begins like this is a value, though it begins with a hyphen
 
 
@@ -80,18 +82,23 @@ def read_arguments(command: str, commands: Commands, arguments: list[str]) -> di
     Raises `SettingsError` for what the command does not take, and for another number of values.
     """
     flags, values, rest = flags_of(commands[command]), dict[str, Any](), deque(arguments)
-    before = None
+    before, more_flags = None, True
     while rest:
         word = rest.popleft()
-        if not _is_flag(word):
+        if word == "--" and more_flags:
+            more_flags = False  # what follows are no flags, whatever they begin with
+            continue
+        if not (more_flags and _is_flag(word)):
             if not _put(word, values, flags):
-                raise SettingsError(f"{word}:{_too_many(word, command, commands, values, before)}")
+                why = _too_many(word, command, commands, values, before)
+                raise SettingsError(f"{word.strip() or repr(word)}:{why}")
             before = None
             continue
         written, equals, value = word.partition("=")
         flag = before = _flag(written, flags)
         if flag is None:
-            raise SettingsError(f"{written}:{_hint(written, command, commands)}")
+            file = f" The file of this name is written ./{word}." if Path(word).exists() else ""
+            raise SettingsError(f"{written}:{_hint(written, command, commands)}{file}")
         if flag.count == 0 and equals:
             raise SettingsError(f"{word}: {flag.in_words()} Leave it away, or write --no-{flag.written[2:]}.")
         if flag.count == 0:
@@ -139,9 +146,9 @@ def _value(flag: Flag, given: list[str]) -> Any:
     if flag.optional and given == ["None"] and "a text" not in flag.takes:  # `--test None` is of another meaning
         return None
     if flag.count == 1 or (len(given) == 1 and given[0] in flag.words):
-        return given[0]
+        return _not_empty(flag, given[0])
     if flag.count is not None and len(given) != flag.count:
-        parts = re.split("[,;x]", given[0]) if len(given) == 1 else given
+        parts = re.split(r"[,;x\s]+", given[0].strip("[]() ")) if len(given) == 1 else given
         example = parts if len(parts) == flag.count else parts[:1] * flag.count
         raise SettingsError(
             f"{flag.written} {' '.join(given)}: takes {flag.takes} with spaces between them, not {len(given)}, such as "
@@ -150,14 +157,21 @@ def _value(flag: Flag, given: list[str]) -> Any:
     return given
 
 
+def _not_empty(flag: Flag, given: str) -> str:
+    """Return a text; raises `SettingsError` for an empty one: as a path it would be the current folder."""
+    if not given and " text" in flag.takes and flag.field not in ("val", "test"):  # there it means none
+        raise SettingsError(f"{flag.written} '': is an empty text: was a variable of the shell not set? {flag.about}")
+    return given
+
+
 def _put(word: str, values: dict[str, Any], flags: Mapping[str, Flag]) -> bool:
     """Put a word into the next place that is free; return whether there is one."""
     for place in (flag for flag in flags.values() if flag.by_place):
         if place.count is None:
-            values.setdefault(place.field, []).append(word)
+            values.setdefault(place.field, []).append(_not_empty(place, word))
             return True
         if place.field not in values:
-            values[place.field] = word
+            values[place.field] = _not_empty(place, word)
             return True
     return False
 
@@ -166,6 +180,12 @@ def _too_many(word: str, command: str, commands: Commands, values: Mapping[str, 
     """Return why a word has no place. `before` is the flag whose values ended just before it."""
     flags = flags_of(commands[command])
     name, equals, value = word.partition("=")
+    if word[:1] in _DASHES and (flag := _flag(f"--{name.lstrip(_DASHES)}", flags)):
+        return f" is written with a dash; a flag begins with two hyphens: {flag.written} {value}".rstrip()
+    if not word.strip():
+        return " is one too many: a word of nothing. A \\ that goes on in the next line is the last sign of its own."
+    if before and before.field == "columns":
+        return f" is no flag: the columns are one word, with commas between them. {before.about}"
     if equals and (flag := _flag(f"--{name}", flags)):
         return f" a flag is written with two hyphens: {flag.written} {value}"
     if equals and name.isidentifier():
@@ -187,7 +207,7 @@ def _hint(written: str, command: str, commands: Commands) -> str:
     elsewhere = {other: flags_of(sections) for other, sections in commands.items()}
     if having := [other for other, theirs in elsewhere.items() if _flag(written, theirs)]:
         return f"{none} It is one of eyas {' and eyas '.join(having[:3])}."
-    if said := known_as(written, flags, of(flags)):
+    if said := known_as(written, flags, of(flags), [name for name, flag in flags.items() if not flag.by_place]):
         return none + said
     for other, theirs in elsewhere.items():
         if name := our_name(written, theirs):

@@ -87,6 +87,8 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         raise SettingsError(f"{path}: is no valid TOML: {error}") from None
     for section, entries in content.items():
         fields = RunConfig.model_fields.get(section)
+        if section in sections() and not isinstance(entries, dict):
+            raise SettingsError(f"{path}: {section} stands in no section. It belongs into [{sections()[section]}].")
         if fields is None or not isinstance(entries, dict):
             raise SettingsError(f"{path}: there is no section [{section}].{suggest(section, RunConfig.model_fields)}")
         known = fields.annotation.model_fields  # type: ignore[union-attr]

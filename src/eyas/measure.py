@@ -82,11 +82,10 @@ def evaluate(
 
 def _check_answers(path: Path, data: str | Path | None) -> None:
     """Raise `SettingsError` for a file that cannot be written: told before the images are looked at."""
-    from eyas.answers.rows import check_form
+    from eyas.answers.rows import check_form, check_not_read
 
     check_form(path, None)
-    if data is not None and path.exists() and Path(data).exists() and path.samefile(data):
-        raise SettingsError(f"--answers {path}: is the list that is measured. Name another file.")
+    check_not_read("--answers", path, () if data is None else (data,))
 
 
 def _write_answers(path: Path, scores: Scores, images: ImageSet, temperature: float) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from eyas.answers.answer import Answer, label_of, unknown_name
 from eyas.answers.inputs import images_in
-from eyas.answers.rows import check_form, open_rows
+from eyas.answers.rows import check_form, check_not_read, open_rows
 from eyas.answers.settings import PredictConfig
 from eyas.answers.sorting import Sorter, check_target
 from eyas.data.ahead import read_ahead
@@ -113,6 +113,8 @@ def predict_to(
     form, model = check_form(out, asked.form), model_file(Path(run))
     if asked.copy_to is not None:
         check_target(asked.copy_to, paths)
+    if out is not None:
+        check_not_read("--out", out, paths)
     if not paths:
         raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
     images = images_in(paths, asked)

@@ -32,7 +32,9 @@ MEANINGS: Mapping[str, str] = {
     "val": "valid validation valdir validdir validationdir valdata validdata validationdata evaldata valset validset "
            "valsplit validsplit validationsplit trainvalsplit validpct valpct valratio "
            "valfraction validationfraction valsize",
-    "test": "testdir testset testdata testsplit testpath",
+    "test": "testdir testset testdata testpath",
+    "against data": "test val",
+    "form": "format outputformat fmt",
     "train data paths": "data dataset datapath datafolder traindir trainset traindata trainpath traintxt d input "
                         "inputs inputdir source src images imagedir files train",
     "data_dir": "downloaddir datasetroot",
@@ -116,17 +118,39 @@ OTHERWISE: Mapping[str, str] = {
     "dropout drop droprate droppath":
         "a network's dropout is its own; --label-smoothing, --mixup and --weight-decay regularise too",
     "fastdevrun dryrun": "the shortest run is --epochs 1",
+    "split splits testsplit testsize testpct testratio trainsplit trainsize trainratio trainvalratio splitratio":
+        "a share of the training set is kept apart by --val 0.1; --test names a set",
+    "stratify stratified": "a share that --val 0.1 keeps apart is stratified",
+    "kfold kfolds fold folds nfolds nsplits numfolds crossvalidation":
+        "folds are runs of their own: a list for each, as TRAIN and as --val",
+    "rotation rotate rotations degrees translate shear perspective randomrotation":
+        "turned and shifted pictures come with --trivial-augment, or from a function of your own by --transform",
+    "augment aug augs dataaugmentation": "pictures are varied by --trivial-augment, --crop-scale and others",
+    "grayscale greyscale gray grey channels inchannels inchans nchannels inputchannels":
+        "every image is read as RGB, grey ones too: there is nothing to say",
+    "sampler weightedsampler oversample oversampling balance balanced balancedsampler imbalance":
+        "rare classes count more by --class-weights balanced",
+    "ddp distributed multigpu worldsize localrank dataparallel nprocpernode":
+        "several GPUs are used where torchrun starts `eyas train`",
+    "pinmemory persistentworkers prefetch prefetchfactor": "images are decoded ahead, also with --workers 0",
+    "beta betas beta1 beta2 adambeta1 adambeta2 eps adameps adamepsilon":
+        "but for the momentum, an optimiser's numbers are those of PyTorch",
+    "height width imgheight imgwidth imageheight imagewidth": "images become squares, of --size; --resize says how",
+    "tb": "TensorBoard's files are always written",
 }  # fmt: skip
 _FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
 
 
-def known_as(word: str, options: Collection[str], written: Callable[[str], str] = repr) -> str:
+def known_as(
+    word: str, options: Collection[str], written: Callable[[str], str] = repr, alike: Collection[str] | None = None
+) -> str:
     """Return a sentence on what we call `word`, led by a space: of the same meaning, else of like spelling; else "".
 
-    `options` are the names that there are, such as `batch_size`; `written` says how the user writes one of them.
+    `options` are the names that there are, such as `batch_size`; `written` says how the user writes one of them. Only
+    those in `alike` are offered for their spelling.
     """
-    name = word.lstrip("-").replace("-", "_")
-    if said := same_meaning(name, options, written) or suggest(name, options, written=written):
+    name, spelled = word.lstrip("-").replace("-", "_"), options if alike is None else alike
+    if said := same_meaning(name, options, written) or suggest(name, spelled, written=written):
         return said
     theirs = " ".join((*MEANINGS.values(), *OTHERWISE)).split()
     near = difflib.get_close_matches(_plain(name), theirs, 1, 0.85) if len(name) > 4 else []

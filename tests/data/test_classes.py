@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eyas.data.classes import match_classes
+from eyas.data.classes import match_classes, match_outputs
 from eyas.data.imageset import ArrayImages, ImageSet
 from eyas.errors import DataError
 
@@ -103,3 +103,10 @@ def test_numbers_match_names_that_are_the_same_text() -> None:
     train, test = match_classes(numbers("train.txt", [0, 1, 2, 10]), folder)
     assert [train.classes[label] for label in train.labels] == ["0", "1", "2", "10"]
     assert [test.classes[label] for label in test.labels] == ["0", "1", "10", "2"]
+
+
+def test_outputs_that_are_numbers_take_the_names_of_a_set_only_in_its_given_order() -> None:
+    with pytest.raises(DataError, match=r"the compact model labels its images by number.*--classes FILE"):
+        match_outputs(("0", "1"), "compact", images("te", ["cat", "dog"], [0, 1]))
+    assert match_outputs(("0", "1"), "compact", images("te", ["dog", "cat"], [0, 1], ordered=True)).labels.tolist() == [0, 1]
+    assert match_outputs(("0", "1"), "compact", numbers("te", [1, 1])).labels.tolist() == [1, 1]

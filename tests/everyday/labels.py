@@ -52,6 +52,16 @@ def _none_as_folder() -> None:
     write("list.txt", *(f"photos/{name}/{n}.png" for name in ("None", "tumour") for n in range(4)))
 
 
+def _folders(*names_of: str, names: str) -> Callable[[], None]:
+    """Return what writes a folder for each class, and a file of class names."""
+
+    def make() -> None:
+        pictures("photos", names_of)
+        write("names.txt", *names.split("\n"))
+
+    return make
+
+
 def named(what: str, file: str, text: str, *says: str, labels: Sequence[str] = "012") -> Case:
     """Return the case of a class file that names rose, tulip and daisy."""
     return Case(what, listed(labels, files={file: text}), train("list.csv", f"--val 0.25 --classes {file}"), says or ("3 classes",), check=classes(*FLOWERS))
@@ -114,6 +124,17 @@ CASES = (
     refused("a header, and labels that could count it", "names.txt", "label\nrose\ntulip\ndaisy", "names.txt:1: is 'label' a heading or a class? If a heading, delete the line", labels="01"),
     refused("class names of which one has no number", "names.txt", "0 rose\ntulip\n2 daisy", "names.txt:2: 'tulip': the number of the class is missing"),
     refused("an empty line among class names", "names.txt", "rose\n\ntulip\ndaisy", "names.txt:2: an empty line between two classes"),
+    seen("numbered class names with full-width signs", "012", ORDER, file="names.txt", text="2：daisy\n0：rose\n1：tulip"),
+    seen("numbered class names with arrows", "012", ORDER, file="names.txt", text="0 -> rose\n1 -> tulip\n2 -> daisy"),
+    refused("names that begin with numbers in another order", "names.txt", "2-daisy\n0-rose\n1-tulip", "names.txt:1: '2-daisy': are the numbers in the names those of the classes?"),
+    refused("the settings of Darknet", "obj.data", "classes = 3\ntrain = t.txt\nnames = obj.names", "obj.data:1: settings (name = value), no class names"),
+    Case("class folders, and a file of their names in another order", _folders("cat", "dog", names="dog\ncat\nemu"), train("photos", "--classes names.txt"),
+         ("photos has no image of 1 of 3 classes: emu",), check=classes("dog", "cat", "emu")),
+    Case("class folders 0 and 1, and a file of names", _folders("0", "1", names="cat\ndog"), train("photos", "--classes names.txt"), ("2 classes",), check=classes("cat", "dog")),
+    Case("class folders, and a file that does not name one of them", _folders("cat", "dog", "emu", names="Cat\ndog\nemu"), train("photos", "--classes names.txt"),
+         ("photos/cat: names.txt names no class 'cat'. Did you mean 'Cat'?",), 65),
+    Case("a named set, and a file of class names", _folders("cat", names="cat\ndog"), "inspect digits --classes names.txt",
+         ("digits: has names of its own; --classes is for lists and folders",)),
     refused("a label map of TensorFlow", "label_map.pbtxt", "item {\n  id: 1\n  name: 'rose'\n}", "label_map.pbtxt:1: 'item {' is no class name"),
     refused("fewer class names than labels", "names.txt", "rose\ntulip", "list.csv:4: label 2 is out of range: names.txt names 2 classes (0 to 1)"),
     Case(

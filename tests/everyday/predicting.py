@@ -70,6 +70,8 @@ WINDOWS = [f"test\\{number}.png" for number in ALL]
 NO_COLUMN = "nowhere.csv: no column was found that holds paths of images: no cell ends like an image, or is one, with or without an ending, in the folder that paths are relative to (--root). Say which it is with --columns path=0"
 
 CASES = (
+    Case("answers to be written over the list that is read", listed("file", "0.png", "1.png", name="answers.csv"), predict("answers.csv"),
+         ("--out answers.csv: is the list that is read, and would be lost. Name another file.",), 2, lambda: Path("answers.csv").read_text() == "file\n0.png\n1.png\n"),
     Case(
         "one column of names under a header",
         listed("filename", *(f"{number}.png" for number in ALL), name="header.csv"),

@@ -139,7 +139,7 @@ CASES = (
         "answers to be written over the list that is measured",
         _good_run,
         "evaluate run new/list.csv --answers new/list.csv",
-        ("--answers new/list.csv: is the list that is measured. Name another file.",),
+        ("--answers new/list.csv: is the list that is read, and would be lost. Name another file.",),
         2,
     ),
     Case(

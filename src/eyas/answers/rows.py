@@ -60,6 +60,14 @@ def check_form(out: str | Path | None, asked: str | None) -> str:
     return form
 
 
+def check_not_read(flag: str, out: str | Path, read: Iterable[str | Path]) -> None:
+    """Raise `SettingsError` where a file to be written is one that is read: it would be lost."""
+    target = Path(out)
+    for path in map(Path, read):
+        if target.exists() and path.is_file() and target.samefile(path):
+            raise SettingsError(f"{flag} {out}: is the list that is read, and would be lost. Name another file.")
+
+
 @contextlib.contextmanager
 def open_rows(out: str | Path | None, form: str, top: int, names: Sequence[str] = ()) -> Iterator[Rows]:
     """Open a file, or for None stdout, for answers with their `top` likeliest classes; `names` are a list's columns."""

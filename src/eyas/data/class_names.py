@@ -16,9 +16,11 @@ from eyas.errors import DataError
 
 LONGEST_NAME = 1000  # letters of a class name
 LARGEST_NAMES = 1 << 26  # bytes of a file of class names
-_BETWEEN = r"([:=]\s*|\s+[-:=]\s+|[.)]?\s+)"
+_BETWEEN = r"([:=\uff1a\uff0c\u3001]\s*|\s+(?:[-:=]|[-=]>|\u2192)\s+|[.)]?\s+)"  # also full-width signs: 0\uff1acat
 _NUMBERED = re.compile(rf"(?P<number>-?\d{{1,18}}){_BETWEEN}(?P<name>\S.*)")
 _NUMBERED_AFTER = re.compile(rf"(?P<name>\S.*?){_BETWEEN}(?P<number>-?\d{{1,18}})")
+_LEADING = re.compile(r"[(\[]?(\d{1,9})(?=\D)")
+_SETTING = re.compile(r"[A-Za-z_]\w*\s*=\s*\S.*")
 _COMMENT = re.compile(r"#+\s|##+$|#!")
 _ODD = re.compile(r"#|//|.*\s#|.*[\[{(]$|[\])}]+[,;]?$|</?\w[^<>]*>$")  # comments of other kinds, code, markup
 _QUOTE = "put a name in quotation marks if the number belongs to it"
@@ -190,10 +192,23 @@ def _one_a_line(lines: list[Line]) -> tuple[str, list[Entry]]:
     low = min(middle)
     if low in (0, 1) and sorted(middle) == list(range(low, low + len(lines))) and len(lines) > 1:
         raise UnclearError(lines[0][0], "three columns, the number in the middle: keep the number and the name (0 cat)")
+    _refuse_other_order(lines)
+    if len(lines) > 1 and all(_SETTING.fullmatch(text) for _, text in lines):
+        raise UnclearError(lines[0][0], "settings (name = value), no class names: write one name per line")
     word, quoted = plain_words([lines[0][1]])[0], [text[:1] in "\"'" for _, text in lines]
     doubtful = len(lines) > 1 and word in NAME_WORDS | {"id", "index"} and (not quoted[0] or all(quoted))
     entries = _without_quotes([Entry(line, text) for line, text in lines])
     return (entries[0].name, entries[1:]) if doubtful else ("", entries)
+
+
+def _refuse_other_order(lines: list[Line]) -> None:
+    """Raise `UnclearError` where names begin with numbers (0-cat, 0_cat, (0) cat) that count, but not line by line."""
+    found = [_LEADING.match(text) for _, text in lines]
+    numbers = [int(match[1]) for match in found if match]
+    counted = list(range(min(numbers, default=0), min(numbers, default=0) + len(lines)))
+    if len(numbers) == len(lines) and counted[0] in (0, 1) and sorted(numbers) == counted != numbers:
+        what = f"{lines[0][1]!r}: are the numbers in the names those of the classes? Write '0 cat'"
+        raise UnclearError(lines[0][0], f"{what}, else {_QUOTE}")
 
 
 def _without_quotes(entries: list[Entry]) -> list[Entry]:

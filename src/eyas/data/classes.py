@@ -67,7 +67,7 @@ def _with_decimals(train: ImageSet, other: ImageSet) -> ImageSet:
 
 
 def _occurring(images: ImageSet) -> list[str]:
-    return [images.classes[number] for number in np.unique(images.labels)]
+    return [images.classes[number] for number in np.unique(images.labels)] if len(images) else list(images.classes)
 
 
 def _name_numbers(bare: ImageSet, named: ImageSet) -> ImageSet:

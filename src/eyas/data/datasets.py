@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from eyas.data.class_folders import find_layout
+from eyas.data.class_names import read_class_names
+from eyas.data.classes import without_images
 from eyas.data.export import export_named
 from eyas.data.folders import open_folder
 from eyas.data.imageset import FileImages, ImageSet
+from eyas.data.labels import read_labels
 from eyas.data.listing import Listing, listed_splits, read_listing
 from eyas.data.named import dataset_names, names, open_named, splits_of
+from eyas.data.packed import Coded
+from eyas.data.paths import REPORTED, Problems
 from eyas.data.settings import NO_SET, DataConfig
 from eyas.errors import DataError, SettingsError, suggest
 
@@ -33,20 +41,39 @@ def _opened(spec: str, config: DataConfig, split: str) -> ImageSet:
     name, _, asked = spec.partition(":")
     if name in names():
         images = open_named(name, asked or split, config.data_dir, mirror=config.mirror)
-        beside = (f"{name}: the named set; the folder of this name is ./{name}",) if Path(name).is_dir() else ()
-        return replace(images, notes=(*images.notes, *beside))
+        beside = [f"{name}: the named set; the folder of this name is ./{name}"] * Path(name).is_dir()
+        unused = [f"{name}: has names of its own; --classes is for lists and folders"] * (config.classes is not None)
+        return replace(images, notes=(*images.notes, *beside, *unused))
     path = Path(spec)
     if path.suffix.lower() in LISTS and not path.is_dir():
         return _open_list(path, config, split)
     if path.is_dir():
-        return open_folder(path, split)
+        images = open_folder(path, split)
+        return images if config.classes is None else _by_class_file(images, Path(config.classes), config.first_label)
     if path.exists():
         raise DataError(f"{spec}: a list of images ends in {', '.join(LISTS)}.")
+    if re.fullmatch(r"[0-9]*[.,]?[0-9]+ ?%?", spec):
+        raise SettingsError(f"{spec}: is no data set. Only --val takes a share of the training set, written as 0.2.")
     if "/" in spec or "\\" in spec or path.suffix:
         raise DataError(f"{spec}: there is no such file or folder.")
     raise SettingsError(
         f"{spec}: neither a list file, nor a folder, nor a named data set.{suggest(name, names())} See eyas datasets."
     )
+
+
+def _by_class_file(images: ImageSet, file: Path, first_label: str) -> ImageSet:
+    """Return the images of class folders with the classes of a file: the folders' names are read as labels.
+
+    Raises `DataError` for a folder that the file has no class for.
+    """
+    problems: Problems = []
+    folder = images.labels.astype(np.int32)  # in the place of a line
+    found = read_labels(Coded(folder, [*images.classes]), folder, read_class_names(file), first_label, problems)
+    if problems:
+        reasons = {f"{images.source}/{images.classes[number]}: {reason}": None for number, reason in sorted(problems)}
+        raise DataError("\n".join([*reasons][:REPORTED]))
+    notes = (*images.notes, *found.notes, *without_images(images.source, found.classes, found.numbers))
+    return replace(images, classes=found.classes, labels=found.numbers, ordered=True, notes=notes)
 
 
 def spec_of(config: DataConfig, split: Literal["val", "test"]) -> str | None:
