@@ -92,8 +92,12 @@ def origin_of(path: str | Path, moved: DataConfig | None = None) -> Origin:
     from eyas.config import make_config
 
     config = make_config(file=folder / CONFIG)
+    last, best = (_facts(folder / f"{name}.safetensors") for name in ("last", "best"))
     asked = {"model": config.model.model, "seed": config.training.seed}
-    if any(facts.get(name, value) != value for name, value in asked.items()):
+    asked |= {name: last[name] for name in ("classes", "count") if name in last}  # no resume changes them
+    foreign = any(facts.get(name, value) != value for name, value in asked.items())
+    sources = {one["source"] for one in (last, best, facts if _is_of_epoch(path) else last) if "source" in one}
+    if foreign or ("source" in facts and sources and facts["source"] not in sources):
         raise DataError(f"{path} is no model of the run in whose folder it lies{_said(facts)}")
     usual = DataConfig()
     given = {name: value for name, value in moved or () if value != getattr(usual, name)}
@@ -111,18 +115,27 @@ def placed(config: RunConfig, moved: Mapping[str, object]) -> RunConfig:
     return with_absolute_paths(config.model_copy(update={"data": data})) if moved else config
 
 
+def _is_of_epoch(path: str | Path) -> bool:
+    """Return whether a path is one of a run's models of its epochs: those are of the places that it was trained from.
+
+    A run that was moved more than once has had more of them than its best and its last model know.
+    """
+    return Path(path).absolute().parent.name == "epochs"
+
+
 def _facts(model: Path) -> dict[str, object]:
-    """Return what a model file says of its training, and its network's name; nothing where it cannot be read."""
+    """Return what a model file says of its training, its network and its classes; nothing where it cannot be read."""
     try:
         header = headers.read_header(model, "model")
-        return {**header["facts"], "model": header["model"]}
+        facts = {**header["facts"], "model": header["model"], "classes": header["classes"]}
     except (EyasError, KeyError, TypeError):
         return {}
+    train = facts.get("train")
+    return {**facts, **train} if isinstance(train, dict) else facts
 
 
 def _said(facts: dict[str, object]) -> str:
     """Return what a model file says of its data, for the end of a sentence."""
-    train = facts.get("train")
-    if not isinstance(train, dict) or "source" not in train:
+    if "source" not in facts:
         return ""
-    return f" (it was trained on {train['source']}, {train.get('count', 0):,} images)"
+    return f" (it was trained on {facts['source']}, {facts.get('count', 0):,} images)"

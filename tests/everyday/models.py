@@ -85,6 +85,14 @@ def _copied() -> None:
     shutil.copy("run/best.safetensors", "model.safetensors")
 
 
+def _other_fold() -> None:
+    _run(options="--val 0.25")
+    Path("photos").rename("fold1")
+    assert main(train("fold1", "--val 0.25").replace("--out run", "--out one --view plain").split()) == 0
+    Path("fold1").rename("photos")
+    shutil.copy("one/best.safetensors", "run/other.safetensors")
+
+
 CASES = (
     Case(
         "a checkpoint as the PyTorch tutorial writes it",
@@ -125,6 +133,7 @@ CASES = (
     Case("a copied model, without a set", _copied, "evaluate model.safetensors --device cpu", ("Which set? model.safetensors lies in no run folder (it was trained on photos, 9 images): eyas evaluate model.safetensors DATA",), 2),
     Case("a copied model, exported", _copied, "export model.safetensors --format pt2", ("Checked on the embedded digits, enlarged: model.safetensors lies in no run folder (it was trained on photos, 9 images). --check SPEC names images of your own.",)),
     Case("the model of an epoch, exported", lambda: _run(options="--val 0.25"), "export run/epochs/epoch-001.safetensors --format pt2", ("checked 15 images of", "all labels equal")),
+    Case("a model of another run, of the same network and seed, beside a run's own", _other_fold, "evaluate run/other.safetensors --device cpu", ("run/other.safetensors is no model of the run in whose folder it lies (it was trained on fold1, 9 images)",), 2),
     Case("a model copied into the folder of another run", lambda: (_copied(), _run(options="--seed 5", out="other"), shutil.copy("model.safetensors", "other/copy.safetensors")), "evaluate other/copy.safetensors --device cpu", ("other/copy.safetensors is no model of the run in whose folder it lies (it was trained on photos, 9 images)",), 2),
 )  # fmt: skip
 
