@@ -87,6 +87,13 @@ def _copied() -> None:
     shutil.copy("run/best.safetensors", "model.safetensors")
 
 
+def _without_val() -> None:
+    for part in ("train", "val"):
+        pictures(f"photos/{part}", ("cat", "dog"))
+    assert main(f"{train('photos')} --view plain".split()) == 0
+    shutil.rmtree("photos/val")
+
+
 def _script(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says that TorchScript is deprecated
@@ -148,6 +155,8 @@ CASES = (
     Case("a resume after an image was added", _grown, "resume run --epochs 2", ("run: cannot go on, since this changed after it was saved: training and validation data: of 12 images 1 added (cat/new.png)", "train a new run on those there are now, from this run's weights: eyas train --config run/config.toml --weights run"), 2),
     Case("that new training", _grown, "train --config run/config.toml --weights run --out again", ("the head too, its 2 rows by the classes' names",)),
     Case("a resume after images were lost, moved and edited", _lost, "resume run --epochs 2", ("of 12 images 1 added (cat/1b.png); 2 gone (dog/0.png, dog/1.png); 1 changed in size (cat/2.png)",), 2),
+    Case("a resume after the validation folder was removed", _without_val, "resume run --epochs 2", ("run: cannot go on, since this changed after it was saved: selects on: was 'val', is None val data: there was one, there is none now Put the images back as they were",), 2),
+    Case("a run's own set, told a part of where it is", _without_val, "evaluate run --train photos/train --device cpu", ("Which set? With this --train the run has none to measure on: eyas evaluate run/best.safetensors DATA",), 2),
     Case("a resume after the folder was moved", _moved, "resume run --epochs 2", ("photos: there is no such list or folder any more; the run has it as --train. If it was moved: eyas resume run --train PATH",), 65),
     Case("the same, told where it is", _moved, "resume run --epochs 2 --train moved", ("Done: 2 of 2 epochs.",), check=_knows_the_place),
     Case("a complete run told where its folder is", _moved, "resume run --train moved", ("run: is complete; its data is the same, and is looked for there from now on.",), check=_knows_the_place),
