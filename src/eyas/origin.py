@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyas import headers
-from eyas.data.imageset import ImageSet
+from eyas.data.imageset import FileImages, ImageSet
 from eyas.data.named import names
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, EyasError
@@ -102,6 +103,39 @@ def origin_of(path: str | Path, moved: DataConfig | None = None) -> Origin:
     usual = DataConfig()
     given = {name: value for name, value in moved or () if value != getattr(usual, name)}
     return Origin(folder, placed(config, given))
+
+
+def trained_on(model: Path, images: ImageSet) -> int:
+    """Return how many of a set's images a model's run was trained on; 0 where it is of no run, or its images are gone.
+
+    Nothing is opened for a set whose files lie elsewhere.
+    """
+    try:
+        origin = origin_of(model)
+        data, root = origin.config.data, getattr(images.images, "root", None)
+        base = Path(data.root or data.train or "")
+        if root is not None and not _meet(base if base.is_dir() else base.parent, Path(root)):
+            return 0
+        train = set(_places(origin.sets()[0]))
+    except EyasError:
+        return 0
+    return sum(place in train for place in _places(images))
+
+
+def _meet(one: Path, other: Path) -> bool:
+    """Return whether one of two folders is the other, or lies in it."""
+    one, other = one.resolve(), other.resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _places(images: ImageSet) -> Iterator[str]:
+    """Yield the files of a set, or its images by name."""
+    root = os.path.realpath(getattr(images.images, "root", ""))
+    for number in range(len(images)):
+        if isinstance(images.images, FileImages):
+            yield os.path.join(root, images.images.paths[number])  # noqa: PTH118 - of many files
+        else:
+            yield images.place(number)
 
 
 def placed(config: RunConfig, moved: Mapping[str, object]) -> RunConfig:
