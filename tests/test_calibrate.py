@@ -123,9 +123,9 @@ def test_the_command_says_what_it_did(run, capsys):
 
 
 def test_a_model_that_is_always_right_is_not_calibrated(run, pictures, tmp_path):
-    red = [line for line in Path(pictures["train"]).read_text().splitlines() if line.endswith(" red")]
+    red = [line for line in Path(pictures["test"]).read_text().splitlines() if line.endswith(" red")]
     classifier = eyas.Classifier.load(run)
-    folder = Path(pictures["train"]).parent
+    folder = Path(pictures["test"]).parent
     right = [line for line in red if classifier.predict(folder / line.split()[0]).label == "red"]
     (tmp_path / "right.txt").write_text("\n".join(right) + "\n")
     before = (run / "best.safetensors").read_bytes()
@@ -139,6 +139,13 @@ def test_the_training_set_is_refused(run, hard):
     with pytest.raises(SettingsError, match="is what the model was trained on"):
         eyas.calibrate(run.parent / "all", hard["train"])
     assert eyas.Classifier.load(run.parent / "all").temperature == 1.0
+
+
+def test_a_link_to_a_run_s_model_is_that_model(run, tmp_path):
+    (tmp_path / "link.safetensors").symlink_to(run / "best.safetensors")
+    found = eyas.calibrate(tmp_path / "link.safetensors")
+    assert (tmp_path / "link.safetensors").is_symlink()
+    assert eyas.Classifier.load(run).temperature == found.temperature != 1.0
 
 
 def test_what_becomes_worse_is_told(capsys):

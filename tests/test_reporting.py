@@ -269,6 +269,7 @@ def test_a_run_without_a_set_to_measure_on_has_a_page_too(pictures, tmp_path):
     seen = shown(run)
     assert "nothing was measured" in seen.text
     assert "Course of the training" in seen.text
+    assert f"eyas calibrate {(tmp_path / 'run').absolute()} DATA" in seen.text
 
 
 def test_two_hundred_classes_have_room(tmp_path):

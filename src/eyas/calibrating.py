@@ -12,9 +12,10 @@ import numpy as np
 from eyas.confidence import Threshold, fitted_temperature, log_loss, reliability, softmax, thresholds
 from eyas.data.imageset import ImageSet
 from eyas.data.settings import DataConfig
-from eyas.errors import DataError, EyasError, SettingsError
+from eyas.errors import DataError, SettingsError
 from eyas.files import folder_lock, model_file
-from eyas.origin import origin_of, run_of
+from eyas.metrics import Scores
+from eyas.origin import run_of, trained_on
 from eyas.record import read_answers
 from eyas.training.settings import DeviceConfig
 
@@ -32,6 +33,7 @@ class Fit:
     error: tuple[float, float]  # expected calibration error without and with it
     fitted: bool
     thresholds: tuple[Threshold, ...] = ()  # with it, what `--unknown-below` would do
+    verdict: str = ""  # where the answers are no better than guessing: that it is so
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ def calibrate(
     from eyas.model.classifier import Classifier
 
     path = model_file(Path(run))
+    path = path.resolve() if path.is_symlink() else path  # the file that the run has, not its link
     with _held(run_of(path)):
         classifier = Classifier.load(path)
         kept = _kept(path, int(classifier.facts.get("epoch", 0)))
@@ -76,7 +79,8 @@ def calibrate(
                 "any. Name a larger set, or a harder one."
             ) from None
         fits = tuple(
-            _fit(name, answers, temperature, fitted=name == source) for name, answers in [(source, basis), *others]
+            _fit(name, answers, temperature, classifier.classes, fitted=name == source)
+            for name, answers in [(source, basis), *others]
         )
         _stored(classifier, temperature, kept, {"source": source, "count": len(basis[1])}).save(path)
     return Calibrated(path, temperature, fits)
@@ -132,22 +136,26 @@ def _answered(path: Path, data: str, settings: DataConfig | None, device: str) -
 
 
 def _refuse_training(model: Path, images: ImageSet, data: str) -> None:
-    """Raise `SettingsError` where a set is the one that the run was trained on: a model is too sure of that."""
-    try:
-        train = origin_of(model).sets()[0]
-    except EyasError:  # it is of no run, or its images are gone, so this is not it
-        return
-    if len(train) == len(images) and {train.place(i) for i in range(len(train))} == {
-        images.place(i) for i in range(len(images))
-    }:
+    """Raise `SettingsError` where a set has images that the run was trained on: a model is too sure of those."""
+    known = trained_on(model, images)
+    if known == len(images):
         raise SettingsError(
             f"{data}: is what the model was trained on; it is surer there than anywhere else. Name another set."
         )
+    if known:
+        raise SettingsError(
+            f"{data}: the model was trained on {known:,} of its {len(images):,} images, and is surer of those than of "
+            "any other. Name a set without them."
+        )
 
 
-def _fit(source: str, known: Known, temperature: float, *, fitted: bool) -> Fit:
+def _fit(source: str, known: Known, temperature: float, names: tuple[str, ...], *, fitted: bool) -> Fit:
+    from eyas.sinks.wording import said_accuracy, said_verdict
+
     logits, targets = known
-    shares = softmax(logits, temperature)
+    shares, classes = softmax(logits, temperature), logits.shape[1]
+    pairs = np.bincount(targets.astype(np.int64) * classes + logits.argmax(axis=1), minlength=classes * classes)
+    scores = Scores(names, pairs.reshape(classes, classes), 0.0)
     return Fit(
         source,
         len(targets),
@@ -155,6 +163,7 @@ def _fit(source: str, known: Known, temperature: float, *, fitted: bool) -> Fit:
         (reliability(softmax(logits), targets).error, reliability(shares, targets).error),
         fitted,
         thresholds(shares, targets),
+        "" if scores.beats_guessing else f"{said_accuracy(scores)}{said_verdict(scores)}",
     )
 
 
@@ -175,6 +184,8 @@ def print_calibrated(found: Calibrated) -> None:
             f"  {on}: loss {loss[0]:.4f} -> {loss[1]:.4f}, calibration error {100 * error[0]:.2f} % -> "
             f"{100 * error[1]:.2f} %"
         )
+        if fit.verdict:
+            print(f"  Its accuracy there is {clean(fit.verdict)}. A temperature makes such a model no better.")
         if not fit.fitted and loss[1] > loss[0]:
             print(f"  On {clean(fit.source)} it became worse. `eyas calibrate RUN --reset` takes it away again.")
     for fit in found.fits[:1]:  # the set that nothing is reported on

@@ -15,7 +15,7 @@ from eyas.data.settings import DataConfig
 from eyas.errors import DataError, SettingsError
 from eyas.files import model_file, write_text
 from eyas.metrics import Scores
-from eyas.origin import Origin, origin_of
+from eyas.origin import Origin, origin_of, trained_on
 from eyas.progress import track
 from eyas.training.settings import DeviceConfig
 
@@ -47,6 +47,9 @@ def evaluate(
         opened, settings = own[2], own[0].config.data
     else:
         own, opened = None, open_images(data, settings, split="test")
+        if known := trained_on(model, opened):
+            said = f"the model was trained on {known:,} of these images, and is more often right on them than on others"
+            opened = replace(opened, notes=(*opened.notes, said))
     from eyas.data.batches import prepare  # by now the mistakes that need no torch are told
     from eyas.device import usual_batch
     from eyas.evaluation import evaluate as pass_over
@@ -114,9 +117,10 @@ def _own_set(model: Path, given: DataConfig) -> tuple[Origin, str, ImageSet]:
     try:
         found = origin.measured()
     except DataError as error:
-        raise DataError(f"{error} Or name another set: eyas evaluate {model} DATA") from None
+        raise DataError(f"{error}\nOr name another set: eyas evaluate {model} DATA") from None
     if found is None:
-        raise SettingsError(f"Which set? The run had none to measure on: eyas evaluate {model} DATA")
+        where = "With this --train the run has" if given.train is not None else "The run had"
+        raise SettingsError(f"Which set? {where} none to measure on: eyas evaluate {model} DATA")
     said = f"the run's own {'test' if found[0] == 'test' else 'validation'} set"
     return origin, found[0], replace(found[1], notes=(said, *found[1].notes))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyas import headers
-from eyas.data.imageset import ImageSet
+from eyas.data.imageset import FileImages, ImageSet
 from eyas.data.named import names
 from eyas.data.settings import DataConfig
 from eyas.errors import DataError, EyasError
@@ -92,12 +93,49 @@ def origin_of(path: str | Path, moved: DataConfig | None = None) -> Origin:
     from eyas.config import make_config
 
     config = make_config(file=folder / CONFIG)
+    last, best = (_facts(folder / f"{name}.safetensors") for name in ("last", "best"))
     asked = {"model": config.model.model, "seed": config.training.seed}
-    if any(facts.get(name, value) != value for name, value in asked.items()):
+    asked |= {name: last[name] for name in ("classes", "count") if name in last}  # no resume changes them
+    foreign = any(facts.get(name, value) != value for name, value in asked.items())
+    sources = {one["source"] for one in (last, best, facts if _is_of_epoch(path) else last) if "source" in one}
+    if foreign or ("source" in facts and sources and facts["source"] not in sources):
         raise DataError(f"{path} is no model of the run in whose folder it lies{_said(facts)}")
     usual = DataConfig()
     given = {name: value for name, value in moved or () if value != getattr(usual, name)}
     return Origin(folder, placed(config, given))
+
+
+def trained_on(model: Path, images: ImageSet) -> int:
+    """Return how many of a set's images a model's run was trained on; 0 where it is of no run, or its images are gone.
+
+    Nothing is opened for a set whose files lie elsewhere.
+    """
+    try:
+        origin = origin_of(model)
+        data, root = origin.config.data, getattr(images.images, "root", None)
+        base = Path(data.root or data.train or "")
+        if root is not None and not _meet(base if base.is_dir() else base.parent, Path(root)):
+            return 0
+        train = set(_places(origin.sets()[0]))
+    except EyasError:
+        return 0
+    return sum(place in train for place in _places(images))
+
+
+def _meet(one: Path, other: Path) -> bool:
+    """Return whether one of two folders is the other, or lies in it."""
+    one, other = one.resolve(), other.resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _places(images: ImageSet) -> Iterator[str]:
+    """Yield the files of a set, or its images by name."""
+    root = os.path.realpath(getattr(images.images, "root", ""))
+    for number in range(len(images)):
+        if isinstance(images.images, FileImages):
+            yield os.path.join(root, images.images.paths[number])  # noqa: PTH118 - of many files
+        else:
+            yield images.place(number)
 
 
 def placed(config: RunConfig, moved: Mapping[str, object]) -> RunConfig:
@@ -111,18 +149,27 @@ def placed(config: RunConfig, moved: Mapping[str, object]) -> RunConfig:
     return with_absolute_paths(config.model_copy(update={"data": data})) if moved else config
 
 
+def _is_of_epoch(path: str | Path) -> bool:
+    """Return whether a path is one of a run's models of its epochs: those are of the places that it was trained from.
+
+    A run that was moved more than once has had more of them than its best and its last model know.
+    """
+    return Path(path).absolute().parent.name == "epochs"
+
+
 def _facts(model: Path) -> dict[str, object]:
-    """Return what a model file says of its training, and its network's name; nothing where it cannot be read."""
+    """Return what a model file says of its training, its network and its classes; nothing where it cannot be read."""
     try:
         header = headers.read_header(model, "model")
-        return {**header["facts"], "model": header["model"]}
+        facts = {**header["facts"], "model": header["model"], "classes": header["classes"]}
     except (EyasError, KeyError, TypeError):
         return {}
+    train = facts.get("train")
+    return {**facts, **train} if isinstance(train, dict) else facts
 
 
 def _said(facts: dict[str, object]) -> str:
     """Return what a model file says of its data, for the end of a sentence."""
-    train = facts.get("train")
-    if not isinstance(train, dict) or "source" not in train:
+    if "source" not in facts:
         return ""
-    return f" (it was trained on {train['source']}, {train.get('count', 0):,} images)"
+    return f" (it was trained on {facts['source']}, {facts.get('count', 0):,} images)"

@@ -186,7 +186,7 @@ def _commands(record: Record) -> tuple[tuple[str, str], ...]:
         ("longer", longer),
         ("measure", f"eyas evaluate {run} DATA"),
         ("predict", f"eyas predict {run} PICTURES --top 3"),
-        ("calibrate", f"eyas calibrate {run}"),
+        ("calibrate", f"eyas calibrate {run}" + ("" if "val" in record.scores else " DATA")),
         ("export", f"eyas export {run}"),
         ("serve", f"eyas serve {run}"),
         ("compare", f"eyas compare {run} ANOTHER_RUN"),

@@ -18,6 +18,14 @@ from eyas.files import atomic_path
 from eyas.headers import FORMAT, KEY, LARGEST_HEADER
 
 MOST_SIDES = 64  # of a tensor, as torch has it
+ARCHIVE, PICKLE = "a zip archive", "a pickle"
+STARTS = (  # of files that are taken for weights
+    (b"PK\x03\x04", ARCHIVE),
+    (b"\x80", PICKLE),
+    (b"\x89HDF", "an HDF5 file, as Keras writes"),
+    (b"version https://git-lfs", "a Git LFS pointer: the file itself was not fetched (git lfs pull)"),
+    (b"<", "a web page: its download asked for something first"),
+)
 
 
 def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
@@ -93,10 +101,27 @@ def _refuse_absurd(path: Path) -> None:
         raise CheckpointError(f"{path}: is not a regular file.")
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
+    if length > LARGEST_HEADER and (kind := begins_as(path)) is not None:
+        foreign = ", as torch.save writes. Foreign weights are for eyas train --weights FILE" if kind == ARCHIVE else ""
+        raise CheckpointError(f"{path}: is no safetensors file but {kind}{foreign}.")
     if length > LARGEST_HEADER:
         raise CheckpointError(
             f"{path}: is damaged or no safetensors file (a header of {length:,} bytes; eyas reads {LARGEST_HEADER:,})."
         )
+
+
+def begins_as(path: Path) -> str | None:
+    """Return what a file is by its first bytes, in words; None for safetensors and what is not known.
+
+    Raises `OSError` where it cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe waits for ever
+        return None
+    with path.open("rb") as file:
+        start = file.read(32)
+    if start[8:9] == b"{":  # safetensors, and its length may begin as anything
+        return None
+    return next((kind for first, kind in STARTS if start.startswith(first)), None if start else "an empty file")
 
 
 def written_by_eyas(path: Path) -> bool:

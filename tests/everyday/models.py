@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from eyas.config import make_config
 from eyas.headers import read_header
 from eyas.model.classifier import Classifier
 from eyas.model.zoo import build
-from tests.everyday.case import Case, picture, pictures, train
+from tests.everyday.case import Case, picture, pictures, train, write
 
 TITLE = "Models, weights and runs"
 BY_PLACE = "whose rows are taken in the order of your classes, since the file names none"
@@ -85,6 +87,32 @@ def _copied() -> None:
     shutil.copy("run/best.safetensors", "model.safetensors")
 
 
+def _without_val() -> None:
+    for part in ("train", "val"):
+        pictures(f"photos/{part}", ("cat", "dog"))
+    assert main(f"{train('photos')} --view plain".split()) == 0
+    shutil.rmtree("photos/val")
+
+
+def _script(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that TorchScript is deprecated
+        torch.jit.save(torch.jit.script(torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())), name)
+
+
+def _zipped(archive: str, name: str) -> None:
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(name)
+
+
+def _other_fold() -> None:
+    _run(options="--val 0.25")
+    Path("photos").rename("fold1")
+    assert main(train("fold1", "--val 0.25").replace("--out run", "--out one --view plain").split()) == 0
+    Path("fold1").rename("photos")
+    shutil.copy("one/best.safetensors", "run/other.safetensors")
+
+
 CASES = (
     Case(
         "a checkpoint as the PyTorch tutorial writes it",
@@ -112,9 +140,23 @@ CASES = (
     Case("--weights of other classes", _old("ash", "elm", "oak"), train("pets", "--weights old"), ("all but the head, which starts fresh for these classes: none of the file's 3 classes is known to be one of them",)),
     Case("--weights whose classes are bare numbers", _old("0", "1", "2"), train("pets", "--weights old"), ("none of the file's 3 classes is known to be one of them",)),
     Case("--weights of another network", _saved(lambda s: s, model="squeezenet1_1"), train("pets", START), ("w.pth: these are weights of another network", "Give the --model that they were trained with."), 65),
+    Case("--weights by the name of published ones", _pets, train("pets", "--weights IMAGENET1K_V1"), ("IMAGENET1K_V1: there is no such file or folder. Published weights of a network come by --pretrained.",), 74),
+    Case("--weights by their address", _pets, train("pets", "--weights https://example.org/w.pth"), ("https://example.org/w.pth: is no file but an address; fetch it first.",), 74),
+    Case("a state_dict saved as .pkl", _saved(lambda s: s, "w.pkl"), train("pets", "--weights w.pkl"), ("Weights from w.pkl: 44 tensors, the head too",)),
+    Case("a state_dict of torch.save under the name of safetensors", _saved(lambda s: s, "w.safetensors"), train("pets", "--weights w.safetensors"), ("Weights from w.safetensors: 44 tensors, the head too",)),
+    Case("that file to be measured", _saved(lambda s: s, "w.safetensors"), "evaluate w.safetensors pets", ("w.safetensors: is no safetensors file but a zip archive, as torch.save writes. Foreign weights are for eyas train --weights FILE",), 65),
+    Case("a model file of eyas, renamed to .pth", lambda: (_copied(), Path("model.safetensors").rename("model.pth")), "train photos --weights model.pth --model compact --epochs 1 --device cpu --out again", ("Weights from model.pth: 44 tensors, the head too, its 2 rows by the classes' names",)),
+    Case("a TorchScript program", lambda: (_pets(), _script("w.pt")), train("pets", "--weights w.pt"), ("w.pt: is a TorchScript program, which can run code. Nothing was run. After torch.jit.load, save its weights alone",), 65),
+    Case("weights that are a pointer of Git LFS", lambda: (_pets(), write("w.pth", "version https://git-lfs.github.com/spec/v1", "oid sha256:0", "size 9")), train("pets", START), ("w.pth: is no weights file of PyTorch but a Git LFS pointer: the file itself was not fetched (git lfs pull).",), 65),
+    Case("weights that are a web page", lambda: (_pets(), write("w.pth", "<!DOCTYPE html>", "<title>Virus scan warning</title>")), train("pets", START), ("w.pth: is no weights file of PyTorch but a web page: its download asked for something first.",), 65),
+    Case("weights of Keras", lambda: (_pets(), Path("w.h5").write_bytes(b"\x89HDF\r\n\x1a\n")), train("pets", "--weights w.h5"), ("w.h5: is no weights file of PyTorch but an HDF5 file, as Keras writes.",), 65),
+    Case("weights in a zip archive", lambda: (_saved(lambda s: s)(), _zipped("w.zip", "w.pth")), train("pets", "--weights w.zip"), ("w.zip: is a zip archive, but none of torch.save. If the weights lie in it: unpack it.",), 65),
+    Case("weights of another form", lambda: (_pets(), write("w.onnx", "pytorch")), train("pets", "--weights w.onnx"), ("w.onnx: is no weights file of PyTorch; eyas reads what torch.save and safetensors write.",), 65),
     Case("a resume after an image was added", _grown, "resume run --epochs 2", ("run: cannot go on, since this changed after it was saved: training and validation data: of 12 images 1 added (cat/new.png)", "train a new run on those there are now, from this run's weights: eyas train --config run/config.toml --weights run"), 2),
     Case("that new training", _grown, "train --config run/config.toml --weights run --out again", ("the head too, its 2 rows by the classes' names",)),
     Case("a resume after images were lost, moved and edited", _lost, "resume run --epochs 2", ("of 12 images 1 added (cat/1b.png); 2 gone (dog/0.png, dog/1.png); 1 changed in size (cat/2.png)",), 2),
+    Case("a resume after the validation folder was removed", _without_val, "resume run --epochs 2", ("run: cannot go on, since this changed after it was saved: selects on: was 'val', is None val data: there was one, there is none now Put the images back as they were",), 2),
+    Case("a run's own set, told a part of where it is", _without_val, "evaluate run --train photos/train --device cpu", ("Which set? With this --train the run has none to measure on: eyas evaluate run/best.safetensors DATA",), 2),
     Case("a resume after the folder was moved", _moved, "resume run --epochs 2", ("photos: there is no such list or folder any more; the run has it as --train. If it was moved: eyas resume run --train PATH",), 65),
     Case("the same, told where it is", _moved, "resume run --epochs 2 --train moved", ("Done: 2 of 2 epochs.",), check=_knows_the_place),
     Case("a complete run told where its folder is", _moved, "resume run --train moved", ("run: is complete; its data is the same, and is looked for there from now on.",), check=_knows_the_place),
@@ -122,9 +164,13 @@ CASES = (
     Case("that set, told where it is", _moved, "evaluate run --train moved --device cpu", ("moved: 3 images", "the run's own validation set")),
     Case("a run's own share after an image was added", _grown, "evaluate run --device cpu", ("its images or labels changed since the run was trained, and so would the share of them that it was not trained on. Name a set that is new to it: eyas evaluate run DATA",), 65),
     Case("the model of an epoch, without a set", lambda: _run(options="--val 0.25"), "evaluate run/epochs/epoch-001.safetensors --device cpu", ("the run's own validation set",)),
+    Case("a model measured on what it was partly trained on", lambda: _run(options="--val 0.25"), "evaluate run photos --device cpu", ("photos: 12 images", "the model was trained on 9 of these images, and is more often right on them than on others")),
+    Case("a temperature from what the model was partly trained on", lambda: _run(options="--val 0.25"), "calibrate run photos --device cpu", ("photos: the model was trained on 9 of its 12 images, and is surer of those than of any other. Name a set without them.",), 2),
+    Case("a temperature for a model that has learnt nothing", lambda: _run(options="--val 0.5", count=10), "calibrate run --device cpu", ("Its accuracy there is 50.00 % [23.66, 76.34] of 10: no better than guessing (50 %). A temperature makes such a model no better.",)),
     Case("a copied model, without a set", _copied, "evaluate model.safetensors --device cpu", ("Which set? model.safetensors lies in no run folder (it was trained on photos, 9 images): eyas evaluate model.safetensors DATA",), 2),
     Case("a copied model, exported", _copied, "export model.safetensors --format pt2", ("Checked on the embedded digits, enlarged: model.safetensors lies in no run folder (it was trained on photos, 9 images). --check SPEC names images of your own.",)),
     Case("the model of an epoch, exported", lambda: _run(options="--val 0.25"), "export run/epochs/epoch-001.safetensors --format pt2", ("checked 15 images of", "all labels equal")),
+    Case("a model of another run, of the same network and seed, beside a run's own", _other_fold, "evaluate run/other.safetensors --device cpu", ("run/other.safetensors is no model of the run in whose folder it lies (it was trained on fold1, 9 images)",), 2),
     Case("a model copied into the folder of another run", lambda: (_copied(), _run(options="--seed 5", out="other"), shutil.copy("model.safetensors", "other/copy.safetensors")), "evaluate other/copy.safetensors --device cpu", ("other/copy.safetensors is no model of the run in whose folder it lies (it was trained on photos, 9 images)",), 2),
 )  # fmt: skip
 

@@ -197,10 +197,11 @@ def test_a_file_without_weights_by_name_is_refused(receiver: nn.Module, tmp_path
 
 
 def test_a_missing_file_and_a_foreign_ending_are_told_apart(receiver: nn.Module, tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"No such file"):
+    with pytest.raises(FileError, match=r"there is no such file"):
         load_weights(receiver, tmp_path / "none.pth")
     with pytest.raises(FileError, match=r"none.safetensors"):
         load_weights(receiver, tmp_path / "none.safetensors")
+    (tmp_path / "w.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(CheckpointError, match=r"is no weights file"):
         load_weights(receiver, tmp_path / "w.h5")
 

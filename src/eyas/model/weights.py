@@ -20,7 +20,7 @@ from torch import nn
 from eyas.errors import CheckpointError, FileError
 from eyas.files import model_file
 from eyas.headers import LARGEST_HEADER
-from eyas.tensorfile import read_safetensors, read_tensors, written_by_eyas
+from eyas.tensorfile import ARCHIVE, PICKLE, begins_as, read_safetensors, read_tensors, written_by_eyas
 
 PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 DEEPEST = 4  # mappings in mappings that are looked into
@@ -55,10 +55,21 @@ def read_weights(path: str | Path) -> Weights:
 
     Raises `FileError` where it cannot be read, `CheckpointError` where it is damaged, unsafe or holds no weights.
     """
-    path = weights_file(path)
-    if path.suffix.lower() not in (".safetensors", *PICKLED):
-        raise CheckpointError(f"{path}: is no weights file; eyas reads .safetensors, {', '.join(PICKLED)}.")
-    if path.suffix.lower() == ".safetensors":
+    given, path = path, weights_file(path)
+    try:
+        kind = begins_as(path)
+    except FileNotFoundError as error:
+        what = "is no file but an address; fetch it first" if "://" in str(given) else "there is no such file or folder"
+        raise FileError(f"{given}: {what}. Published weights of a network come by --pretrained.") from error
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    # by the content: a model file is renamed, and weights have many endings
+    if kind not in (None, ARCHIVE, PICKLE):
+        raise CheckpointError(f"{path}: is no weights file of PyTorch but {kind}.")
+    if kind is None and path.suffix.lower() not in (".safetensors", *PICKLED) and not _is_safetensors(path):
+        written = "what torch.save and safetensors write"
+        raise CheckpointError(f"{path}: is no weights file of PyTorch; eyas reads {written}.")
+    if kind is None and (path.suffix.lower() == ".safetensors" or _is_safetensors(path)):
         if not written_by_eyas(path):
             return weights_in(read_safetensors(path)[0], str(path))
         tensors, header = read_tensors(path, "model")
@@ -73,6 +84,11 @@ def read_weights(path: str | Path) -> Weights:
     return weights_in(content, str(path))
 
 
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
 def _refuse_unpacking(path: Path) -> None:
     """Raise `CheckpointError` for what could block, and for a zip whose entries become larger when they are read.
 
@@ -83,6 +99,12 @@ def _refuse_unpacking(path: Path) -> None:
     with path.open("rb") as file, contextlib.suppress(zipfile.BadZipFile):
         if file.read(4) == b"PK\x03\x04":
             entries = zipfile.ZipFile(file).infolist()
+            if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+                raise CheckpointError(f"{path}: {_why_unread('TorchScript')}")
+            if not any(entry.filename.endswith("data.pkl") for entry in entries):
+                raise CheckpointError(
+                    f"{path}: is {ARCHIVE}, but none of torch.save. If the weights lie in it: unpack it."
+                )
             if sum(entry.file_size for entry in entries) > path.stat().st_size:
                 raise CheckpointError(f"{path}: is a packed archive, no file of torch.save. Fetch it again.")
             if any(e.filename.endswith("data.pkl") and e.file_size > LARGEST_HEADER for e in entries):
@@ -94,9 +116,13 @@ def _refuse_unpacking(path: Path) -> None:
 def _read_pickled(path: Path) -> Any:
     try:
         # a Namespace, as training scripts save their arguments in, holds values and has no code
-        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+        with (
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals([argparse.Namespace]),
+            path.open("rb") as file,  # of a path torch reads the ending
+        ):
             warnings.simplefilter("ignore")  # torch warns of TorchScript archives before it refuses them
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # damaged pickles raise whatever their bytes happen to say: there is no common kind

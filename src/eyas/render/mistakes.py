@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from eyas.confidence import BINS
+from eyas.render.chinese import in_chinese
 from eyas.render.html import marked, picture, text
 from eyas.render.material import DOUBTS, Calibration, Material, Shot
 from eyas.render.plots import reliability_plot
@@ -67,7 +68,7 @@ def errors(material: Material, words: Words) -> Iterator[str]:
         return
     yield f"<section><h2>{words['errors']}</h2>"
     for reason in material.missing:
-        said = text(reason) if words["language"] == "en" else f"<code>{text(reason)}</code>"
+        said = text(reason) if words["language"] == "en" else in_chinese(reason)
         yield f"<p class=note>{words['no pictures'].format(reason=said)}</p>"
     if material.errors.count == 0:
         yield f"<p>{words['no mistakes']}</p></section>"

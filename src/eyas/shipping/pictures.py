@@ -52,7 +52,7 @@ def open_sources(model: Path, settings: ExportConfig) -> Sources:
     try:
         train, check = _own_sets(model)
     except EyasError as error:
-        reason = str(error).removesuffix(".")
+        reason = str(error).splitlines()[0].removesuffix(".").removesuffix(":")
     if settings.check is not None:
         check = open_images(settings.check, settings.data_config(), split="test")
     if check is None:

@@ -100,15 +100,16 @@ def check_unchanged(header: dict[str, Any], plan: Plan) -> None:
     then, now = header["fingerprint"], plan.fingerprint
     data = [name for name in now if name.endswith(" data") and name in then and then[name] != now[name]]
     lines = changes(then, now, plan.allowed_changes | set(data))
+    own = [line for line in lines if not line.startswith(("  classes:", "  selects on:")) and " data:" not in line]
     remedies = []
-    if data:
+    if data or any(" data:" in line for line in lines):  # and what follows from the images
         lines = [*changed_samples(plan, data), *lines]
         remedies.append(
             "Put the images back as they were (--train PATH and the like say where they were moved to), or train a new "
             f"run on those there are now, from this run's weights: eyas train --config {plan.directory / CONFIG} "
             f"--weights {plan.directory}"
         )
-    if len(lines) > len(data) or not data:
+    if own or not remedies:
         remedies.append("Put the settings back as they were, or begin a new run with `eyas train`.")
     if any(line.startswith("  epochs:") for line in lines):
         remedies.append("Another number of epochs under a schedule that ends with the run: --stretch-schedule.")
@@ -137,7 +138,14 @@ def _check_files(then: dict[str, int], plan: Plan) -> None:
 def changes(then: dict[str, Any], now: dict[str, Any], allowed: frozenset[str] = frozenset()) -> list[str]:
     """Return a line for every entry that differs between two fingerprints, but for the allowed ones."""
     keys = [key for key in dict.fromkeys([*then, *now]) if key not in allowed]
-    return [f"  {key}: was {then.get(key)!r}, is {now.get(key)!r}" for key in keys if then.get(key) != now.get(key)]
+    return [f"  {key}: {_told(key, then.get(key), now.get(key))}" for key in keys if then.get(key) != now.get(key)]
+
+
+def _told(key: str, then: Any, now: Any) -> str:
+    """Return what was and what is, in words; of data a hash says nothing."""
+    if key.endswith(" data"):
+        return "there was one, there is none now" if now is None else "there was none, there is one now"
+    return f"was {then!r}, is {now!r}"
 
 
 def environment(runtime: Runtime) -> dict[str, str]:
