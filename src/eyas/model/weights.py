@@ -57,6 +57,8 @@ def read_weights(path: str | Path) -> Weights:
     """
     given, path = path, weights_file(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # to open a pipe would wait for ever
+            raise CheckpointError(f"{path}: is not a regular file.")
         kind = begins_as(path)
     except FileNotFoundError as error:
         what = "is no file but an address; fetch it first" if "://" in str(given) else "there is no such file or folder"
@@ -90,12 +92,10 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _refuse_unpacking(path: Path) -> None:
-    """Raise `CheckpointError` for what could block, and for a zip whose entries become larger when they are read.
+    """Raise `CheckpointError` for a zip whose entries become larger when they are read.
 
     torch writes them as they are; a packed one can hold a thousand times its size.
     """
-    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-        raise CheckpointError(f"{path}: is not a regular file.")
     with path.open("rb") as file, contextlib.suppress(zipfile.BadZipFile):
         if file.read(4) == b"PK\x03\x04":
             entries = zipfile.ZipFile(file).infolist()
