@@ -13,6 +13,7 @@ SAID = (
     "compact; weights: Weights from w: 1,220 tensors, all but the head, which starts fresh for these classes; left out: a.b, c.d.",
     "compact; weights: Weights from w: 44 tensors, all but the head, which starts fresh for these classes: none of the file's 3 classes is known to be one of them.",
     "compact; weights: Weights from w: 44 tensors, all but the head, which starts fresh for these classes: the class names in the file do not fit its 2 outputs.",
+    "compact; weights: Weights from w: 44 tensors, all but the head, which starts fresh for these classes: the file's head is of another make (fc.1.bias, fc.1.weight).",
     "compact; weights: Weights from w: 44 tensors, the head too, whose rows are taken in the order of your classes, since the file names none.",
     "compact; weights: Weights from w: 44 tensors, the head too, its 2 rows by the classes' names, in another order.",
     "compact; weights: Weights from w: 44 tensors, the head too, its 2 rows by the classes' numbers: both sets must mean the same by them.",

@@ -123,6 +123,12 @@ CASES = (
         ("nothing was measured; measure it by: eyas evaluate run DATA; in a new run by --val 0.1, or --test DATA",),
     ),
     Case(
+        "a set of one class, answered rightly",
+        lambda: (_good_run(), shutil.rmtree("new/dog"), [Path("new/cat", n).unlink() for n in ("0.png", "5.png")]),
+        "evaluate run new",
+        ("tells nothing of how it tells classes apart: all its images are of one, 'cat'",),
+    ),
+    Case(
         "two pictures, both answered rightly",
         lambda: (_good_run(), write("two.txt", "new/cat/2.png cat", "new/dog/2.png dog")),
         "evaluate run two.txt",

@@ -23,6 +23,8 @@ AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 OLD_DENSENET = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var|num_batches_tracked))$"
 )
+NUMBERED = re.compile(r"(?:module\.)?\d+\.")
+RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 AVERAGED = re.compile(r"(^|[^a-z])ema([^a-z]|$)")  # in the name of an entry: a running average of the weights
 
 
@@ -163,7 +165,8 @@ def _head(model: nn.Module, heads: tuple[str, ...], given: State, names: Names) 
     theirs = {key for key in given if in_head(key, heads)}
     needed = {key for key in current if not key.endswith("num_batches_tracked")}
     if not needed or not needed <= theirs <= current.keys():
-        return {}, FRESH
+        other = sorted(theirs - current.keys())
+        return {}, f"{FRESH}: the file's head is of another make ({few(other, most=3)})" if needed and other else FRESH
     (old, new), whole = names, {key: given[key] for key in theirs}
     alike = all(_alike(given[key], current[key]) for key in theirs)
     if old is None or not new:
@@ -243,8 +246,16 @@ def _shapes(key: str, given: State, current: State) -> str:
 
 def _misfit(weights: Weights, near: _Candidate, rest: dict[str, list[str]], *, count: int) -> CheckpointError:
     parts = [f"{len(keys)} {kind} ({few(keys, most=3)})" for kind, keys in rest.items() if keys]
+    only = {kind for kind, keys in rest.items() if keys}
+    if only == {"missing"} and all(key.rpartition(".")[2] in RUNNING for key in rest["missing"]):
+        return CheckpointError(
+            f"{weights.source}: lacks what batch norm keeps beside its weights ({few(rest['missing'], most=3)}), as "
+            "model.parameters() does. Save model.state_dict() and give that."
+        )
     made_with = f"It is a model of {weights.model}: --model {weights.model}" if weights.model else (
         "Give the --model that they were trained with.")  # fmt: skip
+    if all(NUMBERED.match(key) for state in weights.states.values() for key in state):
+        made_with = "Its names are numbers, as nn.Sequential and fastai give them: rename them to the network's."
     where = f" ({near})" if near.place else ""
     return CheckpointError(
         f"{weights.source}{where}: these are weights of another network: of {count} tensors of this one "

@@ -30,6 +30,9 @@ _CLAUSES = tuple(
          r"none of the file's ([\d,]+) classes is known to be one of them\.?",
          r"权重：取自 `\1`，\2 个张量；分类头除外，它重新初始化：文件的 \3 个类别中没有一个可确认与这些类别相同"),
         (r"weights: Weights from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes: "
+         r"the file's head is of another make \((.+)\)\.?",
+         r"权重：取自 `\1`，\2 个张量；分类头除外，它重新初始化：文件的分类头结构不同（`\3`）"),
+        (r"weights: Weights from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes: "
          r"the class names in the file do not fit its ([\d,]+) outputs\.?",
          r"权重：取自 `\1`，\2 个张量；分类头除外，它重新初始化：文件中的类别名与其 \3 个输出不符"),
         (r"weights: Weights from (.+?): ([\d,]+) tensors, the head too, whose rows are taken in the order of your "

@@ -40,7 +40,8 @@ def _accuracy(material: Material, scores: Scores, words: Words) -> Iterator[str]
     if not scores.beats_guessing:
         few = words["few"].format(count=f"{scores.count:,}") if 100 * scores.accuracy > guess else ""
         ends = {"accuracy": f"{100 * scores.accuracy:.2f} %", "low": f"{low:.2f}", "high": f"{high:.2f}"}
-        yield f"<p class=warn>{words['no better'].format(**ends, gives=gives, few=few)}</p>"
+        told = words["one class" if scores.guess.share == 1 else "no better"]
+        yield f"<p class=warn>{told.format(**ends, gives=gives, few=few)}</p>"
     selects = material.facts.get("selects_on")
     if selects == material.split:
         yield f"<p class=warn>{marked(words[f'selected {selects}'].format(epochs=len(material.rows)))}</p>"
