@@ -119,7 +119,7 @@ def _own_set(model: Path, given: DataConfig) -> tuple[Origin, str, ImageSet]:
     except DataError as error:
         raise DataError(f"{error}\nOr name another set: eyas evaluate {model} DATA") from None
     if found is None:
-        where = "With this --train the run has" if given.train is not None else "The run had"
+        where = "With this --train the run has" if given.train else "The run had"
         raise SettingsError(f"Which set? {where} none to measure on: eyas evaluate {model} DATA")
     said = f"the run's own {'test' if found[0] == 'test' else 'validation'} set"
     return origin, found[0], replace(found[1], notes=(said, *found[1].notes))
