@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from eyas.answers.inputs import images_in
 from eyas.answers.settings import PredictConfig
-from eyas.data.class_folders import find_layout, split_of
+from eyas.data.class_folders import find_layout, kind_of
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ImageSet
 from eyas.data.parts import open_parts
@@ -101,7 +101,7 @@ def test_a_link_whose_end_may_not_be_looked_at_stops_it_too(tmp_path, monkeypatc
     ],
 )  # fmt: skip
 def test_a_split_is_known_by_a_whole_word_of_its_name(name, split):
-    assert split_of(name)[0] == split
+    assert kind_of(name)[0] == split
 
 
 @pytest.mark.parametrize(
@@ -271,4 +271,4 @@ def test_any_tree_gives_each_picture_the_class_of_one_level_or_is_refused_by_its
         assert Counter(path for path, _ in samples(images)) == Counter(path for path in below if "/" in path)
         assert all(name == path.split("/")[0] for path, name in samples(images))
         if base != root:
-            assert any(str(root) in note for note in images.notes) or split_of(base.name)[0] == split
+            assert any(str(root) in note for note in images.notes) or kind_of(base.name)[0] == split

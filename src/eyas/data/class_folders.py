@@ -8,19 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from eyas.data.splits import SPLITS, named_split
 from eyas.data.walk import ASIDE, EMPTY, LeftOut, Walk
 from eyas.errors import DataError
 
-SPLITS = ("train", "val", "test")
 _BESIDE = "beside"  # pictures without labels, and what is said of pictures by other means than folders
-_WORDS = {
-    "train": "train training trainset trainingset trainval trn 训练 训练集 训练数据",
-    "val": "val valid validation validate valset validationset dev devset publictest 验证 验证集 验证数据",
-    "test": "test testing testset testingset privatetest tst eval evaluation holdout heldout 测试 测试集 测试数据",
-    _BESIDE: "pred prediction predictions unlabeled unlabelled unsup unknown annotation annotations annot label labels "
-             "mask masks gt groundtruth bbox bboxes boxes json xml csv txt meta metadata",
-}  # fmt: skip
-_KIND = {word: kind for kind, words in _WORDS.items() for word in words.split()}
+_ASIDE = frozenset(
+    ("pred", "prediction", "predictions", "unlabeled", "unlabelled", "unsup", "unknown", "annotation", "annotations",
+     "annot", "label", "labels", "mask", "masks", "gt", "groundtruth", "bbox", "bboxes", "boxes", "json", "xml", "csv",
+     "txt", "meta", "metadata")
+)  # fmt: skip
 _PICTURES = frozenset(("image", "images", "img", "imgs", "picture", "pictures", "jpegimages", "jpg", "jpeg", "png"))
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")  # seg_train, MyTrain, train2017
 
@@ -125,7 +122,7 @@ class _Level:
 
     def splits(self) -> dict[str, str]:
         """Return which folder is which split, in the order of `SPLITS`; none where the folders are something else."""
-        kinds = {name: split_of(name) for name in self.names}
+        kinds = {name: kind_of(name) for name in self.names}
         found = {split: [name for name in self.names if kinds[name][0] == split] for split in SPLITS}
         found = {split: names for split, names in found.items() if names}
         named = [name for names in found.values() for name in names]
@@ -147,9 +144,9 @@ class _Level:
         Raises `DataError` where all of them hold folders only.
         """
         pictures = [name for name in self.names if _plain(name) in _PICTURES]
-        if len(pictures) == 1 and all(split_of(name)[0] == _BESIDE for name in self.names if name not in pictures):
+        if len(pictures) == 1 and all(kind_of(name)[0] == _BESIDE for name in self.names if name not in pictures):
             return self.folder / pictures[0]
-        if len(self.names) == 1 and (split_of(self.names[0])[0] or _plain(self.names[0]) == _plain(self.folder.name)):
+        if len(self.names) == 1 and (kind_of(self.names[0])[0] or _plain(self.names[0]) == _plain(self.folder.name)):
             return self.folder / self.names[0]  # test/unknown, seg_pred/seg_pred: no class
         if not self.names:
             return None
@@ -184,7 +181,7 @@ class _Level:
         """Return notes on classes that are called like splits; raises `DataError` where one holds the others' names."""
         notes: tuple[str, ...] = ()
         for name in self.names:
-            if split_of(name)[0] not in SPLITS or split_of(name)[1]:
+            if kind_of(name)[0] not in SPLITS or kind_of(name)[1]:
                 continue
             others = [other for other in self.names if other != name]
             if set(others) & set(_Level.of(self.folder / name).names):
@@ -195,18 +192,22 @@ class _Level:
         return notes
 
     def _fitting(self, names: Iterable[str]) -> Path:
-        return self.folder / min(names, key=lambda name: split_of(name)[0] != "train")
+        return self.folder / min(names, key=lambda name: kind_of(name)[0] != "train")
 
 
-def split_of(name: str) -> tuple[str, str]:
+def kind_of(name: str) -> tuple[str, str]:
     """Return the split that a folder's name stands for (or `_BESIDE`, or "") and what else the name says."""
     words = _words(name)
     whole = "".join(words)
-    if whole in _KIND:
-        return _KIND[whole], ""
-    kinds = {_KIND[word] for word in words if word in _KIND}
+    if kind := _kind(whole):
+        return kind, ""
+    kinds = {kind for word in words if (kind := _kind(word))}
     kinds = {"train"} if kinds == {"train", "val"} else kinds
-    return (kinds.pop() if len(kinds) == 1 else ""), " ".join(word for word in words if word not in _KIND)
+    return (kinds.pop() if len(kinds) == 1 else ""), " ".join(word for word in words if not _kind(word))
+
+
+def _kind(word: str) -> str:
+    return named_split(word) or (_BESIDE if word in _ASIDE else "")
 
 
 def _words(name: str) -> list[str]:

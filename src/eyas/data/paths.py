@@ -183,18 +183,11 @@ def _left_off_suffix(first: list[str], root: Root) -> str:
     return next((end for end in _GUESSED if all(root.has(path + end) for path in first)), "")
 
 
-def file_sizes(paths: PackedStrings, lines: NDArray[np.int32], root: Root, problems: Problems) -> Ints:
+def look_at(paths: PackedStrings, root: Root) -> Ints:
     """Return the files' sizes in bytes, int64 [N]; less than 0 for what is missing, no regular file, or outside.
 
-    The first thousand of those become problems. What lies outside is not looked at, unless the root allows it.
+    What lies outside is not looked at, unless the root allows it.
     """
-    sizes = look_at(paths, root)
-    say_missing(paths, lines, sizes, root, problems, {})
-    return sizes
-
-
-def look_at(paths: PackedStrings, root: Root) -> Ints:
-    """Return the files' sizes as `file_sizes` does, and say nothing of what is wrong."""
     sizes, inside = np.zeros(len(paths), np.int64), Inside(root)
     with ThreadPoolExecutor(_LOOKERS) as threads:
         parts = range(0, len(paths), _LOOKED_AT)

@@ -21,7 +21,7 @@ _FITTING = 16  # folders or files that one path may stand for: more of them are 
 def find_files(
     paths: PackedStrings, lines: NDArray[np.int32], root: Root, problems: Problems
 ) -> tuple[PackedStrings, Ints, tuple[str, ...]]:
-    """Return paths by the names of their files, the files' sizes (int64 [N], see `file_sizes`), and notes.
+    """Return paths by the names of their files, the files' sizes (int64 [N], see `look_at`), and notes.
 
     A path that is no file stands for the only one that differs from it in capitals or Unicode form; or by an ending
     that it lacks, as most paths of the list do. What is missing becomes a problem, with the files that nearly fit.

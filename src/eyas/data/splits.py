@@ -1,4 +1,4 @@
-"""Which words in a column of a list name a split: train, val, test as people write them; or yes under `is_valid`."""
+"""Which words name a split: train, val, test as people write them, in lists and as folders; or yes under `is_valid`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = {
     "test": "test", "testing": "test", "tst": "test", "eval": "test", "evaluation": "test", "holdout": "test",
     "heldout": "test", "privatetest": "test", "测试": "test",
 }  # fmt: skip
-_BESIDE = re.compile(r"(set|split|data|images?|集)$")  # what may follow such a word: `test set`, `train_images`
+_BESIDE = re.compile(r"(set|split|data|images?|集|数据)$")  # what may follow such a word: `test set`, `train_images`
 YES = frozenset(("1", "1.", "1.0", "1.00", "True", "TRUE", "true"))
 NO = frozenset(("0", "0.", "0.0", "0.00", "False", "FALSE", "false"))
 MINUS = frozenset(("-1", "-1.0"))  # for no, where nothing is 0
@@ -27,8 +27,13 @@ _CERTAIN, _LIKELY = re.compile(r"^is[\W_]*"), frozenset(("split", "partition", "
 
 def split_of(word: str) -> str:
     """Return the split that a word names, or the word itself in lower case."""
+    return named_split(word) or word.strip().lower()
+
+
+def named_split(word: str) -> str:
+    """Return the split that a word names, "" where it names none."""
     plain = _plain(word)
-    return _WORDS.get(plain) or _WORDS.get(_BESIDE.sub("", plain)) or word.strip().lower()
+    return _WORDS.get(plain) or _WORDS.get(_BESIDE.sub("", plain), "")
 
 
 def meanings(title: str, words: Collection[str]) -> dict[str, str]:
@@ -55,13 +60,13 @@ def titled_split(title: str) -> bool:
 
 def may_name_split(title: str, words: Collection[str]) -> bool:
     """Tell whether a column may name the split in words that are not known, such as 0, 1 and 2 under `partition`."""
-    flags = _flagged(title) is not None and set(meanings(title, words).values()) <= set(SPLITS)
+    flags = bool(_flagged(title)) and set(meanings(title, words).values()) <= set(SPLITS)
     return flags or titled_split(title)
 
 
 def flag_of(title: str, words: Collection[str]) -> str:
     """Return the split that a column of yes and no marks the lines of, such as val under `is_valid`, or ""."""
-    return _flagged(title) or "" if {word.strip().lower() for word in words} <= _YES | _NO else ""
+    return _flagged(title) if {word.strip().lower() for word in words} <= _YES | _NO else ""
 
 
 def of_flags(splits: Sequence[str], columns: Sequence[Coded]) -> Coded:
@@ -78,10 +83,9 @@ def of_flags(splits: Sequence[str], columns: Sequence[Coded]) -> Coded:
     return Coded(codes.astype(np.int32), [word or rest for word in marked])
 
 
-def _flagged(title: str) -> str | None:
-    """Return the split that a header such as `is_valid` asks for."""
-    plain = _plain(_CERTAIN.sub("", title.strip().lower()))
-    return _WORDS.get(plain) or _WORDS.get(_BESIDE.sub("", plain))
+def _flagged(title: str) -> str:
+    """Return the split that a header such as `is_valid` asks for, "" where it asks for none."""
+    return named_split(_CERTAIN.sub("", title.strip().lower()))
 
 
 def _plain(text: str) -> str:
