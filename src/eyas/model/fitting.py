@@ -42,7 +42,7 @@ class LoadedWeights:
     def sentence(self) -> str:
         """The same in words, for the console and the report."""
         beside = f"; left out: {few(self.left_out)}" if self.left_out else ""
-        return f"Weights from {self.source}: {self.tensors} tensors, {self.head}{beside}."
+        return f"from {self.source}: {self.tensors} tensors, {self.head}{beside}."
 
 
 def load_weights(model: nn.Module, path: str | Path, classes: Sequence[str] = ()) -> LoadedWeights:

@@ -24,26 +24,26 @@ _CLAUSES = tuple(
         (r"answers averaged over (\d+) views", r"对 \1 个视图的输出取平均"),
         (r"weights: random, a function of the seed", "权重：随机，由种子决定"),
         (r"weights: those saved", "权重：已保存的权重"),
-        (r"weights: Weights from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes\.?",
+        (r"weights: from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes\.?",
          r"权重：取自 `\1`，\2 个张量；分类头除外，它针对这些类别重新初始化"),
-        (r"weights: Weights from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes: "
+        (r"weights: from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes: "
          r"none of the file's ([\d,]+) classes is known to be one of them\.?",
          r"权重：取自 `\1`，\2 个张量；分类头除外，它重新初始化：文件的 \3 个类别中没有一个可确认与这些类别相同"),
-        (r"weights: Weights from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes: "
+        (r"weights: from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes: "
          r"the file's head is of another make \((.+)\)\.?",
          r"权重：取自 `\1`，\2 个张量；分类头除外，它重新初始化：文件的分类头结构不同（`\3`）"),
-        (r"weights: Weights from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes: "
+        (r"weights: from (.+?): ([\d,]+) tensors, all but the head, which starts fresh for these classes: "
          r"the class names in the file do not fit its ([\d,]+) outputs\.?",
          r"权重：取自 `\1`，\2 个张量；分类头除外，它重新初始化：文件中的类别名与其 \3 个输出不符"),
-        (r"weights: Weights from (.+?): ([\d,]+) tensors, the head too, whose rows are taken in the order of your "
+        (r"weights: from (.+?): ([\d,]+) tensors, the head too, whose rows are taken in the order of your "
          r"classes, since the file names none\.?",
          r"权重：取自 `\1`，\2 个张量，包括分类头；文件未写明类别，各行按现有类别的顺序对应"),
-        (r"weights: Weights from (.+?): ([\d,]+) tensors, the head too, its ([\d,]+) rows by the classes' names"
+        (r"weights: from (.+?): ([\d,]+) tensors, the head too, its ([\d,]+) rows by the classes' names"
          r"(?:, in another order)?\.?", r"权重：取自 `\1`，\2 个张量，包括分类头，其 \3 行按类别名对应"),
-        (r"weights: Weights from (.+?): ([\d,]+) tensors, the head too, its ([\d,]+) rows by the classes' numbers: "
+        (r"weights: from (.+?): ([\d,]+) tensors, the head too, its ([\d,]+) rows by the classes' numbers: "
          r"both sets must mean the same by them\.?",
          r"权重：取自 `\1`，\2 个张量，包括分类头，其 \3 行按类别编号对应：两个数据集的编号含义必须相同"),
-        (r"weights: Weights from (.+?): ([\d,]+) tensors, head: (\d+) of (\d+) classes taken over by name \((.+)\)",
+        (r"weights: from (.+?): ([\d,]+) tensors, head: (\d+) of (\d+) classes taken over by name \((.+)\)",
          r"权重：取自 `\1`，\2 个张量；分类头按类别名沿用 \4 个类别中的 \3 个（`\5`）"),
         (r"new: (.+?)\.?", r"新类别：`\1`"),
         (r"left out: (.+?)\.?", r"未使用：`\1`"),
