@@ -1,6 +1,6 @@
 """A hand-written PyTorch loop with three parts of eyas: a list file as a data set, the preprocessing, AlexNet.
 
-    python examples/plain_loop.py train.txt test.txt
+python examples/plain_loop.py train.txt test.txt
 """
 
 import sys

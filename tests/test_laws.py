@@ -19,11 +19,12 @@ from torchvision import transforms
 from torchvision.models import alexnet
 
 from eyas import Classifier, ImageTxtDataset, evaluate, export
-from eyas.data.order import Order, key, permuted, uniform
+from eyas.data.order import Order
 from eyas.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from eyas.events import Progress, Trained
 from eyas.plan import make_plan
 from eyas.predict import predict_files
+from eyas.seeds import key, permuted, uniform
 from eyas.tensorfile import read_tensors
 from eyas.training.loop import fit
 from eyas.training.runtime import open_runtime

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from eyas import system
+from eyas.cli import speak_plainly
 from eyas.config import make_config
 from eyas.data.packed import PackedStrings
 from eyas.data.paths import Root, tidy_paths
 from eyas.pathnames import is_absolute, last_part, quoted, refused_name, safe_name
 from eyas.run import new_directory
 from eyas.system import free_memory, locked, said_of_end
-from eyas.terminal import speak_plainly
 
 MB = 2**20
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -9,11 +10,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TextIO
 
+from eyas import system
 from eyas.commands import COMMANDS, Arguments, told
 from eyas.errors import EyasError, SettingsError, suggest
 from eyas.system import ending_signals
-from eyas.terminal import clean, speak_plainly
+from eyas.terminal import clean
 
 
 def main(arguments: Arguments | None = None) -> int:
@@ -66,6 +69,17 @@ def _plain_warnings() -> Iterator[None]:
         yield
     finally:
         warnings.formatwarning = usual
+
+
+def speak_plainly(stream: TextIO) -> None:
+    """Let a stream write what it has no letters for as escapes; on Windows let it write UTF-8, and lines as they are.
+
+    Windows would write each end of a line as two characters, also that of a CSV, which has two of its own.
+    """
+    if isinstance(stream, io.TextIOWrapper) and system.NAME == system.WINDOWS:
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
+    elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _set_environment() -> None:

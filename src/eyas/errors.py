@@ -69,9 +69,7 @@ class FileError(EyasError):
 INTERRUPTED = 75  # exit code of a run that was stopped, is saved, and can go on
 
 
-def suggest(
-    word: str, options: Iterable[str], *, count: int = 3, written: Callable[[str], str] = repr
-) -> str:
+def suggest(word: str, options: Iterable[str], *, count: int = 3, written: Callable[[str], str] = repr) -> str:
     """Return " Did you mean 'a' or 'b'?" with the options nearest to `word`, or "" where none is near."""
     known = {option.lower(): option for option in options}
     near = difflib.get_close_matches(word.lower(), known, n=count, cutoff=0.55)

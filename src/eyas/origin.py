@@ -143,7 +143,7 @@ def placed(config: RunConfig, moved: Mapping[str, object]) -> RunConfig:
 
     Raises `SettingsError` for a setting that there is not.
     """
-    from eyas.config import with_absolute_paths
+    from eyas.sets import with_absolute_paths
 
     data = DataConfig(**{**config.data.model_dump(), **moved})
     return with_absolute_paths(config.model_copy(update={"data": data})) if moved else config

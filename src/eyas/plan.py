@@ -16,11 +16,12 @@ from eyas.data.augment import Augment, mixing
 from eyas.data.batches import Change, Prepared, decoding_remedy, own_change, prepare
 from eyas.data.first_look import first_look
 from eyas.data.imageset import ImageSet
-from eyas.data.order import Indices, Order, key, permuted
+from eyas.data.order import Order
 from eyas.data.preprocess import Preprocess, resolve_preprocess
 from eyas.device import choose_device, settled_precision
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build, expected_preprocess
+from eyas.seeds import Indices, key, permuted
 from eyas.sets import Sets, open_sets
 from eyas.tensorfile import read_tensors, written_by_eyas
 from eyas.training.fingerprint import fingerprint_of, newest_files
@@ -236,9 +237,9 @@ def starting_weights(config: RunConfig, classes: tuple[str, ...]) -> tuple[dict[
         raise SettingsError("--pretrained and --weights both name the weights to start from. Give one of them.")
     if model.weights is None and not model.pretrained:
         return None, "random, a function of the seed"
-    from eyas.data.order import key
     from eyas.model.fitting import load_weights
     from eyas.model.pretrained import load_pretrained
+    from eyas.seeds import key
 
     torch.default_generator.manual_seed(key(config.training.seed, "weights"))  # for a fresh head
     network = build(model.model, len(classes))

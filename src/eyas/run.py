@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyas.config import RunConfig, check_whole, make_config, to_toml, with_absolute_paths
+from eyas.config import RunConfig, check_whole, make_config, to_toml
 from eyas.data.named import names
 from eyas.data.settings import PreprocessConfig
 from eyas.errors import FileError, RunInUseError, SettingsError, TrainingError
@@ -19,7 +19,7 @@ from eyas.events import Event, Finished
 from eyas.files import CONFIG, check_name, folder_lock, make_folder, remove_lock, write_text
 from eyas.origin import Origin, placed, run_of
 from eyas.pathnames import safe_name
-from eyas.sets import open_sets
+from eyas.sets import open_sets, with_absolute_paths
 from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.remote import check_loggers
 from eyas.trace import TRACE

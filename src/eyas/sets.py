@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from eyas.config import RunConfig
 from eyas.data.classes import match_classes
 from eyas.data.datasets import open_images, spec_of
 from eyas.data.imageset import ImageSet, split_off
+from eyas.data.named import names
+from eyas.data.settings import NO_SET
 from eyas.errors import DataError, SettingsError
 
 Sets = tuple[ImageSet, dict[str, ImageSet]]
@@ -50,3 +54,37 @@ def as_share(text: str) -> float | None:
     if not 0 < share < 1:
         raise SettingsError(f"--val {text}: a share of the training set must lie between 0 and 1, such as 0.1.")
     return share
+
+
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """Return the settings with files and folders by their full path, so that a resume finds them from anywhere."""
+    data = {name: _absolute(getattr(config.data, name)) for name in ("root", "classes")}
+    data |= {name: _absolute_spec(getattr(config.data, name)) for name in ("train", "test", "val")}
+    data["data_dir"] = str(Path(config.data.data_dir).absolute())
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update=data),
+            "augment": config.augment.model_copy(update={"transform": _absolute_transform(config.augment.transform)}),
+            "model": config.model.model_copy(update={"weights": _absolute(config.model.weights)}),
+        }
+    )
+
+
+def _absolute_transform(spec: str | None) -> str | None:
+    """Return `FILE.py:NAME` with its full path; a module stays a name."""
+    from eyas.data.own_transform import is_file, transform_parts
+
+    if spec is None or not is_file(transform_parts(spec)[0]):
+        return spec
+    place, name = transform_parts(spec)
+    return f"{Path(place).absolute()}:{name}"
+
+
+def _absolute_spec(spec: str | None) -> str | None:
+    """Return a data spec with its full path; a named set and `none` stay, and a share of the training set a number."""
+    named = spec is not None and (spec.partition(":")[0] in (*names(), NO_SET) or spec.replace(".", "", 1).isdigit())
+    return spec if named else _absolute(spec)
+
+
+def _absolute(text: str | None) -> str | None:
+    return str(Path(text).absolute()) if text and Path(text).exists() else text

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from eyas.data.augment import Augment, mixing
-from eyas.data.order import Draws
 from eyas.data.settings import AugmentConfig
 from eyas.errors import SettingsError
+from eyas.seeds import Draws
 
 NONE = {"flip": 0.0}
 EVERYTHING = {

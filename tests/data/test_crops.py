@@ -8,7 +8,7 @@ import torch
 from torchvision.transforms.v2 import functional
 
 from eyas.data.crops import Rectangles, drawn_rectangles, resampled, resized_crops
-from eyas.data.order import Draws
+from eyas.seeds import Draws
 
 LAYOUTS = {"planes": torch.contiguous_format, "channels last": torch.channels_last}
 

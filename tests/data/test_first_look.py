@@ -14,7 +14,7 @@ from PIL import Image
 from tests.scenes import scene
 
 from eyas.config import make_config
-from eyas.data.first_look import mark_of
+from eyas.data.stores import mark_of
 from eyas.plan import make_plan
 
 

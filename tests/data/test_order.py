@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eyas.data.order import Order, key, permuted, uniform
+from eyas.data.order import Order
+from eyas.seeds import key, permuted, uniform
 
 
 def test_without_shuffling_samples_come_in_their_own_order():

@@ -10,8 +10,8 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from eyas.data.order import Draws
 from eyas.data.trivial import BINS, GEOMETRIC, OPERATIONS, operated, trivially_augmented
+from eyas.seeds import Draws
 
 FILL = (124, 116, 104)
 STRENGTHS = np.arange(-30, 31) / 30

@@ -21,11 +21,11 @@ from eyas.data.ahead import read_ahead
 from eyas.data.batches import loaded, prepare
 from eyas.data.datasets import open_images
 from eyas.data.imageset import ImageSet
-from eyas.data.order import Indices
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
 from eyas.data.workers import read_by_processes
 from eyas.errors import TrainingError
+from eyas.seeds import Indices
 
 IN_PROC = pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 WANTED = [(np.arange(start, start + 4), 0) for start in range(0, 80, 4)]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from eyas.answers.listed import Listed, joined, read_listed
 from eyas.answers.settings import PredictConfig
+from eyas.data.formats import IMAGE_SUFFIXES
 from eyas.data.packed import PackedStrings
-from eyas.data.shape import IMAGE_SUFFIXES
 from eyas.data.walk import Walk
 from eyas.errors import DataError, SettingsError
 

@@ -14,10 +14,10 @@ from torchvision.transforms import v2
 
 from eyas.data.colour import in_pieces, jittered
 from eyas.data.crops import drawn_rectangles, erased, placed, resized_crops, shifted, taken
-from eyas.data.order import Draws, Indices
 from eyas.data.settings import AugmentConfig
 from eyas.data.trivial import trivially_augmented
 from eyas.errors import SettingsError
+from eyas.seeds import Draws, Indices
 
 LARGEST_MARGIN = 1.5  # random crops are taken from pictures at most this much larger than the input
 CROP_ASPECT = (3 / 4, 4 / 3)  # width over height, as torchvision's RandomResizedCrop

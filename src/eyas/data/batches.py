@@ -15,17 +15,16 @@ import torch
 from torch import Tensor
 
 from eyas.data.ahead import HangingError, read_ahead
-from eyas.data.first_look import Marks, mark_of
 from eyas.data.imageset import ArrayImages, ImageSet
-from eyas.data.order import Indices
 from eyas.data.own_transform import Transform, own_transform, transformed
 from eyas.data.pixel_cache import PixelCache
 from eyas.data.preprocess import Preprocess
 from eyas.data.settings import DataConfig
-from eyas.data.stores import Filling, Store, are_small, as_tensor, in_memory
+from eyas.data.stores import Filling, Marks, Store, are_small, as_tensor, in_memory, mark_of
 from eyas.data.workers import Wanted, read_by_processes
 from eyas.errors import DataError, FileError, TrainingError
 from eyas.profile import NoSpans, Profile
+from eyas.seeds import Indices
 from eyas.system import free_memory
 
 SHOWN = 10  # unreadable files named in a message; the rest is counted

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from eyas.data.class_markup import as_number
-from eyas.data.imageset import ArrayImages, ImageSet, Ints
+from eyas.data.imageset import ArrayImages, ImageSet
+from eyas.data.labels import without_images
 from eyas.errors import DataError, suggest
 
 SHOWN = 10
@@ -147,13 +148,6 @@ def _refuse_unknown(train: ImageSet, other: ImageSet) -> None:
 def _note_absent(train: ImageSet, other: ImageSet) -> ImageSet:
     notes = (note for note in without_images(other.source, train.classes, other.labels) if note not in other.notes)
     return replace(other, notes=(*other.notes, *notes))
-
-
-def without_images(source: str, classes: tuple[str, ...], labels: Ints) -> tuple[str, ...]:
-    """Return a note on the classes that no label is of."""
-    present = np.bincount(labels, minlength=len(classes)) > 0
-    absent = [name for name, there in zip(classes, present, strict=True) if not there]
-    return (f"{source} has no image of {len(absent)} of {len(classes)} classes: {_list(absent)}",) if absent else ()
 
 
 def plain(name: str) -> str:

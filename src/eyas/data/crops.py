@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from eyas.data.order import Draws, Indices
+from eyas.seeds import Draws, Indices
 
 Colour = tuple[int, int, int]
 

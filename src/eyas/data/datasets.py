@@ -11,11 +11,10 @@ import numpy as np
 
 from eyas.data.class_folders import find_layout
 from eyas.data.class_names import read_class_names
-from eyas.data.classes import without_images
 from eyas.data.export import export_named
 from eyas.data.folders import open_folder
 from eyas.data.imageset import FileImages, ImageSet
-from eyas.data.labels import read_labels
+from eyas.data.labels import read_labels, without_images
 from eyas.data.listing import Listing, listed_splits, read_listing
 from eyas.data.named import dataset_names, names, open_named, splits_of
 from eyas.data.packed import Coded

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from eyas.data import heic
+from eyas.data import formats
 from eyas.data.memory import room_for
 from eyas.data.reading import read_file
 from eyas.data.rgb import Range, upright
@@ -155,7 +155,7 @@ def _too_many(shown: str, pixels: int, data: bytes, decoding: Decoding) -> str:
 
 def _formats(data: bytes) -> tuple[str, ...]:
     """Return the formats to open a file by: HEIC only where it says to be that and the extra is installed."""
-    return (*FORMATS, "HEIF") if heic.is_heic(data) and heic.reader_added() else FORMATS
+    return (*FORMATS, "HEIF") if formats.is_heic(data) and formats.reader_added() else FORMATS
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -199,8 +199,8 @@ def _reason(error: Exception, data: bytes, decoding: Decoding) -> str:
 
 def _other(data: bytes) -> str:
     """Return what a file is that is no image which is read, "" where its first bytes do not tell."""
-    if heic.is_heic(data):
-        return "it is a damaged HEIC photo" if heic.is_installed() else f"it is an HEIC photo: {heic.REMEDY}"
+    if formats.is_heic(data):
+        return "it is a damaged HEIC photo" if formats.is_installed() else f"it is an HEIC photo: {formats.REMEDY}"
     if data[128:132] == b"DICM":
         return "it is a DICOM file: convert it to PNG, which keeps its 16 bits, and see train --grey-range"
     begin = data[:64].removeprefix(BOM_UTF8).lstrip()

@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eyas.data.classes import plain
 from eyas.data.findings import FEW_IMAGES
 from eyas.data.imageset import ImageSet
+from eyas.data.stores import Marks
 
-Marks = NDArray[np.uint64]
 Named = tuple[ImageSet, Marks | None]  # a set and the marks of its pictures, where they were decoded
 SHOWN = 5
 
@@ -45,19 +43,6 @@ Group = list[tuple[str, int]]  # (split, row) of pictures that are equal
 
 def _has(group: Group, split: str) -> bool:
     return any(name == split for name, _ in group)
-
-
-def mark_of(picture: NDArray[np.uint8]) -> int:
-    """Return 64 bits that tell a decoded picture, uint8 [h, w, 3], from others: two checksums of its size and pixels.
-
-    0 for a single colour, which says nothing.
-    """
-    height, width, _ = picture.shape
-    some = picture[:: max(1, height // 8), :: max(1, width // 8)]
-    if not (some != picture[0, 0]).any() and not (picture != picture[0, 0]).any():
-        return 0
-    pixels, size = np.ascontiguousarray(picture).data, height << 16 | width & 0xFFFF
-    return zlib.crc32(pixels, size & 0xFFFFFFFF) << 32 | zlib.adler32(pixels, size & 0xFFFFFFFF) or 1
 
 
 def _equal(sets: dict[str, Named]) -> Iterator[Group]:

@@ -277,3 +277,11 @@ def _alike(classes: tuple[str, ...]) -> tuple[str, ...]:
         if other != name:
             return (f"the classes {other!r} and {name!r} differ only in case, spaces or zeros, and are kept apart",)
     return ()
+
+
+def without_images(source: str, classes: tuple[str, ...], labels: NDArray[np.int64]) -> tuple[str, ...]:
+    """Return a note on the classes that no label is of."""
+    present = np.bincount(labels, minlength=len(classes)) > 0
+    absent = [name for name, there in zip(classes, present, strict=True) if not there]
+    named = ", ".join(absent[:10]) + ", ..." * (len(absent) > 10)
+    return (f"{source} has no image of {len(absent)} of {len(classes)} classes: {named}",) if absent else ()

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from eyas.data.cells import UnclosedQuoteError, blocks_of, cut_lines, read_cells
+from eyas.data.formats import is_image
 from eyas.data.roles import Roles, Sample, choose
 from eyas.data.shape import (
     LABEL_NAMES,
@@ -21,7 +22,6 @@ from eyas.data.shape import (
     Exists,
     Shape,
     find_shape,
-    is_image,
     is_number,
     path_columns,
     plain_words,

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from eyas.data.cells import blocks_of
 from eyas.data.class_names import ClassNames, read_class_names
-from eyas.data.classes import without_images
 from eyas.data.columns import Table, read_table, split_names
-from eyas.data.labels import MISSING, read_labels
+from eyas.data.labels import MISSING, read_labels, without_images
 from eyas.data.packed import Coded, Ints, PackedStrings
 from eyas.data.paths import REPORTED, Problems, Root, folder_names, tidy_paths
 from eyas.data.reading import LARGEST_LIST, read_file

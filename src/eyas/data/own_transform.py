@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eyas.data.order import Indices, key
 from eyas.errors import DataError, SettingsError, suggest
+from eyas.seeds import Indices, key
 
 Transform: TypeAlias = Callable[[Tensor], Tensor]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from eyas.data.shape import LABEL_NAMES, NO_PATHS, PATH_NAMES, Exists, is_image, is_number, path_columns, plain_words
+from eyas.data.formats import is_image
+from eyas.data.shape import LABEL_NAMES, NO_PATHS, PATH_NAMES, Exists, is_number, path_columns, plain_words
 from eyas.data.splits import MINUS, NO, SPLITS, YES, flag_of, may_name_split, meanings, names_split, titled_split
 from eyas.errors import DataError, suggest
 

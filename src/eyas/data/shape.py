@@ -8,13 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from eyas.data import heic
+from eyas.data.formats import IMAGE_SUFFIXES, is_image
 from eyas.data.splits import SPLITS, split_of
 
-IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
-    ".pgm", ".pbm", ".pnm", ".avif", ".mpo", *(heic.SUFFIXES if heic.is_installed() else ()),
-)  # fmt: skip
 PATH_NAMES = frozenset(
     ("path", "file", "filename", "filepath", "image", "img", "imagepath", "imgpath", "imagefile", "imagename",
      "imgname", "name", "id", "imageid")
@@ -213,11 +209,6 @@ def _titled(rows: list[list[str]]) -> bool:
 def is_image_in(line: str) -> bool:
     """Tell whether a line holds a name that ends like an image's."""
     return _SUFFIX_INSIDE.search(line) is not None
-
-
-def is_image(name: str) -> bool:
-    """Tell whether a file name ends like an image's."""
-    return name.rstrip().lower().endswith(IMAGE_SUFFIXES)
 
 
 def is_number(text: str) -> bool:

@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from eyas.data.formats import is_image
 from eyas.data.packed import Ints, PackedStrings, Spans
 from eyas.data.paths import MISSING, REPORTED, Inside, Problems, Root, look_at, say_missing
-from eyas.data.shape import is_image
 from eyas.pathnames import is_absolute
 
 _FITTING = 16  # folders or files that one path may stand for: more of them are not told apart

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,15 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eyas.data.decode import to_tensor
-from eyas.data.first_look import Marks, mark_of
 from eyas.data.greys import Greys
 from eyas.data.imageset import ImageSet
-from eyas.data.order import Indices
 from eyas.data.preprocess import Preprocess
 from eyas.errors import DataError, ShortMemoryError
 from eyas.progress import track
+from eyas.seeds import Indices
 
 Pixels = NDArray[np.uint8]
+Marks = NDArray[np.uint64]
 # pixels uint8 [3, h, w], whether they are fitted, the mark of the picture, and what an image of more than 8 bits holds
 Decoded = tuple[Tensor, bool, int, Greys | None]
 Allocate = Callable[[tuple[int, ...]], Pixels | None]
@@ -202,3 +203,16 @@ def in_memory(limit: int | None) -> Allocate:
         return np.empty(shape, np.uint8) if fits else None
 
     return allocate
+
+
+def mark_of(picture: NDArray[np.uint8]) -> int:
+    """Return 64 bits that tell a decoded picture, uint8 [h, w, 3], from others: two checksums of its size and pixels.
+
+    0 for a single colour, which says nothing.
+    """
+    height, width, _ = picture.shape
+    some = picture[:: max(1, height // 8), :: max(1, width // 8)]
+    if not (some != picture[0, 0]).any() and not (picture != picture[0, 0]).any():
+        return 0
+    pixels, size = np.ascontiguousarray(picture).data, height << 16 | width & 0xFFFF
+    return zlib.crc32(pixels, size & 0xFFFFFFFF) << 32 | zlib.adler32(pixels, size & 0xFFFFFFFF) or 1

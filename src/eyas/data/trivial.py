@@ -14,7 +14,7 @@ from torch import Tensor
 
 from eyas.data import colour
 from eyas.data.crops import Colour, bordered, placed, taken
-from eyas.data.order import Draws, Indices
+from eyas.seeds import Draws, Indices
 
 Numbers = NDArray[np.float64]
 

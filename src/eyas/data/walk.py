@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from eyas.data import heic
-from eyas.data.shape import is_image
+from eyas.data import formats
+from eyas.data.formats import is_image
 from eyas.errors import DataError
 from eyas.pathnames import slashed
 
@@ -50,7 +50,7 @@ class LeftOut:
 
     def note(self, place: object) -> tuple[str, ...]:
         """Return the note on what was left out in a place, where there was something."""
-        return (f"{place}: left out: {self.in_words()}{heic.hint(self._counts)}",) if self._counts else ()
+        return (f"{place}: left out: {self.in_words()}{formats.hint(self._counts)}",) if self._counts else ()
 
     def _count(self, kind: str) -> None:
         self._counts[kind] = self._counts.get(kind, 0) + 1

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from eyas.data.order import Indices
 from eyas.errors import DataError, TrainingError
+from eyas.seeds import Indices
 from eyas.system import end_with_parent, leave_signals_to_parent, said_of_end, same_answer_to_dead_children
 
 Wanted = tuple[Indices, int]  # samples of a batch, and the epoch that sees them

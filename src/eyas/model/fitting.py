@@ -261,4 +261,3 @@ def _misfit(weights: Weights, near: _Candidate, rest: dict[str, list[str]], *, c
         f"{weights.source}{where}: these are weights of another network: of {count} tensors of this one "
         f"{'; '.join(parts)}. {made_with}"
     )
-

@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from eyas.render.charts import BLUE
 from eyas.terminal import clean
 
+BLUE = "#0072B2"  # as in the charts
 BARS = 5  # of a prediction; the rest is summed up
 NAMES = 30  # classes that are named
 LARGEST = 1 << 19  # bytes of a chart that is shown with a run

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from eyas.data.order import Indices
 from eyas.errors import DivergedError
+from eyas.seeds import Indices
 from eyas.training.runtime import Runtime
 from eyas.training.state import TrainState
 

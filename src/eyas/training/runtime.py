@@ -17,10 +17,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eyas.data.order import Indices, key
 from eyas.device import Room, choose_device, device_in_words, has_tf32, settled_precision, sums_type
 from eyas.model.pooling import with_deterministic_pooling
 from eyas.profile import NoSpans, Profile, Spans
+from eyas.seeds import Indices, key
 from eyas.system import keep_memory, stop_signals
 from eyas.training.settings import DeviceConfig
 

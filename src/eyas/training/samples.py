@@ -15,7 +15,7 @@ from eyas.data.imageset import FileImages, ImageSet
 from eyas.data.packed import PackedStrings
 from eyas.data.reading import LARGEST_LIST
 from eyas.errors import EyasError, few
-from eyas.origin import Origin
+from eyas.sets import as_share
 from eyas.tensorfile import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def changed_samples(plan: Plan, changed: list[str]) -> Iterator[str]:
     """
     now, then = _sets(plan), _kept(plan.directory)
     groups = {f"{name} data": [name] for name in now}
-    if Origin(plan.directory, plan.config).val_is_share:
+    val = plan.config.data.val
+    if val is not None and as_share(val) is not None:
         groups = {"training and validation data": ["training", "val"]} | {
             name: sets for name, sets in groups.items() if sets[0] not in ("training", "val")
         }

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from eyas.data.order import key
 from eyas.device import sums_type
 from eyas.model.weights import put_back
 from eyas.model.zoo import head_of
+from eyas.seeds import key
 from eyas.training.ema import Average, Ema, NoEma
 from eyas.training.optim import make_optimizer
 from eyas.training.runtime import Runtime

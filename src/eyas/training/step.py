@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as nnf
 from torch.nn.utils import clip_grad_norm_
 
-from eyas.data.order import Indices
 from eyas.events import Histogram
+from eyas.seeds import Indices
 from eyas.training.finite import check_step
 from eyas.training.optim import set_learning_rate
 from eyas.training.runtime import Runtime

@@ -1,4 +1,4 @@
-"""HEIC, the photos of many phones: read by pillow-heif where the extra `heic` is installed, else named."""
+"""Which file endings are images; and HEIC, which is read where the extra `heic` is installed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from importlib.util import find_spec
 
 from PIL import Image
 
-SUFFIXES = (".heic", ".heif", ".hif")
+HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 REMEDY = "pip install 'eyas[heic]' to have it read, or convert it to JPEG"
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def hint(endings: Collection[str]) -> str:
     """Return what to add to a note on files that are left out, by their endings: the remedy where it is the extra."""
-    named = [ending for ending in SUFFIXES if ending in endings]
+    named = [ending for ending in HEIC_SUFFIXES if ending in endings]
     return f"; pip install 'eyas[heic]' to have {' and '.join(named)} read" if named else ""
 
 
@@ -26,6 +26,17 @@ def is_heic(data: bytes) -> bool:
 def is_installed() -> bool:
     """Return whether the extra is there."""
     return find_spec("pillow_heif") is not None
+
+
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".ppm",
+    ".pgm", ".pbm", ".pnm", ".avif", ".mpo", *(HEIC_SUFFIXES if is_installed() else ()),
+)  # fmt: skip
+
+
+def is_image(name: str) -> bool:
+    """Tell whether a file name ends like an image's."""
+    return name.rstrip().lower().endswith(IMAGE_SUFFIXES)
 
 
 def reader_added() -> bool:
