@@ -32,11 +32,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.models import get_model
 
-from eyas.config import make_config
-from eyas.events import EpochTrained, Trained
-from eyas.plan import make_plan
+from eyas.config.run_config import make_config
+from eyas.device.runtime import open_runtime
+from eyas.training.events import EpochTrained, Trained
 from eyas.training.loop import fit
-from eyas.training.runtime import open_runtime
+from eyas.training.plan import make_plan
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

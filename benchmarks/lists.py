@@ -36,7 +36,7 @@ def write_list(path: Path, lines: int) -> None:
 
 def reading(path: Path) -> dict[str, float]:
     """Return what it takes to read the list, without a look at the files."""
-    from eyas.data.listing import parse_listing
+    from eyas.data.lists.listing import parse_listing
 
     before, began, cpu = _peak(), time.perf_counter(), time.process_time()
     listing, problems = parse_listing(path)
@@ -51,7 +51,7 @@ def reading(path: Path) -> dict[str, float]:
 
 def looking(path: Path) -> dict[str, float]:
     """Return the seconds that reading takes with a look at each file."""
-    from eyas.data.listing import read_listing
+    from eyas.data.lists.listing import read_listing
 
     began = time.perf_counter()
     listing = read_listing(path)
@@ -62,7 +62,7 @@ def growth(path: Path, kept: str, workers: int) -> dict[str, float]:
     """Return how many bytes a loader process grows by in an epoch over the list, kept packed or as Python pairs."""
     from torch.utils.data import DataLoader
 
-    from eyas.data.listing import parse_listing
+    from eyas.data.lists.listing import parse_listing
 
     listing, _ = parse_listing(path)
     rows: Any = _Rows(listing.paths, listing.labels)

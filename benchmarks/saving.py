@@ -26,12 +26,12 @@ from pathlib import Path
 
 import torch
 
-from eyas.config import make_config
-from eyas.plan import Plan, make_plan
-from eyas.tensorfile import read_tensors
+from eyas.config.run_config import make_config
+from eyas.device.runtime import Runtime, open_runtime
+from eyas.files.tensors import read_tensors
 from eyas.training.checkpoint import STATE
 from eyas.training.loop import train_batches
-from eyas.training.runtime import Runtime, open_runtime
+from eyas.training.plan import Plan, make_plan
 from eyas.training.saving import Saver
 from eyas.training.state import TrainState
 from eyas.training.step import train_step

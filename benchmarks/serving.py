@@ -80,8 +80,8 @@ def bare(run: Path, files: Sequence[Path], seconds: float) -> list[str]:
     import torch
 
     from eyas import Classifier
-    from eyas.data.decode import read_image
-    from eyas.predict import predict_files
+    from eyas.data.images.decode import read_image
+    from eyas.verbs.predict import predict_files
 
     classifier = Classifier.load(run)
     fitted = torch.stack([classifier.preprocess.fit(read_image(file)) for file in files])

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from eyas.cli import main
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 from eyas.model.classifier import Classifier
 from eyas.model.zoo import build
 from tests import hostile
@@ -172,7 +172,7 @@ def cell(text: str) -> str:
 
 def page(found: list[tuple[Bad, int, str]]) -> str:
     """Return docs/bad-input.md."""
-    from eyas.terminal import clean
+    from eyas.terminal.clean import clean
 
     body = (f"| {cell(b.what)} | {cell(clean(b.command))} | {code} | {cell(said)} |\n" for b, code, said in found)
     return HEAD + "".join(body)

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from eyas.config import RunConfig, make_config
-from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started
-from eyas.plan import make_plan
-from eyas.tensorfile import read_tensors
+from eyas.config.run_config import RunConfig, make_config
+from eyas.device.runtime import open_runtime
+from eyas.files.tensors import read_tensors
+from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started
 from eyas.training.loop import fit
-from eyas.training.runtime import open_runtime
+from eyas.training.plan import make_plan
 
 QUICK = {"model": "compact", "size": 16, "epochs": 3, "batch_size": 16, "log_every": 1, "device": "cpu", "lr": 0.05}
 

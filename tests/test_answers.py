@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 import eyas
-from eyas.answers.table import write_table
-from eyas.confidence import softmax
 from eyas.errors import SettingsError
+from eyas.evaluation.confidence import softmax
+from eyas.predicting.table import write_table
 from tests.runs import QUICK
 
 KINDS = {"path": str, "label": str, "probability": float, "right": bool}

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image, ImageEnhance
 
 import eyas
+from eyas.audit.survey_cache import SurveyCache
 from eyas.cli import main
-from eyas.data.datasets import open_images
+from eyas.config.data import DataConfig
 from eyas.data.findings import KINDS
-from eyas.data.imageset import FileImages
-from eyas.data.settings import DataConfig
-from eyas.data.survey_cache import SurveyCache
+from eyas.data.images.imageset import FileImages
+from eyas.data.spec import open_images
 from tests.scenes import scene
 
 EACH = 12  # pictures of a class

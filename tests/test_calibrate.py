@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import eyas
-from eyas.calibrating import Calibrated, Fit, print_calibrated
 from eyas.cli import main
-from eyas.confidence import log_loss, reliability, softmax
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
 from eyas.errors import DataError, RunInUseError, SettingsError
-from eyas.files import folder_lock
-from eyas.record import read_record
+from eyas.evaluation.confidence import log_loss, reliability, softmax
+from eyas.files.atomic import folder_lock
+from eyas.run_folder.record import read_record
+from eyas.verbs.calibrate import Calibrated, Fit, print_calibrated
 from tests.runs import QUICK
 
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from eyas import Classifier
 from eyas.cli import main
-from eyas.commands import COMMANDS
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 from eyas.model.zoo import build
+from eyas.verbs.commands import COMMANDS
 
 QUICK = ["--model", "compact", "--size", "16", "--epochs", "1", "--device", "cpu", "--view", "none"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from eyas.cli_flags import COMMANDS, parse_config
-from eyas.command_line import Flag, flags_of, read_arguments
-from eyas.config import RunConfig, make_config, sections
+from eyas.config.command_line import Flag, flags_of, read_arguments
+from eyas.config.flags import COMMANDS, parse_config
+from eyas.config.run_config import RunConfig, make_config, sections
+from eyas.config.synonyms import MEANINGS, OTHERWISE, flags_in, known_as
 from eyas.errors import SettingsError
-from eyas.synonyms import MEANINGS, OTHERWISE, flags_in, known_as
 
 COMMAND_FLAGS = [(command, flag) for command in COMMANDS for flag in flags_of(COMMANDS[command]).values()]
 FLAGS = [(command, flag) for command, flag in COMMAND_FLAGS if not flag.by_place]
@@ -241,9 +241,9 @@ def test_keys_and_keywords_are_answered_alike(tmp_path: Path):
 SOURCE = Path(__file__).parent.parent / "src" / "eyas"
 READ = ("train", "evaluate", "calibrate", "inspect", "export")  # a resume reads what the run's config.toml names
 REACHED = {  # a part of the source -> the commands whose users read its messages: each has every flag that they name
-    "answers": ("predict",), "auditing.py": ("inspect",), "data/classes.py": READ, "data/columns.py": READ, "data/labels.py": READ,
-    "data/listing.py": READ, "data/paths.py": (*READ, "predict"), "data/download.py": (*READ, "datasets"),
-    "data/named.py": (*READ, "datasets"), "data/torchvision_sets.py": (*READ, "datasets"), "exporting.py": ("export",), "predict.py": ("predict",), "plan.py": ("train",),
+    "answers": ("predict",), "auditing.py": ("inspect",), "data/classes.py": READ, "data/lists/columns.py": READ, "data/lists/labels.py": READ,
+    "data/lists/listing.py": READ, "data/lists/paths.py": (*READ, "predict"), "data/named/download.py": (*READ, "datasets"),
+    "data/named/table.py": (*READ, "datasets"), "data/named/torchvision_sets.py": (*READ, "datasets"), "exporting.py": ("export",), "predict.py": ("predict",), "plan.py": ("train",),
     "serve": ("serve",), "shipping": ("export",), "sinks/audit_view.py": ("inspect",), "render/sheet.py": ("inspect",),
     "sinks/remote.py": ("train",), "model/failures.py": ("train",), "model/pretrained.py": ("train",), "model/shapes.py": ("train",),
 }  # fmt: skip

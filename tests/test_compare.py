@@ -11,12 +11,12 @@ import pytest
 
 import eyas
 from eyas.cli import main
-from eyas.comparing import Difference, compare, said_difference
-from eyas.config import make_config
+from eyas.config.run_config import make_config
 from eyas.errors import CheckpointError, SettingsError
-from eyas.files import PREDICTIONS
-from eyas.paired import mcnemar, paired_interval
-from eyas.tensorfile import read_tensors, write_tensors
+from eyas.evaluation.significance import mcnemar, paired_interval
+from eyas.files.atomic import PREDICTIONS
+from eyas.files.tensors import read_tensors, write_tensors
+from eyas.verbs.compare import Difference, compare, said_difference
 from tests.pages import Seen
 from tests.runs import QUICK
 from tests.test_calibrate import doubtful

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eyas.confidence import (
+from eyas.evaluation.confidence import (
     BINS,
     BOUNDS,
     doubtful_labels,

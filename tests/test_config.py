@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from eyas.cli_flags import parse_config
-from eyas.config import RunConfig, make_config, sections, to_toml
-from eyas.data.settings import AugmentConfig, PreprocessConfig
+from eyas.config.data import AugmentConfig, PreprocessConfig
+from eyas.config.flags import parse_config
+from eyas.config.recipes import RECIPES
+from eyas.config.run_config import RunConfig, make_config, sections, to_toml
+from eyas.config.training import OptimConfig, TrainConfig
 from eyas.errors import SettingsError
-from eyas.recipes import RECIPES
-from eyas.training.settings import OptimConfig, TrainConfig
 
 
 def write(path: Path, text: str) -> Path:

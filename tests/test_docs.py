@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import eyas
-from eyas.commands import COMMANDS
+from eyas.verbs.commands import COMMANDS
 from tests.everyday.page import cases
 from tests.test_layers import LAYERS
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from eyas.events import Evaluated
-from eyas.tensorfile import read_tensors
+from eyas.files.tensors import read_tensors
+from eyas.training.events import Evaluated
 from tests.runs import config_of, run_fit
 
 

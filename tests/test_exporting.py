@@ -18,23 +18,23 @@ from PIL import Image
 
 from eyas import Classifier, export
 from eyas.cli import main
-from eyas.config import make_config, to_toml
-from eyas.data.datasets import open_images
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.config.export import ExportConfig
+from eyas.config.run_config import make_config, to_toml
+from eyas.data.run_sets import open_sets
+from eyas.data.spec import open_images
 from eyas.errors import CheckpointError, DataError, ExportError, SettingsError
-from eyas.exporting import print_export
-from eyas.predict import predict_files
-from eyas.run import train
-from eyas.sets import open_sets
-from eyas.shipping.checking import check
-from eyas.shipping.facts import read_facts
-from eyas.shipping.graph import WholeClassifier
-from eyas.shipping.onnx_file import open_onnx, refuse_large, to_onnx
-from eyas.shipping.pictures import open_sources
-from eyas.shipping.program import traced
-from eyas.shipping.quantise import Quantised
-from eyas.shipping.readme import readme
-from eyas.shipping.settings import ExportConfig
+from eyas.exporting.checking import check
+from eyas.exporting.facts import read_facts
+from eyas.exporting.graph import WholeClassifier
+from eyas.exporting.onnx_file import open_onnx, refuse_large, to_onnx
+from eyas.exporting.pictures import open_sources
+from eyas.exporting.program import traced
+from eyas.exporting.quantise import Quantised
+from eyas.exporting.readme import readme
+from eyas.verbs.export import print_export
+from eyas.verbs.predict import predict_files
+from eyas.verbs.train import train
 from tests import kinds
 from tests.runs import QUICK
 from tests.scenes import scene
@@ -197,7 +197,7 @@ def test_what_does_not_go_together_is_told(run, capsys, flags, message):
 
 
 def test_a_missing_library_is_told_with_the_command_that_installs_it(run, monkeypatch, capsys):
-    monkeypatch.setattr("eyas.exporting.NEEDED", ("onnx", "no_such_library"))
+    monkeypatch.setattr("eyas.verbs.export.NEEDED", ("onnx", "no_such_library"))
     assert main(["export", str(run)]) == 2
     assert "no_such_library must be installed: pip install 'eyas[export]'" in capsys.readouterr().err
 
@@ -212,7 +212,7 @@ def test_the_command_says_what_was_written_and_what_was_checked(run, tmp_path, c
 
 
 def test_a_file_that_answers_otherwise_is_refused_and_not_left_behind(run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("eyas.shipping.checking.TOLERANCE", 0.0)
+    monkeypatch.setattr("eyas.exporting.checking.TOLERANCE", 0.0)
     code = main(["export", str(run), "--out", str(tmp_path / "model.pt2")])
     assert (code, list(tmp_path.iterdir())) == (70, [])
     assert "does not answer as the model does, and was not kept" in capsys.readouterr().err

@@ -14,15 +14,15 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from eyas.config import make_config, read_toml, to_toml
-from eyas.data.class_names import read_class_names
-from eyas.data.decode import decode
-from eyas.data.listing import read_listing
-from eyas.data.preprocess import Preprocess
+from eyas.config.run_config import make_config, read_toml, to_toml
+from eyas.data.images.decode import decode
+from eyas.data.images.preprocess import Preprocess
+from eyas.data.lists.class_names import read_class_names
+from eyas.data.lists.listing import read_listing
 from eyas.errors import CheckpointError, DataError, EyasError, SettingsError
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.classifier import Classifier, model_header
 from eyas.model.zoo import build
-from eyas.tensorfile import read_tensors, write_tensors
 from tests.hostile import picture, saved
 
 TIMES = 30  # examples of a fast test

@@ -19,16 +19,16 @@ from torchvision import transforms
 from torchvision.models import alexnet
 
 from eyas import Classifier, ImageTxtDataset, evaluate, export
+from eyas.data.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from eyas.data.order import Order
-from eyas.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from eyas.events import Progress, Trained
-from eyas.plan import make_plan
-from eyas.predict import predict_files
+from eyas.device.runtime import open_runtime
+from eyas.files.tensors import read_tensors
 from eyas.seeds import key, permuted, uniform
-from eyas.tensorfile import read_tensors
+from eyas.training.events import Progress, Trained
 from eyas.training.loop import fit
-from eyas.training.runtime import open_runtime
+from eyas.training.plan import make_plan
 from eyas.training.state import TrainState
+from eyas.verbs.predict import predict_files
 from tests.conftest import write_pictures
 from tests.faults.trial import Hatchery
 from tests.runs import assert_same_run, config_of, run_fit, timeless

@@ -100,8 +100,8 @@ def test_every_name_in_the_table_of_layers_exists():
 def test_what_uses_a_model_never_loads_the_training():
     wanted = ", ".join(f"eyas.{module}" for module in WORKS_WITHOUT_TRAINING)
     loaded = run_python(f"import {wanted}, sys; print(*sys.modules)").split()
-    assert "eyas.predict" in loaded
-    assert not [name for name in loaded if name.startswith(("eyas.training", "eyas.plan", "eyas.run"))]
+    assert "eyas.verbs.predict" in loaded
+    assert not [name for name in loaded if name.startswith(("eyas.training", "eyas.training.plan", "eyas.verbs.train"))]
 
 
 @pytest.mark.parametrize(
@@ -234,8 +234,8 @@ def test_the_digits_and_the_records_of_a_run_do_not_load_what_only_charts_and_ot
 import pathlib, sys
 from tests.sinks.sample_run import started, steps
 from eyas.sinks import open_sinks
-from eyas.training.settings import OutputConfig
-from eyas.data.named import open_named
+from eyas.config.training import OutputConfig
+from eyas.data.named.table import open_named
 open_named("digits", "train", "data")
 with open_sinks(pathlib.Path({str(tmp_path)!r}), OutputConfig(), resumed_step=None) as sinks:
     for event in [started(pathlib.Path({str(tmp_path)!r})), *steps(1, 3)]:
@@ -284,7 +284,7 @@ def test_nothing_is_unpickled_and_only_the_runtime_reads_the_environment(file):
         if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "putenv"):
             # cli sets how long OpenMP spins: that must stand before torch is loaded, and the runtime loads it
             assert name_of(file) in ("training.runtime", "cli"), (
-                f"{place}: environment variables belong into training/runtime.py"
+                f"{place}: environment variables belong into device/runtime.py"
             )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from eyas.metrics import Guess, Scores, wilson
+from eyas.evaluation.scores import Guess, Scores, wilson
 
 
 def scores_of(confusion: list[list[int]] | np.ndarray, loss_sum: float = 0.0) -> Scores:

@@ -13,15 +13,15 @@ import pytest
 
 from eyas import Classifier
 from eyas.cli import main
-from eyas.data.datasets import open_images
-from eyas.data.labels import read_labels
-from eyas.data.listing import read_listing
-from eyas.data.packed import Coded
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.data.images.packed import Coded
+from eyas.data.lists.labels import read_labels
+from eyas.data.lists.listing import read_listing
+from eyas.data.spec import open_images
 from eyas.errors import DataError
 from eyas.sinks.scalars import class_tags
 from eyas.sinks.wording import FORMULA
-from eyas.terminal import clean, clean_lines
+from eyas.terminal.clean import clean, clean_lines
 from tests.hostile import picture
 
 NAMES = [
@@ -275,7 +275,7 @@ def test_ten_million_lines_are_read_in_a_few_times_their_bytes(tmp_path):
             file.write(b"a.jpg 0\n" * 100_000)
     code = f"""
 import resource
-from eyas.data.listing import read_listing
+from eyas.data.lists.listing import read_listing
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert len(read_listing({str(tmp_path / "list.txt")!r}).paths) == 10_000_000
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

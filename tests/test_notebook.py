@@ -15,13 +15,13 @@ import torch
 
 import eyas
 from eyas import Classifier, Prediction
-from eyas.data.preprocess import Preprocess
-from eyas.events import Event, Noted, Weighed
+from eyas.data.images.preprocess import Preprocess
 from eyas.model.zoo import build
-from eyas.render.cards import run_card
-from eyas.run import Run
 from eyas.sinks.notebook import NotebookView, in_notebook
 from eyas.sinks.story import Story
+from eyas.terminal.cards import run_card
+from eyas.training.events import Event, Noted, Weighed
+from eyas.verbs.train import Run
 from tests.runs import QUICK
 from tests.sinks.sample_run import finished, started, steps, whole
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import eyas
+from eyas.config.export import ExportConfig
 from eyas.errors import DataError, SettingsError
-from eyas.origin import origin_of, run_of
+from eyas.exporting.pictures import open_sources
+from eyas.run_folder.origin import origin_of, run_of
 from eyas.serve.examples import find_examples
-from eyas.shipping.pictures import open_sources
-from eyas.shipping.settings import ExportConfig
 from tests.everyday.case import picture, pictures
 
 SETTINGS = {"model": "compact", "size": 16, "epochs": 2, "batch_size": 8, "device": "cpu", "view": "none", "report": "none"}

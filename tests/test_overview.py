@@ -13,12 +13,12 @@ import pytest
 import eyas
 from eyas.cli import main
 from eyas.errors import CheckpointError, DataError, SettingsError
-from eyas.events import Evaluated
-from eyas.files import folder_lock
-from eyas.headers import read_header
-from eyas.overview import ListedRun, groups, print_overview
-from eyas.overview import runs as runs_in
-from eyas.tensorfile import read_tensors
+from eyas.files.atomic import folder_lock
+from eyas.files.headers import read_header
+from eyas.files.tensors import read_tensors
+from eyas.training.events import Evaluated
+from eyas.verbs.runs import ListedRun, groups, print_overview
+from eyas.verbs.runs import runs as runs_in
 from tests.runs import QUICK, config_of, run_fit
 
 
@@ -104,7 +104,7 @@ def test_a_run_that_was_cut_off_or_goes_on_or_stopped_by_itself_says_so(folder, 
 def test_looking_at_a_lock_does_not_keep_a_training_from_it(tmp_path):
     import threading
 
-    from eyas.files import is_locked
+    from eyas.files.atomic import is_locked
 
     done = threading.Event()
 
@@ -185,7 +185,7 @@ def test_the_command_prints_a_table_and_writes_json(folder, tmp_path, capsys):
     (60, "run state on accuracy"),
 ])  # fmt: skip
 def test_a_narrow_terminal_shows_what_tells_most(folder, width, heads):
-    from eyas.overview import _cells, _fitting
+    from eyas.verbs.runs import _cells, _fitting
 
     cells = [dict(_cells(run, "A", run.changed)) for run in runs_in(folder).runs]
     shown = _fitting(cells, width)

@@ -10,9 +10,9 @@ from PIL import Image
 
 import eyas
 from eyas.cli import main
-from eyas.comparing import compare, write_page
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
 from eyas.render.chinese import in_chinese
+from eyas.verbs.compare import compare, write_page
 from tests.conftest import write_pictures
 from tests.pages import Prose
 from tests.runs import QUICK

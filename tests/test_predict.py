@@ -14,18 +14,18 @@ import pytest
 import torch
 
 from eyas import Classifier, evaluate
-from eyas.answers import inputs
-from eyas.answers.answer import unknown_name
-from eyas.answers.settings import PredictConfig
-from eyas.answers.sorting import Sorter, folder_names
 from eyas.cli import main
-from eyas.data.datasets import open_images
-from eyas.data.decode import read_image
-from eyas.data.preprocess import Preprocess
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.config.predict import PredictConfig
+from eyas.data.images.decode import read_image
+from eyas.data.images.preprocess import Preprocess
+from eyas.data.spec import open_images
 from eyas.errors import CheckpointError, DataError, FileError, SettingsError
 from eyas.model.zoo import build
-from eyas.predict import predict_files, predict_to
+from eyas.predicting import inputs
+from eyas.predicting.answer import unknown_name
+from eyas.predicting.sorting import Sorter, folder_names
+from eyas.verbs.predict import predict_files, predict_to
 from tests.conftest import write_pictures
 
 NAMES = ("=1+1", "green", "猫")
@@ -291,7 +291,7 @@ def test_a_parquet_file_has_the_columns_of_csv_with_types(model, photos, tmp_pat
 def test_a_long_parquet_file_is_written_in_parts(model, photos, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
 
-    monkeypatch.setattr("eyas.answers.rows.GROUP", 2)
+    monkeypatch.setattr("eyas.predicting.rows.GROUP", 2)
     predict(tmp_path / "out.parquet", model, [photos])
     file = parquet.ParquetFile(tmp_path / "out.parquet")
     assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [2, 2, 1]

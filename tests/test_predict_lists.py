@@ -19,14 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyas import Classifier
-from eyas.answers.inputs import images_in
-from eyas.answers.rows import free_names
-from eyas.answers.settings import PredictConfig
 from eyas.cli import main
-from eyas.data.preprocess import Preprocess
+from eyas.config.predict import PredictConfig
+from eyas.data.images.preprocess import Preprocess
 from eyas.errors import DataError, SettingsError
 from eyas.model.zoo import build
-from eyas.predict import predict_to
+from eyas.predicting.inputs import images_in
+from eyas.predicting.rows import free_names
+from eyas.verbs.predict import predict_to
 from tests.conftest import write_pictures
 
 GUIDE = Path(__file__).parent.parent / "docs" / "guide.md"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from eyas.device.profile import Lap, NoSpans, Share, Spans
 from eyas.errors import FileError
-from eyas.profile import Lap, NoSpans, Share, Spans
 
 
 def traced(spans: Spans, path: Path) -> list[dict[str, Any]]:

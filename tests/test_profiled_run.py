@@ -14,9 +14,9 @@ import pytest
 
 import eyas
 from eyas.errors import TrainingError
-from eyas.events import EpochOver, EpochTrained, Evaluated, Saved
-from eyas.plan import make_plan
 from eyas.sinks.jsonl import read_events
+from eyas.training.events import EpochOver, EpochTrained, Evaluated, Saved
+from eyas.training.plan import make_plan
 from tests.runs import QUICK, assert_same_run, config_of, run_fit
 from tests.test_run import when_training
 

@@ -13,9 +13,9 @@ import torch
 from pydantic import BaseModel
 
 import eyas
-from eyas import cli_flags
-from eyas.config import RunConfig
-from eyas.settings import Section
+from eyas.config import flags as cli_flags
+from eyas.config.run_config import RunConfig
+from eyas.config.section import Section
 from tests.everyday.case import pictures, write
 
 AS = {"text": str, "Path": Path}

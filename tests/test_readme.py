@@ -95,7 +95,7 @@ def test_make_is_asked_only_for_what_the_makefile_has(page):
 
 
 def test_examples_run(tmp_path, monkeypatch, capsys):
-    from eyas.config import make_config
+    from eyas.config.run_config import make_config
 
     for file in sorted((ROOT / "examples").glob("*.toml")):
         make_config(file=file)

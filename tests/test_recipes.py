@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import eyas
-from eyas.config import make_config
-from eyas.device import settled_precision
-from eyas.plan import make_plan
-from eyas.recipes import RECIPES
-from eyas.tensorfile import read_tensors
+from eyas.config.recipes import RECIPES
+from eyas.config.run_config import make_config
+from eyas.device.choice import settled_precision
+from eyas.files.tensors import read_tensors
+from eyas.training.plan import make_plan
 from tests.conftest import write_pictures
 
 

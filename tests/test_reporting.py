@@ -15,14 +15,14 @@ from PIL import Image
 
 import eyas
 from eyas.cli import main
-from eyas.confidence import BOUNDS, softmax
 from eyas.data.findings import KINDS
 from eyas.errors import CheckpointError, DataError, SettingsError
-from eyas.files import PREDICTIONS
-from eyas.record import read_record
+from eyas.evaluation.confidence import BOUNDS, softmax
+from eyas.files.atomic import PREDICTIONS
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.render.material import DOUBTS
 from eyas.render.words import CHINESE, ENGLISH, FINDINGS
-from eyas.tensorfile import read_tensors, write_tensors
+from eyas.run_folder.record import read_record
 from tests.conftest import write_pictures
 from tests.pages import Seen
 from tests.runs import QUICK

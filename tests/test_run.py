@@ -15,14 +15,14 @@ import torch
 
 import eyas
 from eyas.cli import main
-from eyas.cli_flags import parse_config
-from eyas.config import make_config
+from eyas.config.flags import parse_config
+from eyas.config.run_config import make_config
+from eyas.config.training import DeviceConfig
+from eyas.device.runtime import open_runtime, stoppable
 from eyas.errors import CheckpointError, DataError, RunInUseError, SettingsError
-from eyas.events import Evaluated
-from eyas.files import folder_lock
-from eyas.record import read_answers
-from eyas.training.runtime import open_runtime, stoppable
-from eyas.training.settings import DeviceConfig
+from eyas.files.atomic import folder_lock
+from eyas.run_folder.record import read_answers
+from eyas.training.events import Evaluated
 from tests.runs import QUICK, assert_same_run, config_of, run_fit
 
 SETTINGS = {**QUICK, "epochs": 2, "view": "none"}

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from eyas import system
 from eyas.cli import speak_plainly
-from eyas.config import make_config
-from eyas.data.packed import PackedStrings
-from eyas.data.paths import Root, tidy_paths
-from eyas.pathnames import is_absolute, last_part, quoted, refused_name, safe_name
-from eyas.run import new_directory
-from eyas.system import free_memory, locked, said_of_end
+from eyas.config.run_config import make_config
+from eyas.data.images.packed import PackedStrings
+from eyas.data.lists.paths import Root, tidy_paths
+from eyas.files import system
+from eyas.files.pathnames import is_absolute, last_part, quoted, refused_name, safe_name
+from eyas.files.system import free_memory, locked, said_of_end
+from eyas.verbs.train import new_directory
 
 MB = 2**20
 
@@ -84,8 +84,8 @@ def test_where_a_system_does_not_say_what_is_free_it_is_half_of_all(tmp_path):
 
 BLOCKS = """
 import ctypes
-from eyas.training.runtime import open_runtime
-from eyas.training.settings import DeviceConfig
+from eyas.device.runtime import open_runtime
+from eyas.config.training import DeviceConfig
 
 class Heap(ctypes.Structure):  # struct mallinfo2 of glibc
     _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", *"abcde")]

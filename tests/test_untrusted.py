@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from eyas.data.download import unpack
+from eyas.data.named.download import unpack
 from eyas.errors import CheckpointError, DataError, EyasError
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.weights import read_weights
-from eyas.tensorfile import read_tensors, write_tensors
 from tests import hostile
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +49,7 @@ from pathlib import Path
 started = []
 sys.addaudithook(lambda name, _: started.append(name) if name.startswith(
     ("subprocess", "os.exec", "os.posix_spawn", "os.system", "os.fork", "socket.connect", "ctypes.dlopen")) else None)
-from eyas.data.decode import decode
+from eyas.data.images.decode import decode
 from eyas.errors import DataError
 from tests.hostile import picture, saved
 for kind in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF"):
@@ -81,14 +81,14 @@ def test_bombs_are_refused_from_the_header_in_little_memory_and_nothing_is_start
 
 
 def test_looping_directories_end(tmp_path):
-    from eyas.data.decode import decode
+    from eyas.data.images.decode import decode
 
     assert decode(hostile.looping_exif()).size == (24, 32)  # its orientation still counts
     assert decode(hostile.tiff(loop=1)).size == (32, 24)
 
 
 def test_an_endless_or_enormous_file_under_an_images_name_is_not_read(tmp_path):
-    from eyas.data.decode import read_image
+    from eyas.data.images.decode import read_image
 
     with (tmp_path / "hole.jpg").open("wb") as file:
         file.truncate(1 << 40)
@@ -97,7 +97,7 @@ def test_an_endless_or_enormous_file_under_an_images_name_is_not_read(tmp_path):
 
 
 def test_an_enormous_list_is_not_read(tmp_path):
-    from eyas.data.listing import read_listing
+    from eyas.data.lists.listing import read_listing
 
     with (tmp_path / "hole.txt").open("wb") as file:
         file.truncate(1 << 40)
@@ -174,7 +174,7 @@ def test_a_sealed_state_that_is_none_is_refused_in_words(run, tmp_path, capsys, 
 @pytest.mark.parametrize("name", ["digits", "cifar10", "fashion-mnist"])
 def test_no_named_set_runs_code(tmp_path, monkeypatch, name):
     """Pickles lie where older versions of torchvision and the Python archives of CIFAR have them."""
-    from eyas.data.named import open_named
+    from eyas.data.named.table import open_named
 
     monkeypatch.chdir(tmp_path)
     gadget = hostile.pickles(tmp_path)[0].read_bytes()
@@ -205,10 +205,10 @@ import resource, sys
 from pathlib import Path
 from eyas.errors import CheckpointError
 from eyas.model.classifier import Classifier, model_header
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 from eyas.model.weights import read_weights
 from eyas.model.zoo import build, outline
-from eyas.tensorfile import write_tensors
+from eyas.files.tensors import write_tensors
 folder = Path(sys.argv[1])
 outline("resnet18", 2)
 tensors = dict(build("compact", 2).state_dict())

@@ -62,8 +62,8 @@ import mmap, os, sys
 from pathlib import Path
 from tests import windows
 windows.emulate()
-import eyas.system
-rules = eyas.system.__dict__
+import eyas.files.system
+rules = eyas.files.system.__dict__
 os.chdir(sys.argv[1])
 open("open.txt", "w").close()
 held, folder = open("open.txt"), Path("folder")

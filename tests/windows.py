@@ -38,7 +38,7 @@ replaced: list[str] = []  # names given to files, to show that the rules were as
 
 def emulate() -> None:
     """Keep Windows' rules from now on."""
-    from eyas import system
+    from eyas.files import system
 
     system.NAME = system.WINDOWS
     multiprocessing.set_start_method("spawn", force=True)

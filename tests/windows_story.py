@@ -98,7 +98,7 @@ def served(run: Path) -> dict[str, Any]:
 def locked(folder: Path) -> list[object]:
     """Return whether a lock that is held is seen, what is told of its holder, and whether it is seen afterwards."""
     from eyas.errors import RunInUseError
-    from eyas.files import folder_lock, is_locked
+    from eyas.files.atomic import folder_lock, is_locked
 
     told: object = None
     with folder_lock(folder):
@@ -113,7 +113,7 @@ def locked(folder: Path) -> list[object]:
 
 def fetched(folder: Path) -> str:
     """Return what is downloaded, from a folder of this machine."""
-    from eyas.data.download import fetch
+    from eyas.data.named.download import fetch
 
     (folder / "mirror").mkdir()
     (folder / "mirror" / "set.txt").write_text("a set", encoding="utf-8")
@@ -123,10 +123,10 @@ def fetched(folder: Path) -> str:
 
 def damaged_while_mapped(listed: Path, cache: Path) -> list[str]:
     """Return how the files of a set's pixels end that are used before and after the first one was damaged."""
-    from eyas.data.batches import prepare
-    from eyas.data.datasets import open_images
-    from eyas.data.preprocess import Preprocess
-    from eyas.data.settings import DataConfig
+    from eyas.config.data import DataConfig
+    from eyas.data.images.preprocess import Preprocess
+    from eyas.data.pipeline import prepare
+    from eyas.data.spec import open_images
 
     config = DataConfig(cache="disk", cache_dir=str(cache))
     used = []

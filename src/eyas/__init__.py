@@ -4,60 +4,60 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eyas.auditing import inspect as inspect
-    from eyas.calibrating import calibrate as calibrate
-    from eyas.comparing import compare as compare
-    from eyas.config import RunConfig as RunConfig
-    from eyas.config import make_config as make_config
+    from eyas.config.run_config import RunConfig as RunConfig
+    from eyas.config.run_config import make_config as make_config
     from eyas.data.findings import Audit as Audit
-    from eyas.data.preprocess import Preprocess as Preprocess
+    from eyas.data.images.preprocess import Preprocess as Preprocess
     from eyas.data.txt_dataset import ImageTxtDataset as ImageTxtDataset
+    from eyas.device.runtime import open_runtime as open_runtime
     from eyas.errors import EyasError as EyasError
-    from eyas.exporting import Exported as Exported
-    from eyas.exporting import export as export
-    from eyas.measure import evaluate as evaluate
     from eyas.model.classifier import Classifier as Classifier
     from eyas.model.classifier import Prediction as Prediction
     from eyas.model.compact import compact as compact
     from eyas.model.zoo import alex as alex
-    from eyas.notebook import live as live
-    from eyas.overview import Overview as Overview
-    from eyas.overview import runs as runs
-    from eyas.plan import make_plan as make_plan
-    from eyas.reporting import report as report
-    from eyas.run import Run as Run
-    from eyas.run import resume as resume
-    from eyas.run import train as train
+    from eyas.sinks.live import live as live
     from eyas.training.loop import fit as fit
-    from eyas.training.runtime import open_runtime as open_runtime
+    from eyas.training.plan import make_plan as make_plan
+    from eyas.verbs.calibrate import calibrate as calibrate
+    from eyas.verbs.compare import compare as compare
+    from eyas.verbs.evaluate import evaluate as evaluate
+    from eyas.verbs.export import Exported as Exported
+    from eyas.verbs.export import export as export
+    from eyas.verbs.inspect import inspect as inspect
+    from eyas.verbs.report import report as report
+    from eyas.verbs.runs import Overview as Overview
+    from eyas.verbs.runs import runs as runs
+    from eyas.verbs.train import Run as Run
+    from eyas.verbs.train import resume as resume
+    from eyas.verbs.train import train as train
 
 _PLACES = {
     "Audit": "data.findings",
     "Classifier": "model.classifier",
-    "Exported": "exporting",
+    "Exported": "verbs.export",
     "EyasError": "errors",
     "ImageTxtDataset": "data.txt_dataset",
-    "Overview": "overview",
+    "Overview": "verbs.runs",
     "Prediction": "model.classifier",
-    "Preprocess": "data.preprocess",
-    "Run": "run",
-    "RunConfig": "config",
+    "Preprocess": "data.images.preprocess",
+    "Run": "verbs.train",
+    "RunConfig": "config.run_config",
     "alex": "model.zoo",
-    "calibrate": "calibrating",
+    "calibrate": "verbs.calibrate",
     "compact": "model.compact",
-    "compare": "comparing",
-    "evaluate": "measure",
-    "export": "exporting",
+    "compare": "verbs.compare",
+    "evaluate": "verbs.evaluate",
+    "export": "verbs.export",
     "fit": "training.loop",
-    "inspect": "auditing",
-    "live": "notebook",
-    "make_config": "config",
-    "make_plan": "plan",
-    "open_runtime": "training.runtime",
-    "report": "reporting",
-    "resume": "run",
-    "runs": "overview",
-    "train": "run",
+    "inspect": "verbs.inspect",
+    "live": "sinks.live",
+    "make_config": "config.run_config",
+    "make_plan": "training.plan",
+    "open_runtime": "device.runtime",
+    "report": "verbs.report",
+    "resume": "verbs.train",
+    "runs": "verbs.runs",
+    "train": "verbs.train",
 }
 
 __all__ = sorted(_PLACES)

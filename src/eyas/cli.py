@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TextIO
 
-from eyas import system
-from eyas.commands import COMMANDS, Arguments, told
 from eyas.errors import EyasError, SettingsError, suggest
-from eyas.system import ending_signals
-from eyas.terminal import clean
+from eyas.files import system
+from eyas.files.system import ending_signals
+from eyas.terminal.clean import clean
+from eyas.verbs.commands import COMMANDS, Arguments, told
 
 
 def main(arguments: Arguments | None = None) -> int:

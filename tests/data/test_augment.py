@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from eyas.data.augment import Augment, mixing
-from eyas.data.settings import AugmentConfig
+from eyas.config.data import AugmentConfig
+from eyas.data.augment.augment import Augment, mixing
 from eyas.errors import SettingsError
 from eyas.seeds import Draws
 

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from tests.conftest import write_pictures
 
-from eyas.data.batches import Prepared, loaded, prepare
-from eyas.data.datasets import open_images
-from eyas.data.imageset import ArrayImages, ImageSet
-from eyas.data.preprocess import Preprocess
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.data.images.imageset import ArrayImages, ImageSet
+from eyas.data.images.preprocess import Preprocess
+from eyas.data.pipeline import Prepared, loaded, prepare
+from eyas.data.spec import open_images
 from eyas.errors import DataError
 
 BATCHES = [np.array([0, 5, 3]), np.array([1]), np.array([8, 2, 7, 4, 6])]

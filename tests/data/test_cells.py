@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from eyas.data.cells import Block, Cells, blocks_of, cells_at_once, cells_one_by_one
-from eyas.data.listing import parse_listing
-from eyas.data.packed import Coding, PackedStrings
-from eyas.data.shape import Shape
+from eyas.data.images.packed import Coding, PackedStrings
+from eyas.data.lists.cells import Block, Cells, blocks_of, cells_at_once, cells_one_by_one
+from eyas.data.lists.listing import parse_listing
+from eyas.data.lists.shape import Shape
 
 WORDS = st.sampled_from(
     ["a/1.jpg", "b c.png", "猫/二.jpg", "0", "17", "cat", "狗", "", "x", "#", "é", "Colts Foot", "\u3000", "\xa0", "\x0b",

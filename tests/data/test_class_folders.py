@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eyas.answers.inputs import images_in
-from eyas.answers.settings import PredictConfig
+from eyas.config.data import DataConfig
+from eyas.config.predict import PredictConfig
 from eyas.data.class_folders import find_layout, kind_of
-from eyas.data.datasets import open_images
-from eyas.data.imageset import ImageSet
+from eyas.data.images.imageset import ImageSet
 from eyas.data.parts import open_parts
-from eyas.data.settings import DataConfig
+from eyas.data.spec import open_images
 from eyas.errors import DataError
+from eyas.predicting.inputs import images_in
 
 NOBODY = 65534
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eyas.data.class_markup import as_number
-from eyas.data.class_names import ClassNames, read_class_names
+from eyas.data.lists.class_markup import as_number
+from eyas.data.lists.class_names import ClassNames, read_class_names
 from eyas.errors import DataError
 
 FLOWERS = ("rose", "tulip", "daisy")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eyas.data.classes import match_classes, match_outputs
-from eyas.data.imageset import ArrayImages, ImageSet
+from eyas.data.images.imageset import ArrayImages, ImageSet
 from eyas.errors import DataError
 
 

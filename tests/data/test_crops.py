@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from eyas.data.crops import Rectangles, drawn_rectangles, resampled, resized_crops
+from eyas.data.augment.crops import Rectangles, drawn_rectangles, resampled, resized_crops
 from eyas.seeds import Draws
 
 LAYOUTS = {"planes": torch.contiguous_format, "channels last": torch.channels_last}

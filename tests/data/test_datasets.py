@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from eyas import ImageTxtDataset
-from eyas.data.datasets import export_named, open_images, spec_of
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.data.spec import export_named, open_images, spec_of
 from eyas.errors import DataError, SettingsError
 
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from eyas.data.decode import Decoding, decode, read_image, to_tensor
-from eyas.data.memory import PER_PIXEL, room_for
+from eyas.data.images.decode import Decoding, decode, read_image, to_tensor
+from eyas.data.images.memory import PER_PIXEL, room_for
 from eyas.errors import DataError
-from eyas.system import free_memory
+from eyas.files.system import free_memory
 
 
 def noise(height: int = 24, width: int = 32, channels: int = 3) -> np.ndarray:

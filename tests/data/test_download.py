@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from eyas.data.download import fetch, unpack
+from eyas.data.named.download import fetch, unpack
 from eyas.errors import DataError
 
 BODY = bytes(range(256)) * 400

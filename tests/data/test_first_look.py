@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.scenes import scene
 
-from eyas.config import make_config
-from eyas.data.stores import mark_of
-from eyas.plan import make_plan
+from eyas.config.run_config import make_config
+from eyas.data.loading.stores import mark_of
+from eyas.training.plan import make_plan
 
 
 @pytest.fixture

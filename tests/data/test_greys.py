@@ -16,16 +16,16 @@ from tests.hostile import saved
 from tests.kinds import colour16, grey16, turned
 
 from eyas import Classifier, Preprocess
-from eyas.auditing import inspect
-from eyas.data.batches import prepare
-from eyas.data.datasets import open_images
-from eyas.data.decode import Decoding, decode, read_image
-from eyas.data.greys import found_range
-from eyas.data.rgb import eight_bits
-from eyas.data.settings import DataConfig, PreprocessConfig
+from eyas.config.data import DataConfig, PreprocessConfig
+from eyas.data.images.decode import Decoding, decode, read_image
+from eyas.data.images.greys import found_range
+from eyas.data.images.rgb import eight_bits
+from eyas.data.pipeline import prepare
+from eyas.data.spec import open_images
 from eyas.errors import CheckpointError, DataError, SettingsError, ShortMemoryError
 from eyas.model.classifier import _pixels
-from eyas.predict import predict_files
+from eyas.verbs.inspect import inspect
+from eyas.verbs.predict import predict_files
 
 TWELVE = (0, 4095)
 

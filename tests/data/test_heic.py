@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from tests.hostile import picture, saved
 
-from eyas.data.datasets import open_images
-from eyas.data.decode import Decoding, decode, decode_with_kind, header_pixels, is_of_known_kind
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.data.images.decode import Decoding, decode, decode_with_kind, header_pixels, is_of_known_kind
+from eyas.data.spec import open_images
 from eyas.errors import DataError
 
 pillow_heif = pytest.importorskip("pillow_heif")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyas.data.datasets import as_image_set
-from eyas.data.imageset import ArrayImages, ImageSet, split_off
-from eyas.data.listing import read_listing
+from eyas.data.images.imageset import ArrayImages, ImageSet, split_off
+from eyas.data.lists.listing import read_listing
+from eyas.data.spec import as_image_set
 from eyas.errors import DataError
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eyas.data.class_markup import as_number
-from eyas.data.class_names import ClassNames
 from eyas.data.classes import match_classes, match_outputs
-from eyas.data.imageset import ArrayImages, ImageSet
-from eyas.data.labels import MISSING, Labels, read_labels
-from eyas.data.packed import Coded
+from eyas.data.images.imageset import ArrayImages, ImageSet
+from eyas.data.images.packed import Coded
+from eyas.data.lists.class_markup import as_number
+from eyas.data.lists.class_names import ClassNames
+from eyas.data.lists.labels import MISSING, Labels, read_labels
 from eyas.errors import DataError
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from eyas.data.columns import read_table
-from eyas.data.listing import listed_splits, parse_listing, read_listing
-from eyas.data.paths import Root
+from eyas.data.lists.columns import read_table
+from eyas.data.lists.listing import listed_splits, parse_listing, read_listing
+from eyas.data.lists.paths import Root
 from eyas.errors import DataError
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageEnhance
 from tests.scenes import scene
 
-from eyas.data.likeness import ALIKE, LEAST, MIRROR, RADIUS, SIDE, likeness, marked
+from eyas.audit.likeness import ALIKE, LEAST, MIRROR, RADIUS, SIDE, likeness, marked
 
 
 def seen(*pictures: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

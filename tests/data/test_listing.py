@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from eyas.data.listing import Listing, listed_splits, parse_listing, read_listing
-from eyas.data.packed import PackedStrings
+from eyas.data.images.packed import PackedStrings
+from eyas.data.lists.listing import Listing, listed_splits, parse_listing, read_listing
 from eyas.errors import DataError
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from eyas.data.own_transform import own_transform, seed_all, transform_fingerprint, transformed
-from eyas.data.settings import AugmentConfig
+from eyas.config.data import AugmentConfig
+from eyas.data.augment.own_transform import own_transform, seed_all, transform_fingerprint, transformed
 from eyas.errors import DataError, SettingsError
 
 SOURCE = """

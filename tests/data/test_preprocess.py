@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torchvision.transforms import InterpolationMode, v2
 
-from eyas.data.datasets import open_images
-from eyas.data.decode import to_tensor
-from eyas.data.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess, resolve_preprocess
-from eyas.data.settings import DataConfig, PreprocessConfig
+from eyas.config.data import DataConfig, PreprocessConfig
+from eyas.data.images.decode import to_tensor
+from eyas.data.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess, resolve_preprocess
+from eyas.data.spec import open_images
 from eyas.errors import CheckpointError, DataError
 
 SIZES = [(500, 333), (333, 500), (64, 64), (97, 31), (640, 480)]
@@ -192,7 +192,7 @@ RESIZES = """
 import sys
 import numpy as np
 import torch
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 
 images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 50, 61), np.uint8))
 for interpolation in ("bilinear", "bicubic", "nearest"):

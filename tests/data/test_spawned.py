@@ -24,12 +24,12 @@ from tests.conftest import write_pictures
 from torch.utils.data import Dataset
 from torchvision import datasets
 
-from eyas.data.batches import Prepared, loaded, own_change, prepare
-from eyas.data.datasets import open_images
-from eyas.data.imageset import ImageSet, TorchvisionImages
-from eyas.data.named import open_named
-from eyas.data.preprocess import Preprocess
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.data.images.imageset import ImageSet, TorchvisionImages
+from eyas.data.images.preprocess import Preprocess
+from eyas.data.named.table import open_named
+from eyas.data.pipeline import Prepared, loaded, own_change, prepare
+from eyas.data.spec import open_images
 from eyas.errors import TrainingError
 
 OWN = "import random\nchange = lambda image: (image + random.randrange(9)).clamp(0, 255)  # no pickle holds it\n"

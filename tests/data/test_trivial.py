@@ -10,7 +10,7 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from eyas.data.trivial import BINS, GEOMETRIC, OPERATIONS, operated, trivially_augmented
+from eyas.data.augment.trivial import BINS, GEOMETRIC, OPERATIONS, operated, trivially_augmented
 from eyas.seeds import Draws
 
 FILL = (124, 116, 104)

@@ -15,11 +15,11 @@ from tests import hostile
 from tests.hostile import chunk, picture, saved
 from tests.kinds import tags_of, turned
 
-from eyas.data.batches import prepare
-from eyas.data.datasets import open_images
-from eyas.data.decode import decode, read_image
-from eyas.data.preprocess import Preprocess
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.data.images.decode import decode, read_image
+from eyas.data.images.preprocess import Preprocess
+from eyas.data.pipeline import prepare
+from eyas.data.spec import open_images
 from eyas.errors import DataError
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)

@@ -17,13 +17,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from eyas.data.ahead import read_ahead
-from eyas.data.batches import loaded, prepare
-from eyas.data.datasets import open_images
-from eyas.data.imageset import ImageSet
-from eyas.data.preprocess import Preprocess
-from eyas.data.settings import DataConfig
-from eyas.data.workers import read_by_processes
+from eyas.config.data import DataConfig
+from eyas.data.images.ahead import read_ahead
+from eyas.data.images.imageset import ImageSet
+from eyas.data.images.preprocess import Preprocess
+from eyas.data.loading.workers import read_by_processes
+from eyas.data.pipeline import loaded, prepare
+from eyas.data.spec import open_images
 from eyas.errors import TrainingError
 from eyas.seeds import Indices
 
@@ -186,7 +186,7 @@ def test_a_thread_that_hangs_is_given_up_with_the_file_it_was_on(pictures):
 
 HANGS = """
 import time
-from eyas.data.ahead import HangingError, read_ahead
+from eyas.data.images.ahead import HangingError, read_ahead
 try:
     list(read_ahead([[1]], lambda item: time.sleep(3600), limit=0.2))
 except HangingError as error:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from eyas.data.datasets import open_images
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.data.spec import open_images
 from tests.everyday.case import Case, numbered, picture, pictures, train, write
 
 TITLE = "Folders"

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from eyas.cli import main
-from eyas.config import make_config
-from eyas.headers import read_header
+from eyas.config.run_config import make_config
+from eyas.files.headers import read_header
 from eyas.model.classifier import Classifier
 from eyas.model.zoo import build
 from tests.everyday.case import Case, picture, pictures, train, write

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 from eyas.model.classifier import Classifier
 from eyas.model.zoo import build
 from tests.everyday.case import Case, numbered, pictures, train, write

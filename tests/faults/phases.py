@@ -13,15 +13,15 @@ from types import FrameType
 from typing import Any
 
 MARKS = {  # phase: (module, function, of its calls which one)
-    "while it loads": ("eyas.data.decode", "decode_with_kind", 7),
+    "while it loads": ("eyas.data.images.decode", "decode_with_kind", 7),
     "before the first step": ("eyas.training.loop", "train_batches", 1),
     "in the middle of an epoch": ("eyas.training.step", "train_step", 2),
-    "while it evaluates": ("eyas.evaluation", "evaluate", 1),
+    "while it evaluates": ("eyas.evaluation.one_pass", "evaluate", 1),
     "in the second epoch": ("eyas.training.step", "train_step", 5),
     "after an epoch's last step": ("eyas.training.loop", "record_epoch", 1),
     "after an evaluation": ("eyas.training.checkpoint", "_facts", 1),
     "before an epoch's file is written": ("eyas.training.checkpoint", "_write_epoch", 2),
-    "between an epoch's file and the state": ("eyas.files", "link", 4),
+    "between an epoch's file and the state": ("eyas.files.atomic", "link", 4),
     "while it saves": ("eyas.training.saving", "save", 2),
 }
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from tests.runs import assert_same_run
 
-from eyas.files import PREDICTIONS, TEMPORARY
+from eyas.files.atomic import PREDICTIONS, TEMPORARY
+from eyas.files.tensors import read_tensors
 from eyas.model.classifier import Classifier
 from eyas.sinks.jsonl import read_events
-from eyas.tensorfile import read_tensors
 from eyas.training.checkpoint import STATE, newest_state
 from eyas.training.samples import SAMPLES
 

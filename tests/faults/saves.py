@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 from eyas.errors import FileError
 from eyas.model.classifier import model_header
 from eyas.model.zoo import build

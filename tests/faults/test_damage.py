@@ -17,8 +17,8 @@ from tests.runs import assert_same_run, saved_state
 
 from eyas.cli import main
 from eyas.errors import CheckpointError
+from eyas.files.tensors import read_tensors
 from eyas.model.classifier import Classifier
-from eyas.tensorfile import read_tensors
 from eyas.training.checkpoint import EARLIER, STATE
 
 FLIPS = 200

@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from eyas.cli import main
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 from eyas.errors import CheckpointError, EyasError
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.classifier import Classifier
 from eyas.model.zoo import build
-from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.checkpoint import STATE, newest_state
 
 GOOD = {"model": "compact", "classes": ["a", "b"], "preprocess": Preprocess(16).to_dict(), "facts": {}}

@@ -17,7 +17,7 @@ from tests.faults.phases import MARKS
 from tests.faults.records import assert_equal_to_uncut, assert_nothing_lost, left_over
 from tests.faults.trial import Hatchery
 
-from eyas.files import folder_lock
+from eyas.files.atomic import folder_lock
 
 
 def with_workers(run: Path, number: int) -> None:

@@ -19,8 +19,8 @@ from tests.faults.records import assert_equal_to_uncut, assert_nothing_lost, lef
 from tests.faults.saves import FAILED, save
 from tests.faults.trial import Hatchery, Trial, flags
 
-from eyas.files import folder_lock
-from eyas.tensorfile import read_tensors
+from eyas.files.atomic import folder_lock
+from eyas.files.tensors import read_tensors
 from eyas.training.checkpoint import newest_state
 
 SHORT = EVERYTHING | {"epochs": 2, "batch_size": 32, "keep": 1}

@@ -13,7 +13,7 @@ from tests.faults.records import assert_equal_to_uncut
 from tests.faults.trial import Hatchery, flags
 from tests.runs import QUICK, assert_same_run
 
-from eyas.tensorfile import read_tensors, write_tensors
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.training.checkpoint import STATE
 
 SETTINGS = {**QUICK, "epochs": 2, "momentum": 0.9, "threads": 1, "view": "plain"}

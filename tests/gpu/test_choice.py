@@ -6,13 +6,13 @@ import pytest
 import torch
 from tests.runs import config_of
 
-from eyas.device import choose_device
+from eyas.config.training import DeviceConfig
+from eyas.device.choice import choose_device
+from eyas.device.runtime import open_runtime
 from eyas.errors import SettingsError
-from eyas.plan import make_plan
-from eyas.run import train
-from eyas.training.runtime import open_runtime
-from eyas.training.settings import DeviceConfig
+from eyas.training.plan import make_plan
 from eyas.training.tuning import tune
+from eyas.verbs.train import train
 
 
 def test_a_device_has_its_number_and_becomes_the_current_one_as_long_as_it_is_used(emulated):

@@ -12,12 +12,12 @@ from tests.runs import config_of
 from timm.models import register_model
 from torch import nn
 
-from eyas.device import Room, is_out_of_memory
+from eyas.device.choice import Room, is_out_of_memory
+from eyas.device.runtime import open_runtime
+from eyas.files.tensors import read_tensors
 from eyas.model.classifier import Classifier
-from eyas.plan import make_plan
-from eyas.run import train
-from eyas.tensorfile import read_tensors
-from eyas.training.runtime import open_runtime
+from eyas.training.plan import make_plan
+from eyas.verbs.train import train
 
 SAID = (
     "CUDA out of memory. Tried to allocate 2.00 GiB.", "CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
@@ -61,7 +61,7 @@ def test_memory_that_runs_out_while_the_network_is_compiled_makes_parts_too(emul
 
 
 def test_an_evaluation_remembers_how_many_images_fit(emulated, pictures, tmp_path):
-    from eyas.evaluation import evaluate
+    from eyas.evaluation.one_pass import evaluate
 
     config = config_of(pictures, device="cuda")
     with open_runtime(config.device) as runtime:

@@ -18,8 +18,8 @@ import sys, time
 from pathlib import Path
 import torch
 import eyas.training.tuning as tuning
-from eyas.plan import make_plan
-from eyas.training.runtime import open_runtime
+from eyas.training.plan import make_plan
+from eyas.device.runtime import open_runtime
 from tests.runs import config_of
 
 train, test, rank = sys.argv[1], sys.argv[2], int(sys.argv[3])

@@ -10,11 +10,11 @@ import pytest
 import torch
 from tests.runs import assert_same_run, config_of, run_fit
 
-from eyas.events import EpochTrained, Evaluated, Trained
-from eyas.plan import make_plan
-from eyas.tensorfile import read_tensors
+from eyas.device.runtime import open_runtime
+from eyas.files.tensors import read_tensors
+from eyas.training.events import EpochTrained, Evaluated, Trained
 from eyas.training.loop import train_batches
-from eyas.training.runtime import open_runtime
+from eyas.training.plan import make_plan
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
 
@@ -143,7 +143,7 @@ def test_the_epochs_seconds_are_taken_when_the_device_is_done(emulated, pictures
     for event in run_fit(settings(pictures, log_every=1000), tmp_path / "run"):
         if isinstance(event, EpochTrained):
             waits = [place for what, place in emulated.waits if what == "synchronize"]
-    assert any(place.startswith("training/runtime.py") for place in waits)
+    assert any(place.startswith("device/runtime.py") for place in waits)
 
 
 def test_steps_of_a_graph_that_begins_anew_are_marked(emulated, pictures, tmp_path):

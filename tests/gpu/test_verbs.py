@@ -96,9 +96,9 @@ def test_a_server_answers_from_the_device(run):
     pytest.importorskip("fastapi")
     from fastapi.testclient import TestClient
 
+    from eyas.config.serve import ServeConfig
     from eyas.serve.app import make_app
     from eyas.serve.service import Service
-    from eyas.serve.settings import ServeConfig
 
     service = Service(Classifier.load(run, "cuda"), ServeConfig(device="cuda"))
     with contextlib.closing(service), TestClient(make_app(service)) as client:

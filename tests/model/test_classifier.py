@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from eyas import Classifier, EyasError
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 from eyas.errors import CheckpointError, DataError
+from eyas.files.tensors import write_tensors
 from eyas.model.zoo import build
-from eyas.tensorfile import write_tensors
 
 NAMES = ("猫", "🐕 狗", "école", "=1+1", "a/b\\c", "x" * 300)
 
@@ -238,7 +238,7 @@ def test_a_state_file_is_not_a_model(tmp_path):
 
 
 def test_a_file_of_a_later_format_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("eyas.tensorfile.FORMAT", 2)
+    monkeypatch.setattr("eyas.files.tensors.FORMAT", 2)
     write_tensors(tmp_path / "m.safetensors", "model", {"a": torch.zeros(2)}, {})
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="has format 2; this eyas reads format 1"):

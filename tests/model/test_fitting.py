@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 from eyas.errors import CheckpointError
+from eyas.files.tensors import write_tensors
 from eyas.model.classifier import Classifier, model_header
 from eyas.model.compact import compact
 from eyas.model.fitting import fill, load_weights
 from eyas.model.weights import Weights, read_weights, weights_in
 from eyas.model.zoo import build
-from eyas.tensorfile import write_tensors
 
 State = dict[str, torch.Tensor]
 

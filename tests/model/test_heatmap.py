@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.preprocess import Preprocess
 from eyas.errors import SettingsError
 from eyas.model.classifier import Classifier
 from eyas.model.heatmap import heatmap

@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
-from eyas.data.settings import PreprocessConfig
+from eyas.config.data import PreprocessConfig
 from eyas.errors import SettingsError
 from eyas.model.compact import compact
 from eyas.model.shapes import check_size, smallest_size

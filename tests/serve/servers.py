@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from eyas import Classifier, Preprocess
+from eyas.config.serve import ServeConfig
 from eyas.model.zoo import build
-from eyas.serve.server import make_server
 from eyas.serve.service import Service
-from eyas.serve.settings import ServeConfig
+from eyas.verbs.serve import make_server
 
 CLASSES = ("<b>heron</b>", "reed warbler", "白鹭", "kite")
 

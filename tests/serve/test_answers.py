@@ -13,8 +13,8 @@ from tests.scenes import scene
 from tests.serve.servers import CLASSES, classifier_of, file_of, serving
 
 from eyas import Classifier
-from eyas.predict import predict_files
 from eyas.serve.batching import Batcher, Job
+from eyas.verbs.predict import predict_files
 
 
 def pictures() -> dict[str, bytes]:

@@ -335,7 +335,7 @@ def test_the_metrics_count_pictures_and_batches(picture):
 
 def test_limits_that_contradict_each_other_are_told():
     from eyas import EyasError
-    from eyas.serve.settings import ServeConfig
+    from eyas.config.serve import ServeConfig
 
     with pytest.raises(EyasError, match="--queue 4: has no room"):
         ServeConfig(queue=4, max_files=5).checked()

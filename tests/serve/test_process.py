@@ -19,8 +19,8 @@ from tests.conftest import write_pictures
 from tests.runs import config_of
 
 from eyas import Classifier
-from eyas.config import to_toml
-from eyas.data.preprocess import Preprocess
+from eyas.config.run_config import to_toml
+from eyas.data.images.preprocess import Preprocess
 from eyas.model.zoo import build
 from eyas.serve.examples import find_examples
 

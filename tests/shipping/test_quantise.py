@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eyas.data.datasets import open_images
-from eyas.data.settings import DataConfig
-from eyas.shipping.graph import INPUT, OUTPUT
-from eyas.shipping.onnx_file import open_onnx
-from eyas.shipping.quantise import measured, quantise
+from eyas.config.data import DataConfig
+from eyas.data.spec import open_images
+from eyas.exporting.graph import INPUT, OUTPUT
+from eyas.exporting.onnx_file import open_onnx
+from eyas.exporting.quantise import measured, quantise
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402

@@ -7,8 +7,8 @@ import pytest
 import torch
 from tests.scenes import scene
 
-from eyas.data.preprocess import Preprocess
-from eyas.shipping.resizing import Fit
+from eyas.data.images.preprocess import Preprocess
+from eyas.exporting.resizing import Fit
 
 SIZES = [(64, 64), (150, 90), (90, 150), (31, 300), (500, 333), (7, 3), (1, 1)]  # (width, height)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started, Trained
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
+from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started, Trained
 
 STEPS = 10
 CLASSES = ("cat", "dog/wolf", "鸟")

@@ -11,12 +11,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.runs import QUICK, assert_same_run
 
 import eyas
-from eyas.events import Evaluated, Pictured
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
+from eyas.files.tensors import read_tensors
 from eyas.render.mosaic import answers_chart
 from eyas.sinks.board_summaries import pr_curves
 from eyas.sinks.scalars import COMPARED, BestSoFar
-from eyas.tensorfile import read_tensors
+from eyas.training.events import Evaluated, Pictured
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_runs_can_be_compared_by_their_settings_and_best_results(runs):
 
 
 def test_every_setting_that_is_compared_is_one_and_of_its_type():
-    from eyas.config import RunConfig, plain_settings
+    from eyas.config.run_config import RunConfig, plain_settings
 
     known = dict(plain_settings(RunConfig()))
     for name, kind in COMPARED.items():

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.sinks.sample_run import finished, steps, whole
 
-from eyas.events import Finished
 from eyas.sinks.charts import ChartFiles
 from eyas.sinks.table import MetricsTable
+from eyas.training.events import Finished
 
 
 def test_a_finished_run_has_the_charts_of_its_best_epoch(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sample_run import scores, whole
 
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
 from eyas.render.charts import confusion_chart, curves_chart, per_class_chart, save_chart
 from eyas.render.lettering import lettered
 from eyas.render.mosaic import pictures_chart

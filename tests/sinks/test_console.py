@@ -13,12 +13,12 @@ import pytest
 from rich.console import Console
 from sample_run import finished, scores, started, steps, whole
 
-from eyas.events import Evaluated, Event, Noted, Progress
+from eyas.config.training import OutputConfig
 from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.console import LiveConsole, PlainConsole, Unbreakable
 from eyas.sinks.wording import said_accuracy, said_clock, said_duration, said_loss
-from eyas.terminal import clean
-from eyas.training.settings import OutputConfig
+from eyas.terminal.clean import clean
+from eyas.training.events import Evaluated, Event, Noted, Progress
 
 
 def ticking(seconds: float) -> Callable[[], float]:

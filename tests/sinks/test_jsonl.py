@@ -11,9 +11,9 @@ import pytest
 from sample_run import finished, scores, started, steps, whole
 
 from eyas.errors import DataError, FileError
-from eyas.events import Evaluated, Event, Noted
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
 from eyas.sinks.jsonl import JsonLines, read_events
+from eyas.training.events import Evaluated, Event, Noted
 
 
 def record(path: Path, events: list[Event], resumed_step: int | None = None) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from sample_run import finished, started, steps, whole
 
+from eyas.config.training import OutputConfig
 from eyas.errors import SettingsError
-from eyas.events import Event
 from eyas.sinks import open_sinks, remote
 from eyas.sinks.remote import Begun, Ended, Numbers, Remote, check_loggers
-from eyas.training.settings import OutputConfig
+from eyas.training.events import Event
 
 SETTINGS = (("lr", 0.05), ("model", "compact"), ("train", "/data/photos/train.txt"), ("clip_norm", None))
 

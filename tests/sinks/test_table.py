@@ -9,8 +9,8 @@ import pytest
 from sample_run import scores, steps, whole
 
 from eyas.errors import DataError
-from eyas.events import Evaluated, Event
 from eyas.sinks.table import COLUMNS, MetricsTable, read_table
+from eyas.training.events import Evaluated, Event
 
 
 def record(path: Path, events: list[Event], resumed_step: int | None = None) -> None:

@@ -9,10 +9,10 @@ import pytest
 from sample_run import finished, scores, started, steps, whole
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from eyas.events import EpochOver, Evaluated, Event
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
 from eyas.sinks.scalars import class_tags
 from eyas.sinks.tensorboard import TensorBoard
+from eyas.training.events import EpochOver, Evaluated, Event
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 from sample_run import STEPS, finished, scores, started
 
-from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Profiled, Saved, Trained
-from eyas.profile import Share
+from eyas.device.profile import Share
 from eyas.sinks.console import LiveConsole, PlainConsole
 from eyas.sinks.wording import said_briefly
+from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Profiled, Saved, Trained
 
 WAITS = "images are decoded anew: --cache ram keeps them"
 

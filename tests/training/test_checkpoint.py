@@ -14,10 +14,10 @@ import torch
 from tests.runs import assert_same_run, config_of, run_fit
 
 from eyas.errors import CheckpointError, EyasError, FileError, SettingsError, TrainingError
-from eyas.events import Event, Finished, Noted, Saved, Trained
-from eyas.files import write_bytes
-from eyas.tensorfile import read_tensors, write_tensors
+from eyas.files.atomic import write_bytes
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.training.checkpoint import EARLIER, STATE, newest_state
+from eyas.training.events import Event, Finished, Noted, Saved, Trained
 
 
 @pytest.fixture(scope="module")

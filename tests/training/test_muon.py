@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from eyas.config.training import OptimConfig
 from eyas.training.muon import Muon, orthogonal
 from eyas.training.optim import make_optimizer
-from eyas.training.settings import OptimConfig
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (16, 40), (40, 16)])

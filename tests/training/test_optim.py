@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from eyas.config.training import OptimConfig, ScheduleConfig
 from eyas.errors import SettingsError
 from eyas.model.zoo import build, head_of
 from eyas.training.optim import LearningRate, make_optimizer, set_learning_rate
-from eyas.training.settings import OptimConfig, ScheduleConfig
 
 OPTIMIZERS = get_args(OptimConfig.model_fields["optimizer"].annotation)
 SCHEDULES = get_args(ScheduleConfig.model_fields["schedule"].annotation)

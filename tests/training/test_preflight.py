@@ -10,11 +10,11 @@ import torch
 from tests.runs import config_of
 from torch import nn
 
-from eyas.events import Started
+from eyas.device.runtime import open_runtime
 from eyas.model.shapes import values_normalised
-from eyas.plan import make_plan
+from eyas.training.events import Started
 from eyas.training.loop import fit
-from eyas.training.runtime import open_runtime
+from eyas.training.plan import make_plan
 
 
 def warnings(pictures: dict[str, str], directory: Path, **given: Any) -> list[str]:

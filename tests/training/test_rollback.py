@@ -11,18 +11,18 @@ from tests.runs import QUICK, assert_same_run, config_of, run_fit, saved_state
 from torch import nn
 
 import eyas
+from eyas.device.runtime import open_runtime
 from eyas.errors import DivergedError, OutOfMemoryError
-from eyas.plan import make_plan
-from eyas.run import resume
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.sinks.jsonl import read_events
-from eyas.tensorfile import read_tensors, write_tensors
 from eyas.training.checkpoint import STATE
 from eyas.training.finite import check_window
 from eyas.training.loop import train_batches
+from eyas.training.plan import make_plan
 from eyas.training.rollback import go_back
-from eyas.training.runtime import open_runtime
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
+from eyas.verbs.train import resume
 
 register_model = pytest.importorskip("timm.models").register_model  # the only way to a network of one's own by a name
 

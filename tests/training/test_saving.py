@@ -17,15 +17,15 @@ import torch
 from tests.runs import assert_same_run, config_of, run_fit
 from tests.training.test_checkpoint import full_disk
 
+from eyas.device.runtime import open_runtime
 from eyas.errors import FileError, TrainingError
-from eyas.events import EpochTrained, Event, Finished, Saved
-from eyas.files import TEMPORARY
-from eyas.plan import make_plan
+from eyas.files.atomic import TEMPORARY
+from eyas.files.tensors import read_tensors
 from eyas.sinks.jsonl import read_events
-from eyas.tensorfile import read_tensors
 from eyas.training.checkpoint import EARLIER, STATE, EpochDone, newest_state
+from eyas.training.events import EpochTrained, Event, Finished, Saved
 from eyas.training.loop import fit
-from eyas.training.runtime import open_runtime
+from eyas.training.plan import make_plan
 from eyas.training.saving import Saver
 from eyas.training.state import TrainState
 

@@ -11,9 +11,9 @@ import torch
 from tests.runs import config_of, run_fit
 from torch.nn import functional as nnf
 
-from eyas.plan import Plan, make_plan
+from eyas.device.runtime import open_runtime
 from eyas.training.loop import train_batches
-from eyas.training.runtime import open_runtime
+from eyas.training.plan import Plan, make_plan
 from eyas.training.state import Sums, TrainState
 from eyas.training.step import Loss, train_step
 

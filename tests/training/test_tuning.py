@@ -8,10 +8,10 @@ import pytest
 from tests.runs import assert_same_run, config_of
 
 import eyas
-from eyas.config import make_config
-from eyas.plan import make_plan
-from eyas.training.runtime import Runtime
-from eyas.training.settings import DeviceConfig
+from eyas.config.run_config import make_config
+from eyas.config.training import DeviceConfig
+from eyas.device.runtime import Runtime
+from eyas.training.plan import make_plan
 from eyas.training.tuning import tune
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eyas.data.splits import SPLITS, named_split
-from eyas.data.walk import ASIDE, EMPTY, LeftOut, Walk
+from eyas.data.images.walk import ASIDE, EMPTY, LeftOut, Walk
+from eyas.data.lists.splits import SPLITS, named_split
 from eyas.errors import DataError
 
 _BESIDE = "beside"  # pictures without labels, and what is said of pictures by other means than folders

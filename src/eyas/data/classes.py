@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from eyas.data.class_markup import as_number
-from eyas.data.imageset import ArrayImages, ImageSet
-from eyas.data.labels import without_images
+from eyas.data.images.imageset import ArrayImages, ImageSet
+from eyas.data.lists.class_markup import as_number
+from eyas.data.lists.labels import without_images
 from eyas.errors import DataError, suggest
 
 SHOWN = 10

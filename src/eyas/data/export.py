@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from eyas.data.imageset import ImageSet
-from eyas.data.named import open_named, splits_of
-from eyas.data.settings import DataConfig
+from eyas.config.data import DataConfig
+from eyas.data.images.imageset import ImageSet
+from eyas.data.named.table import open_named, splits_of
 from eyas.errors import FileError, SettingsError
-from eyas.files import check_name, make_folder, write_text
+from eyas.files.atomic import check_name, make_folder, write_text
 
 
 def export_named(name: str, directory: str | Path, config: DataConfig) -> list[Path]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from eyas.data.classes import plain
 from eyas.data.findings import FEW_IMAGES
-from eyas.data.imageset import ImageSet
-from eyas.data.stores import Marks
+from eyas.data.images.imageset import ImageSet
+from eyas.data.loading.stores import Marks
 
 Named = tuple[ImageSet, Marks | None]  # a set and the marks of its pictures, where they were decoded
 SHOWN = 5

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from eyas.data.class_folders import find_layout, without_classes
-from eyas.data.imageset import FileImages, ImageSet
-from eyas.data.packed import PackedStrings, Packing
-from eyas.data.walk import EMPTY, Walk
+from eyas.data.images.imageset import FileImages, ImageSet
+from eyas.data.images.packed import PackedStrings, Packing
+from eyas.data.images.walk import EMPTY, Walk
 from eyas.errors import DataError
 
 

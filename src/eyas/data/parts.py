@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from eyas.config.data import DataConfig
 from eyas.data.class_folders import find_layout
 from eyas.data.classes import match_classes
-from eyas.data.datasets import LISTS, as_image_set, open_images
-from eyas.data.imageset import ImageSet
-from eyas.data.listing import listed_splits, read_usable
-from eyas.data.named import names, splits_of
-from eyas.data.settings import DataConfig
-from eyas.data.splits import SPLITS
+from eyas.data.images.imageset import ImageSet
+from eyas.data.lists.listing import listed_splits, read_usable
+from eyas.data.lists.splits import SPLITS
+from eyas.data.named.table import names, splits_of
+from eyas.data.spec import LISTS, as_image_set, open_images
 from eyas.errors import DataError
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from eyas.data.class_names import ClassNames
-from eyas.data.datasets import as_image_set
-from eyas.data.listing import listed_splits, read_listing
+from eyas.data.lists.class_names import ClassNames
+from eyas.data.lists.listing import listed_splits, read_listing
+from eyas.data.spec import as_image_set
 from eyas.errors import DataError
 
 

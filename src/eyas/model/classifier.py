@@ -13,16 +13,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from eyas.data.decode import Decoding, read_image, to_tensor
-from eyas.data.preprocess import Preprocess
-from eyas.data.rgb import Range, upright
-from eyas.device import Room, choose_device
+from eyas.data.images.decode import Decoding, read_image, to_tensor
+from eyas.data.images.preprocess import Preprocess
+from eyas.data.images.rgb import Range, upright
+from eyas.device.choice import Room, choose_device
 from eyas.errors import CheckpointError, DataError, SettingsError, suggest
-from eyas.files import model_file
+from eyas.files.atomic import model_file
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.heatmap import heatmap
 from eyas.model.weights import put_back
 from eyas.model.zoo import build, outline
-from eyas.tensorfile import read_tensors, write_tensors
 
 Picture = str | Path | Image.Image | Tensor | np.ndarray
 
@@ -41,7 +41,7 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """Show the likeliest classes as bars in a notebook."""
-        from eyas.render.cards import prediction_card
+        from eyas.terminal.cards import prediction_card
 
         return prediction_card(list(self.probabilities.items()))
 
@@ -150,7 +150,7 @@ class Classifier:
 
     def _repr_html_(self) -> str:
         """Show the network, classes, preprocessing and scores in a notebook."""
-        from eyas.render.cards import classifier_card
+        from eyas.terminal.cards import classifier_card
 
         weights = sum(parameter.numel() for parameter in self.network.parameters())
         about = [("weights", f"{weights:,} on {self.device}"), ("images", self.preprocess.in_words())]

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 from eyas.errors import CheckpointError, FileError
-from eyas.files import model_file
-from eyas.headers import LARGEST_HEADER
-from eyas.tensorfile import ARCHIVE, PICKLE, begins_as, read_safetensors, read_tensors, written_by_eyas
+from eyas.files.atomic import model_file
+from eyas.files.headers import LARGEST_HEADER
+from eyas.files.tensors import ARCHIVE, PICKLE, begins_as, read_safetensors, read_tensors, written_by_eyas
 
 PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 DEEPEST = 4  # mappings in mappings that are looked into

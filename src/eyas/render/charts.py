@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eyas.files import atomic_path
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
+from eyas.files.atomic import atomic_path
 from eyas.render.lettering import lettered
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eyas.files import make_folder
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
+from eyas.files.atomic import make_folder
 from eyas.render.charts import confusion_chart, per_class_chart, save_chart
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
 from eyas.render.html import marked, text
 from eyas.render.material import Material
 from eyas.render.plots import Curve, bars_plot, curves_plot, legend_mark, said_number, said_share

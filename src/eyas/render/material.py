@@ -1,4 +1,4 @@
-"""What a report shows: values only, gathered by `eyas.reporting`."""
+"""What a report shows: values only, gathered by `eyas.verbs.report`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from eyas.confidence import Reliability, Threshold
 from eyas.data.findings import Audit
-from eyas.metrics import Scores
+from eyas.evaluation.confidence import Reliability, Threshold
+from eyas.evaluation.scores import Scores
 
 DOUBTS = "label-doubts.csv"  # beside the page: every doubted label
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from eyas.confidence import BINS
+from eyas.evaluation.confidence import BINS
 from eyas.render.chinese import in_chinese
 from eyas.render.html import marked, picture, text
 from eyas.render.material import DOUBTS, Calibration, Material, Shot

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eyas.events import Pictured
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
 from eyas.render.charts import GREEN, INK, ORANGE, QUIET, new_figure
 from eyas.render.lettering import lettered
+from eyas.training.events import Pictured
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

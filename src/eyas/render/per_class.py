@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from eyas.metrics import Scores, wilson
+from eyas.evaluation.scores import Scores, wilson
 from eyas.render.html import text, whole
 from eyas.render.words import Words
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from eyas.confidence import BINS, Reliability
+from eyas.evaluation.confidence import BINS, Reliability
 
 WIDTH, HEIGHT = 400, 240  # of a chart, in units of which a small screen shows about one a pixel
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 28  # room for the axes

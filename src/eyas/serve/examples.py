@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from eyas.data.decode import Decoding, decode
-from eyas.data.reading import read_file
-from eyas.data.rgb import Range
-from eyas.data.walk import Walk
+from eyas.data.images.decode import Decoding, decode
+from eyas.data.images.rgb import Range
+from eyas.data.images.walk import Walk
 from eyas.errors import DataError, EyasError, SettingsError
-from eyas.headers import read_header
-from eyas.origin import origin_of
+from eyas.files.headers import read_header
+from eyas.files.reading import read_file
+from eyas.run_folder.origin import origin_of
 
 COUNT = 6
 SIDE = 640  # pixels of the longer side

@@ -6,8 +6,8 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
+from eyas.config.serve import ServeConfig
 from eyas.serve.refusal import RefusalError
-from eyas.serve.settings import ServeConfig
 
 
 class Gate:

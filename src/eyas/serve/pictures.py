@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
-from eyas.data.decode import USUAL, Decoding, decode, header_pixels, is_of_known_kind, to_tensor
-from eyas.data.preprocess import Preprocess
+from eyas.data.images.decode import USUAL, Decoding, decode, header_pixels, is_of_known_kind, to_tensor
+from eyas.data.images.preprocess import Preprocess
 from eyas.errors import DataError
 from eyas.render.overlay import overlay
 from eyas.serve.refusal import RefusalError
-from eyas.terminal import clean
+from eyas.terminal.clean import clean
 
 T = TypeVar("T")
 LARGE = 12_000_000  # pixels: of larger pictures one at a time is decoded: each takes up to 16 bytes a pixel

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from fastapi import Request
 
+from eyas.config.serve import ServeConfig
 from eyas.model.classifier import Classifier
 from eyas.serve.batching import Batcher, Job
 from eyas.serve.edge import client_of
@@ -18,7 +19,6 @@ from eyas.serve.limits import Gate, Guest
 from eyas.serve.metrics import Metrics
 from eyas.serve.pictures import Decoder, Upload, map_address
 from eyas.serve.refusal import RefusalError
-from eyas.serve.settings import ServeConfig
 from eyas.serve.uploads import read_uploads
 
 T = TypeVar("T")

@@ -12,11 +12,11 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
+from eyas.config.serve import ServeConfig
 from eyas.serve.limits import Guest
 from eyas.serve.pictures import Decoder, Upload
 from eyas.serve.refusal import RefusalError
 from eyas.serve.schema import Addresses
-from eyas.serve.settings import ServeConfig
 from eyas.serve.urls import fetch
 
 FIELDS = ("file", "files")  # of a form; one may come several times

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from eyas.device.profile import NoSpans, Profile
 from eyas.errors import EyasError
-from eyas.profile import NoSpans, Profile
 
 if TYPE_CHECKING:
-    from eyas.events import Event
-    from eyas.training.settings import OutputConfig
+    from eyas.config.training import OutputConfig
+    from eyas.training.events import Event
 
 
 class Sink(Protocol):

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from eyas.data.findings import KINDS, Audit, Finding, PartSummary
 from eyas.sinks.wording import said_percent
-from eyas.terminal import clean
+from eyas.terminal.clean import clean
 
 PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
 EXAMPLES = 5  # findings of a kind that are shown

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from eyas.files import write_bytes
+from eyas.files.atomic import write_bytes
 
 BY_STEP = frozenset({"train/loss", "train/learning_rate"})  # every other tag counts in epochs
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from eyas.events import Histogram, Setting
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
 from eyas.sinks.scalars import BEST, COMPARED, class_tags, shown_settings
+from eyas.training.events import Histogram, Setting
 
 CHIEF = frozenset({"batch_size", "epochs", "lr", "model", "size"})
 THRESHOLDS = 127  # of a curve of precision and recall: the most that the plugin takes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eyas.events import Evaluated, Event, Finished
-from eyas.files import make_folder
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
+from eyas.files.atomic import make_folder
+from eyas.training.events import Evaluated, Event, Finished
 
 
 class ChartFiles:

@@ -13,7 +13,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from eyas.events import Evaluated, Event, Finished, Noted, Profiled, Progress, Started, Trained
 from eyas.sinks.notebook import NotebookView, in_notebook
 from eyas.sinks.rows import RowLayout, log_line
 from eyas.sinks.story import EpochRow, Story
@@ -26,7 +25,8 @@ from eyas.sinks.wording import (
     said_percent,
     said_rate,
 )
-from eyas.terminal import clean
+from eyas.terminal.clean import clean
+from eyas.training.events import Evaluated, Event, Finished, Noted, Profiled, Progress, Started, Trained
 
 if TYPE_CHECKING:
     from eyas.sinks import Sink

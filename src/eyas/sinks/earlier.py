@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from eyas.errors import EyasError
-from eyas.events import Evaluated
-from eyas.files import PREDICTIONS
-from eyas.headers import read_header
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
+from eyas.files.atomic import PREDICTIONS
+from eyas.files.headers import read_header
 from eyas.sinks.story import EpochRow
+from eyas.training.events import Evaluated
 
 
 def best_of_before(folder: Path, epoch: int) -> EpochRow | None:
@@ -19,7 +19,7 @@ def best_of_before(folder: Path, epoch: int) -> EpochRow | None:
     path = folder / PREDICTIONS
     if not path.exists():
         return None
-    from eyas.tensorfile import read_tensors
+    from eyas.files.tensors import read_tensors
 
     try:
         facts = read_header(folder / "best.safetensors", "model")["facts"]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from eyas.errors import DataError, FileError
-from eyas.events import Evaluated, Event, Progress, Weighed
-from eyas.files import write_bytes
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
+from eyas.files.atomic import write_bytes
+from eyas.training.events import Evaluated, Event, Progress, Weighed
 
 CONFUSION_CLASSES = 200  # above this a confusion matrix has more than 40,000 cells: too much for a line of text
 PICTURES = {"first_batch", "first_labels", "pictured", "graph"}  # for TensorBoard; labels mean nothing without them

@@ -9,13 +9,13 @@ import time
 from html import escape
 from typing import Any
 
-from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
 from eyas.sinks.rows import log_line
 from eyas.sinks.story import EpochRow, Story
 from eyas.sinks.summary import result
 from eyas.sinks.table import evaluated_cells, trained_cells
 from eyas.sinks.wording import Pace, said_duration, said_loss, said_percent, said_rate, said_verdict
-from eyas.terminal import clean
+from eyas.terminal.clean import clean
+from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
 
 OFTEN = 0.5  # seconds between two lines of progress
 SHARE = 0.05  # most of a run's time that goes into drawing its curves

@@ -13,14 +13,14 @@ from queue import Full, Queue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eyas.errors import SettingsError
-from eyas.events import EpochTrained, Evaluated, Event, Finished, Setting, Started, Trained
-from eyas.files import atomic_path
+from eyas.files.atomic import atomic_path
 from eyas.sinks.scalars import BestSoFar, best_scalars, epoch_scalars, evaluated_scalars, shown_settings
-from eyas.terminal import clean
+from eyas.terminal.clean import clean
+from eyas.training.events import EpochTrained, Evaluated, Event, Finished, Setting, Started, Trained
 
 if TYPE_CHECKING:
-    from eyas.metrics import Scores
-    from eyas.training.settings import OutputConfig
+    from eyas.config.training import OutputConfig
+    from eyas.evaluation.scores import Scores
 
 WAITING = 10_000  # points that may wait for a slow service; then it is given up
 LAST = 30.0  # seconds that the end of a run waits for what is still to be sent

@@ -9,7 +9,6 @@ from functools import partial
 from rich.table import Table
 from rich.text import Text
 
-from eyas.events import EpochTrained, Started
 from eyas.sinks.story import EpochRow
 from eyas.sinks.summary import selected
 from eyas.sinks.wording import (
@@ -21,6 +20,7 @@ from eyas.sinks.wording import (
     said_percent,
     said_rate,
 )
+from eyas.training.events import EpochTrained, Started
 
 GAP = 2  # blanks between two columns
 

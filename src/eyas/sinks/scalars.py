@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from eyas.events import EpochTrained, Evaluated, Setting
-from eyas.metrics import Scores
-from eyas.pathnames import last_part
+from eyas.evaluation.scores import Scores
+from eyas.files.pathnames import last_part
+from eyas.training.events import EpochTrained, Evaluated, Setting
 
 CURVES_CLASSES = 50  # above this, a curve for each class is a page nobody scrolls through: only the charts
 BEST = ("accuracy", "loss", "macro_f1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Noted, Progress, Saved, Started, Weighed
+from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Noted, Progress, Saved, Started, Weighed
 
 
 @dataclass(slots=True)

@@ -9,13 +9,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from eyas.events import Evaluated, Finished, Started
-from eyas.metrics import Scores
-from eyas.pathnames import quoted
+from eyas.evaluation.scores import Scores
+from eyas.files.pathnames import quoted
 from eyas.sinks.earlier import best_of_before
 from eyas.sinks.story import EpochRow, Story
 from eyas.sinks.wording import said_accuracy, said_duration, said_loss, said_percent, said_verdict
-from eyas.terminal import clean
+from eyas.terminal.clean import clean
+from eyas.training.events import Evaluated, Finished, Started
 
 CLASSES_SHOWN = 30  # rows of the table of classes; of more classes the lowest F1
 SHORT_SECONDS = 10.0  # a run shorter than this is over before its estimate is read

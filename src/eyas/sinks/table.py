@@ -7,8 +7,8 @@ import io
 from pathlib import Path
 
 from eyas.errors import DataError, FileError
-from eyas.events import EpochTrained, Evaluated, Event
-from eyas.files import write_text
+from eyas.files.atomic import write_text
+from eyas.training.events import EpochTrained, Evaluated, Event
 
 COLUMNS = (
     *("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),

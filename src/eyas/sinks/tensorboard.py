@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eyas.errors import FileError
-from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Started, Trained, Weighed
 from eyas.sinks.board_past import drop_past
 from eyas.sinks.board_summaries import (
     histogram,
@@ -21,6 +20,7 @@ from eyas.sinks.board_summaries import (
 )
 from eyas.sinks.event_file import EventFile
 from eyas.sinks.scalars import CURVES_CLASSES, BestSoFar, best_scalars, epoch_scalars, evaluated_scalars
+from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Started, Trained, Weighed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,11 +8,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from eyas.events import Profiled, Started
-from eyas.profile import Share
+from eyas.device.profile import Share
 from eyas.sinks.story import EpochRow
 from eyas.sinks.wording import said_briefly, said_duration, said_percent
-from eyas.terminal import clean
+from eyas.terminal.clean import clean
+from eyas.training.events import Profiled, Started
 
 MOVED = 0.1  # a share that differs by so much from what was last said is news
 SHORT = 1.0  # seconds of an epoch below which shares jump about and nobody waits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eyas.pathnames import quoted
+from eyas.files.pathnames import quoted
 from eyas.sinks.remote import CLASSES, Begun, Ended, Numbers
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from eyas.events import Evaluated, Progress, Started
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
+from eyas.training.events import Evaluated, Progress, Started
 
 KNOWN_STEPS, KNOWN_SECONDS = 20, 10.0  # after either of them the speed is worth an estimate
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a cell begins with that a spreadsheet runs

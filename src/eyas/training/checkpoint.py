@@ -13,22 +13,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eyas.device.runtime import Runtime
 from eyas.errors import CheckpointError, SettingsError
-from eyas.events import Noted, Saved
-from eyas.files import CONFIG, PREDICTIONS, link, make_folder
-from eyas.metrics import Scores
+from eyas.evaluation.scores import Scores
+from eyas.files.atomic import CONFIG, PREDICTIONS, link, make_folder
+from eyas.files.pathnames import last_part
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.classifier import model_header
-from eyas.pathnames import last_part
-from eyas.tensorfile import read_tensors, write_tensors
+from eyas.training.events import Noted, Saved
 from eyas.training.fingerprint import changed_files
 from eyas.training.finite import diverged
-from eyas.training.runtime import Runtime
 from eyas.training.samples import changed_samples
 from eyas.training.snapshot import Snapshot
 from eyas.training.state import TrainState, measured_model
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 KINDS = {"step": int, "epochs_done": int, "seconds": int | float, "waited": int | float, "stopped": str}
 STATE, EARLIER = "state.safetensors", "state-earlier.safetensors"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from eyas.data.imageset import ImageSet
-from eyas.data.own_transform import transform_fingerprint
+from eyas.data.augment.own_transform import transform_fingerprint
+from eyas.data.images.imageset import ImageSet
 from eyas.training.optim import HORIZON
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 _NEVER = 2**63 - 1  # no file is newer: states of earlier versions do not tell
 

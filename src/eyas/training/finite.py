@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from eyas.device.runtime import Runtime
 from eyas.errors import DivergedError
 from eyas.seeds import Indices
-from eyas.training.runtime import Runtime
 from eyas.training.state import TrainState
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 SHOWN = 3  # files of a batch that are named; the rest is counted
 SMALLEST_SCALE = 2.0**-10  # fp16: after 26 skipped steps running, nothing is learnt any more

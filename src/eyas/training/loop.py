@@ -7,10 +7,16 @@ import time
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from eyas.config import plain_settings
-from eyas.data.batches import loaded
-from eyas.evaluation import evaluate
-from eyas.events import (
+from eyas.config.run_config import plain_settings
+from eyas.data.pipeline import loaded
+from eyas.device.profile import Lap
+from eyas.device.runtime import Runtime
+from eyas.device.trace import TRACE
+from eyas.evaluation.one_pass import evaluate
+from eyas.evaluation.scores import Scores
+from eyas.training.checkpoint import EpochDone, restore
+from eyas.training.clock import Clock
+from eyas.training.events import (
     EpochOver,
     EpochTrained,
     Evaluated,
@@ -23,23 +29,17 @@ from eyas.events import (
     Started,
     Trained,
 )
-from eyas.metrics import Scores
-from eyas.profile import Lap
-from eyas.trace import TRACE
-from eyas.training.checkpoint import EpochDone, restore
-from eyas.training.clock import Clock
 from eyas.training.fingerprint import software
 from eyas.training.finite import check_window, diverged
 from eyas.training.preflight import drawn, pictured, preflight
 from eyas.training.rollback import told
-from eyas.training.runtime import Runtime
 from eyas.training.saving import Saver
 from eyas.training.state import Sums, TrainState
 from eyas.training.step import Batch, train_step
 from eyas.training.weighing import weighed
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 Events: TypeAlias = Generator[Event, None, None]
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from eyas.config.training import OptimConfig, ScheduleConfig
 from eyas.model.zoo import in_head
 from eyas.training.muon import Muon
-from eyas.training.settings import OptimConfig, ScheduleConfig
 
 
 def make_optimizer(model: nn.Module, head: tuple[str, ...], config: OptimConfig) -> Optimizer:

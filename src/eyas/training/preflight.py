@@ -15,20 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eyas.device import first_line, is_out_of_memory
+from eyas.device.choice import first_line, is_out_of_memory
+from eyas.device.runtime import Runtime
 from eyas.errors import CheckpointError, FileError, SettingsError
-from eyas.events import Pictured
-from eyas.files import TEMPORARY
+from eyas.files.atomic import TEMPORARY
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.classifier import Classifier
 from eyas.model.failures import explain_failure
 from eyas.model.graph import graph_of
 from eyas.model.shapes import check_logits, check_size, shape_table, values_normalised
-from eyas.tensorfile import read_tensors, write_tensors
-from eyas.training.runtime import Runtime
+from eyas.training.events import Pictured
 from eyas.training.state import TrainState
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 PICTURES = 32
 SHOWN_SIZE = 128  # pixels of the images that are shown with their answers: as large as a chart draws them

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor
 
-from eyas.device import first_line, is_out_of_memory
+from eyas.device.choice import first_line, is_out_of_memory
+from eyas.device.runtime import Runtime
 from eyas.errors import DivergedError, EyasError, OutOfMemoryError, TrainingError
-from eyas.events import Noted
-from eyas.system import give_back_memory
-from eyas.tensorfile import read_tensors, write_tensors
+from eyas.files.system import give_back_memory
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.training.checkpoint import EARLIER, STATE, newest_state, state_header
-from eyas.training.runtime import Runtime
+from eyas.training.events import Noted
 from eyas.training.state import RETRIES, TrainState
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 Start: TypeAlias = tuple[dict[str, Tensor], dict[str, Any]]  # a state's tensors and its header
 

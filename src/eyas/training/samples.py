@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eyas.data.imageset import FileImages, ImageSet
-from eyas.data.packed import PackedStrings
-from eyas.data.reading import LARGEST_LIST
+from eyas.data.images.imageset import FileImages, ImageSet
+from eyas.data.images.packed import PackedStrings
+from eyas.data.run_sets import as_share
 from eyas.errors import EyasError, few
-from eyas.sets import as_share
-from eyas.tensorfile import read_tensors, write_tensors
+from eyas.files.reading import LARGEST_LIST
+from eyas.files.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 SAMPLES = "samples.safetensors"
 PARTS = ("paths", "offsets", "sizes", "labels")  # of a set in the file: each packed, as bytes

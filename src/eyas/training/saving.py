@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Self
 
 import torch
 
-from eyas.events import Saved
+from eyas.device.runtime import Runtime
 from eyas.training.checkpoint import Checkpoint, EpochDone, checkpoint_of, write_checkpoint
-from eyas.training.runtime import Runtime
+from eyas.training.events import Saved
 from eyas.training.snapshot import Snapshot
 from eyas.training.state import TrainState
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 
 class Saver:

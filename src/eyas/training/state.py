@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from eyas.device import sums_type
+from eyas.device.choice import sums_type
+from eyas.device.runtime import Runtime
 from eyas.model.weights import put_back
 from eyas.model.zoo import head_of
 from eyas.seeds import key
 from eyas.training.ema import Average, Ema, NoEma
 from eyas.training.optim import make_optimizer
-from eyas.training.runtime import Runtime
 from eyas.training.selection import Plateau, Selection
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 
 RETRIES = 5  # times that a run goes back for a loss that is not finite

@@ -12,16 +12,16 @@ from torch import Tensor
 from torch.nn import functional as nnf
 from torch.nn.utils import clip_grad_norm_
 
-from eyas.events import Histogram
+from eyas.device.runtime import Runtime
 from eyas.seeds import Indices
+from eyas.training.events import Histogram
 from eyas.training.finite import check_step
 from eyas.training.optim import set_learning_rate
-from eyas.training.runtime import Runtime
 from eyas.training.state import Sums, TrainState
 from eyas.training.weighing import gradients_of
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from eyas.device import first_line, is_out_of_memory
-from eyas.training.runtime import Runtime
-from eyas.training.settings import DeviceConfig
+from eyas.config.training import DeviceConfig
+from eyas.device.choice import first_line, is_out_of_memory
+from eyas.device.runtime import Runtime
 from eyas.training.state import TrainState
 from eyas.training.step import Batch, train_step
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 STEPS = 1000  # a shorter run is not worth measuring for
 COMPILED = 600.0  # seconds of a run from which compiling may pay

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eyas.device import sums_type
-from eyas.events import Histogram, Weighed
-from eyas.training.runtime import Runtime
+from eyas.device.choice import sums_type
+from eyas.device.runtime import Runtime
+from eyas.training.events import Histogram, Weighed
 from eyas.training.state import TrainState
 
 if TYPE_CHECKING:
-    from eyas.plan import Plan
+    from eyas.training.plan import Plan
 
 PARTS = 64  # of a histogram
 

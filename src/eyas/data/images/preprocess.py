@@ -1,0 +1,186 @@
+"""How an image becomes the network's input: the only place where size, mean and std exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as nnf
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as v2
+
+from eyas.config.data import PreprocessConfig
+from eyas.data.images.greys import found_range
+from eyas.data.images.imageset import ImageSet
+from eyas.data.images.rgb import Range, to_rgb
+from eyas.errors import CheckpointError, DataError, SettingsError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """The deterministic way from pixels to the network's input, stored with the weights as plain data.
+
+    Called with an image (PIL, or uint8 `[3, H, W]`, or a batch of one size) it gives float32 `[..., 3, size, size]`,
+    so it also serves as the transform of any torchvision data set.
+    """
+
+    size: int = 256
+    resize: str = "stretch"
+    crop_ratio: float = 0.875
+    interpolation: str = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    views: str = "one"
+    grey_range: Range | None = None  # of files of more than 8 bits, while they are decoded; None: 0 to 65535
+
+    def __call__(self, image: Any) -> Tensor:
+        """Return float32 `[..., 3, size, size]` of a PIL image or of uint8 `[..., 3, H, W]`.
+
+        Raises `DataError` for a tensor of another type: its range would be a guess.
+        """
+        if isinstance(image, Tensor) and image.dtype != torch.uint8:
+            raise DataError(f"Preprocess takes uint8 pixels (0 to 255) or a PIL image; this tensor is {image.dtype}.")
+        pixels = image if isinstance(image, Tensor) else v2.pil_to_tensor(to_rgb(image, self.grey_range))
+        return self.normalize(self.fit(pixels))
+
+    def fit(self, images: Tensor) -> Tensor:
+        """Return uint8 `[..., 3, H, W]` resized to uint8 `[..., 3, size, size]`.
+
+        Always antialiased. On a CPU it equals torchvision's transforms on PIL images within one grey level; an
+        enlarged image may differ by two in a few of 100,000 values, where both round a tie.
+        """
+        if self.resize == "stretch":
+            return self._resized(images, self.size, self.size)
+        height, width = images.shape[-2:]
+        if self.resize == "crop":
+            short = round(self.size / self.crop_ratio)
+            scale = short / min(height, width)
+            fitted = self._resized(images, max(short, int(height * scale)), max(short, int(width * scale)))
+            cropped: Tensor = v2.center_crop(fitted, [self.size, self.size])
+            return cropped
+        scale = self.size / max(height, width)
+        fitted = self._resized(images, max(1, round(height * scale)), max(1, round(width * scale)))
+        return self._padded(fitted)
+
+    def normalize(self, images: Tensor, order: torch.memory_format = torch.contiguous_format) -> Tensor:
+        """Return uint8 `[..., 3, H, W]` as float32, scaled to 0..1, minus the mean, divided by the std.
+
+        The result lies in memory in the `order` asked for, whatever the images' own (channels-last: `[B, 3, H, W]`).
+        """
+        whole = torch.empty(images.shape, dtype=torch.float32, device=images.device, memory_format=order)
+        whole.copy_(images)
+        if order == torch.channels_last:
+            # rows of R G B R G B ...: over runs of three alone torch computes a third as fast
+            batch, _, height, width = images.shape
+            mean, std = (_constant(value, width, images.device) for value in (self.mean, self.std))
+            whole.permute(0, 2, 3, 1).view(batch, height, 3 * width).div_(255).sub_(mean).div_(std)
+            return whole
+        mean, std = (_constant(value, 1, images.device).view(3, 1, 1) for value in (self.mean, self.std))
+        return whole.div_(255).sub_(mean).div_(std)
+
+    def answer(
+        self, network: Callable[[Tensor], Tensor], fitted: Tensor, order: torch.memory_format = torch.contiguous_format
+    ) -> Tensor:
+        """Return the logits float32 `[B, C]` of a network for what `fit` gave: the mean over the test-time views."""
+        return self.over_views(network, self.normalize(fitted, order), order)
+
+    def over_views(
+        self, network: Callable[[Tensor], Tensor], images: Tensor, order: torch.memory_format = torch.contiguous_format
+    ) -> Tensor:
+        """Return the logits float32 `[B, C]` of a network for normalised images: the mean over the test-time views.
+
+        `flip` adds the mirrored image; `shift` has both also moved by a pixel up and left, and down and right, each
+        half as heavy (as airbench94 evaluates).
+        """
+        if self.views == "one":
+            return network(images).float()
+        shown = [(images, 1.0)]
+        if self.views == "shift":
+            wider = nnf.pad(images, (1, 1, 1, 1), "reflect")
+            shown = [(images, 0.5), (wider[..., :-2, :-2], 0.25), (wider[..., 2:, 2:], 0.25)]
+        views = [(view, weight / 2) for one, weight in shown for view in (one, one.flip(-1))]
+        answers = [weight * network(view.contiguous(memory_format=order)).float() for view, weight in views]
+        return torch.stack(answers).sum(0)
+
+    def enlarged(self, size: int) -> Preprocess:
+        """Return the same way to a larger picture with nothing cut off: what random crops are taken from."""
+        return replace(self, size=size, crop_ratio=1.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for a file's header; without a range of grey values, as versions before can read it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @staticmethod
+    def from_dict(data: Any) -> Preprocess:
+        """Return what `to_dict` was made of. Raises `CheckpointError` if a key or a value is missing or unknown."""
+        if not isinstance(data, dict) or None in data.values():
+            raise CheckpointError("The stored preprocessing is none of eyas.")
+        known = {field.name for field in fields(Preprocess)}
+        data = {"views": "one", "grey_range": None, **data}  # files of the first versions have none
+        if set(data) != known or data["grey_range"] == "auto":
+            differing = ", ".join(sorted(known ^ set(data)))
+            raise CheckpointError(
+                f"The stored preprocessing is not of this version of eyas (it differs in: {differing})."
+            )
+        try:
+            return Preprocess(**PreprocessConfig(**data).model_dump())
+        except SettingsError as error:
+            raise CheckpointError(f"The stored preprocessing cannot be used: {error}") from None
+
+    def in_words(self) -> str:
+        """Return one line for people."""
+        mean, std = (" ".join(f"{number:g}" for number in value) for value in (self.mean, self.std))
+        ratio = f" (ratio {self.crop_ratio:g})" if self.resize == "crop" else ""
+        views = {"flip": "; answers averaged over 2 views", "shift": "; answers averaged over 6 views"}
+        fitted = f"{self.size}x{self.size} by {self.resize}{ratio}, {self.interpolation}"
+        grey = "" if self.grey_range is None else "grey values {:.10g} to {:.10g} of 16 bits; ".format(*self.grey_range)
+        return f"{grey}{fitted}; mean {mean}; std {std}{views.get(self.views, '')}"
+
+    def _resized(self, images: Tensor, height: int, width: int) -> Tensor:
+        if images.shape[-2:] == (height, width):
+            return images
+        smooth = self.interpolation != "nearest"
+        # what Pillow calls nearest takes the pixel at the centre; torch's mode of that name takes one at a corner
+        mode = InterpolationMode(self.interpolation if smooth else "nearest-exact")
+        if smooth and images.device.type != "cpu":
+            # A CPU rounds to grey levels between the two axes. In one pass of floats bicubic would be 10 levels off.
+            images = v2.resize(images, [images.shape[-2], width], mode, antialias=True)
+        elif mode is InterpolationMode.BILINEAR and torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
+            # torchvision takes floats on such a processor. PyTorch's own kernel gives the same grey levels on all.
+            batch = images.reshape(-1, *images.shape[-3:])
+            whole: Tensor = nnf.interpolate(batch, (height, width), mode="bilinear", antialias=True)
+            return whole.reshape(*images.shape[:-2], height, width)
+        resized: Tensor = v2.resize(images, [height, width], mode, antialias=smooth)
+        return resized
+
+    def _padded(self, images: Tensor) -> Tensor:
+        """Centre on a square of the mean colour, which becomes zero in the network."""
+        height, width = images.shape[-2:]
+        left, top = (self.size - width) // 2, (self.size - height) // 2
+        square = torch.tensor(self.mean, device=images.device).mul(255).round().to(images.dtype).view(3, 1, 1)
+        square = square.expand(*images.shape[:-2], self.size, self.size).clone()
+        square[..., top : top + height, left : left + width] = images
+        return square
+
+
+@lru_cache(maxsize=64)
+def _constant(values: tuple[float, float, float], times: int, device: torch.device) -> Tensor:
+    """Return the three values repeated, float32 [3 * times]: brought to the device once, not at every step."""
+    return torch.tensor(values, device=device).repeat(times)
+
+
+def resolve_preprocess(config: PreprocessConfig, expected: dict[str, Any] | None, train: ImageSet) -> Preprocess:
+    """Return the standard preprocessing, changed by what given weights expect, changed by what was asked for.
+
+    `train` are the images that `--grey-range auto` looks at.
+    """
+    auto = {"grey_range": found_range(train)} if config.grey_range == "auto" else {}
+    asked = {name: value for name, value in (config.model_dump() | auto).items() if value is not None}
+    return Preprocess(**{**(expected or {}), **asked})

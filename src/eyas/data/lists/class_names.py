@@ -1,0 +1,224 @@
+"""A file of class names, in any common form -> the names and their numbers, or a refusal by line."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eyas.data.lists.class_markup import Entry, UnclearError, as_number, is_markup, read_markup
+from eyas.data.lists.class_table import NAME_WORDS, NUMBER_WORDS, Line, from_table, table_of
+from eyas.data.lists.shape import plain_words
+from eyas.errors import DataError
+from eyas.files.reading import read_file
+
+LONGEST_NAME = 1000  # letters of a class name
+LARGEST_NAMES = 1 << 26  # bytes of a file of class names
+_BETWEEN = r"([:=\uff1a\uff0c\u3001]\s*|\s+(?:[-:=]|[-=]>|\u2192)\s+|[.)]?\s+)"  # also full-width signs: 0\uff1acat
+_NUMBERED = re.compile(rf"(?P<number>-?\d{{1,18}}){_BETWEEN}(?P<name>\S.*)")
+_NUMBERED_AFTER = re.compile(rf"(?P<name>\S.*?){_BETWEEN}(?P<number>-?\d{{1,18}})")
+_LEADING = re.compile(r"[(\[]?(\d{1,9})(?=\D)")
+_SETTING = re.compile(r"[A-Za-z_]\w*\s*=\s*\S.*")
+_COMMENT = re.compile(r"#+\s|##+$|#!")
+_ODD = re.compile(r"#|//|.*\s#|.*[\[{(]$|[\])}]+[,;]?$|</?\w[^<>]*>$")  # comments of other kinds, code, markup
+_QUOTE = "put a name in quotation marks if the number belongs to it"
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """The names that a class file gives; `numbers` are what lists call them, where the file says so.
+
+    `heading` is a first line that may be a heading or a class: a list's labels decide. Raises `DataError` for names
+    given twice.
+    """
+
+    source: Path
+    names: tuple[str, ...]
+    numbers: tuple[int, ...] | None = None
+    heading: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        twice = next((name for name, count in Counter(self.names).items() if count > 1), None)
+        if twice is not None:
+            raise DataError(f"{self.source}: the class {twice!r} is named twice.")
+
+
+def read_class_names(path: Path) -> ClassNames:
+    """Read a file of class names: a line each, with or without its number; CSV; JSON; YAML with `names:`.
+
+    Raises `DataError` naming the line for what may be meant in two ways, for names and numbers given twice, and for
+    text that is not UTF-8.
+    """
+    text, suffix = _text(path), path.suffix.lower()
+    try:
+        heading, notes = "", list[str]()
+        entries = read_markup(text, suffix) if is_markup(text, suffix) else []
+        if not entries:
+            heading, entries = _from_lines(text, suffix, notes)
+        return _checked(path, entries, heading, tuple(f"{path.name}: {note}" for note in notes))
+    except UnclearError as error:
+        raise DataError(f"{path}:{error}") from None
+
+
+def _text(path: Path) -> str:
+    data = read_file(path, LARGEST_NAMES)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: the class names are not UTF-8 text. Save the file again as UTF-8.") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _checked(path: Path, entries: list[Entry], heading: str, notes: tuple[str, ...]) -> ClassNames:
+    """Return the entries in the order of their numbers, where none is given twice and every name can be one."""
+    if not entries:
+        raise DataError(f"{path}: names no class. It needs one name per line.")
+    seen: dict[str | int, int] = {}
+    for line, name, number in entries:
+        if not name:
+            raise UnclearError(line, "a class without a name")
+        if len(name) > LONGEST_NAME:
+            raise UnclearError(line, too_long(name))
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise UnclearError(line, "the name of the class is not UTF-8 text")
+        for given, what in ((name, f"the class {name!r} is named"), (number, f"the number {number} is given")):
+            if given is not None and given in seen:
+                raise UnclearError(line, f"{what} twice{f': in line {seen[given]} too' * (seen[given] != line)}")
+            if given is not None:
+                seen[given] = line
+    if entries[0].number is None:
+        names = tuple(entry.name for entry in entries)
+        return ClassNames(path, names, _counted(names), heading, notes)
+    ordered = sorted((number, name) for _, name, number in entries if number is not None)
+    return ClassNames(path, tuple(name for _, name in ordered), tuple(number for number, _ in ordered), heading, notes)
+
+
+def _counted(names: Sequence[str]) -> tuple[int, ...] | None:
+    """Return the numbers of names that are numbers themselves and count on by one from line to line, else None."""
+    numbers = tuple(number for name in names if (number := as_number(name)) is not None)
+    return numbers if numbers and numbers == tuple(range(numbers[0], numbers[0] + len(names))) else None
+
+
+def too_long(name: str) -> str:
+    """Return what is wrong with a name of too many letters."""
+    return f"the class name has {len(name):,} letters; it may have {LONGEST_NAME:,}"
+
+
+def _from_lines(text: str, suffix: str, notes: list[str]) -> tuple[str, list[Entry]]:
+    """Return what may be a heading, and the classes of a text that is neither JSON nor YAML."""
+    lines, empty = _content(text, notes)
+    if not lines:
+        return "", []
+    rows = table_of(lines, suffix)
+    if rows is None:
+        lines = _without_ends(lines)
+        heading, entries = _numbered(lines, notes) or _one_a_line(lines)
+    elif len(rows[0][1]) == 1:
+        heading, entries = _one_a_line([(line, cells[0]) for line, cells in rows])
+    else:
+        heading, entries = "", from_table(rows, notes)
+    if empty and entries[0].number is None:
+        raise UnclearError(empty, "an empty line between two classes: delete it, or number the lines (0 cat)")
+    return heading, entries
+
+
+def _content(text: str, notes: list[str]) -> tuple[list[Line], int]:
+    """Return the lines that say something, and the first empty one that stands between two of them (0: none)."""
+    lines: list[Line] = []
+    between, empty, comments = 0, 0, 0
+    for number, line in enumerate(map(str.strip, text.split("\n")), 1):
+        if len(line) > LONGEST_NAME:
+            raise UnclearError(number, too_long(line))
+        if not line:
+            empty = empty or (number if lines else 0)
+        elif _COMMENT.match(line) or (line == "#" and empty < 0):
+            comments, empty = comments + 1, -1
+        elif line[0] not in "\"'" and _ODD.match(line):
+            raise UnclearError(
+                number, f"{line!r} is no class name: a comment is a line of its own that begins with '# '; "
+                "a name that holds such signs stands in quotation marks"
+            )  # fmt: skip
+        else:
+            between, empty = between or max(empty, 0), 0
+            lines.append((number, line))
+    if comments:
+        notes.append(f"{comments} comment line{'s' * (comments > 1)} left out")
+    return lines, between
+
+
+def _numbered(lines: list[Line], notes: list[str]) -> tuple[str, list[Entry]] | None:
+    """Return the classes of lines that have a number before or after the name; None where it belongs to the name."""
+    for pattern in (_NUMBERED, _NUMBERED_AFTER):
+        found = [pattern.fullmatch(line) for _, line in lines]
+        fits = [match for match in found if match]
+        if 2 * len(fits) <= len(lines) or (len(fits) > 1 and len({match["name"] for match in fits}) == 1):
+            continue
+        first, signs = pattern is _NUMBERED, all(match[2].strip() for match in fits)
+        low, others = min(int(match["number"]) for match in fits), found[0] is None and None not in found[1:]
+        heading = others and bool(set(plain_words(re.split(r"[\s,;:]+", lines[0][1]))) & (NAME_WORDS | NUMBER_WORDS))
+        if low not in (-1, 0, 1) and not (first and signs) and not heading:
+            if None not in found and (first or signs):
+                raise UnclearError(lines[0][0], f"are these numbers those of the classes? Write '5: cat'; {_QUOTE}")
+            continue
+        heading = heading or (others and low == 0 and len(fits) > 1)  # no number is left for the first line
+        if heading:
+            notes.append(f"its first line is a heading: {lines[0][1]}")
+        entries = []
+        for (line, text), match in list(zip(lines, found, strict=True))[heading:]:
+            if match is None or as_number(match["number"]) is None:
+                how = "is written with a leading zero" if match else "is missing, while the other lines have one"
+                raise UnclearError(line, f"{text!r}: the number of the class {how}; {_QUOTE}")
+            entries.append(Entry(line, match["name"].strip(), int(match["number"])))
+        return "", _without_quotes(entries)
+    return None
+
+
+def _without_ends(lines: list[Line]) -> list[Line]:
+    """Return the lines without the commas that end all of them, the last one perhaps not."""
+    ended = [text[-1] in ",;" for _, text in lines]
+    if not all(ended[:-1]) and any(ended):
+        raise UnclearError(lines[ended.index(True)][0], "the line ends with a separator, and others do not")
+    return [(line, text.rstrip(",; ")) for line, text in lines] if len(lines) > 1 else lines
+
+
+def _one_a_line(lines: list[Line]) -> tuple[str, list[Entry]]:
+    if len(lines) == 1 and re.search(r"[,;\t]", lines[0][1]):
+        raise UnclearError(lines[0][0], "all names in one line? Write one name per line")
+    middle = [int(words[1]) if len(words := text.split()) > 2 and words[1].isdecimal() else -1 for _, text in lines]
+    low = min(middle)
+    if low in (0, 1) and sorted(middle) == list(range(low, low + len(lines))) and len(lines) > 1:
+        raise UnclearError(lines[0][0], "three columns, the number in the middle: keep the number and the name (0 cat)")
+    _refuse_other_order(lines)
+    if len(lines) > 1 and all(_SETTING.fullmatch(text) for _, text in lines):
+        raise UnclearError(lines[0][0], "settings (name = value), no class names: write one name per line")
+    word, quoted = plain_words([lines[0][1]])[0], [text[:1] in "\"'" for _, text in lines]
+    doubtful = len(lines) > 1 and word in NAME_WORDS | {"id", "index"} and (not quoted[0] or all(quoted))
+    entries = _without_quotes([Entry(line, text) for line, text in lines])
+    return (entries[0].name, entries[1:]) if doubtful else ("", entries)
+
+
+def _refuse_other_order(lines: list[Line]) -> None:
+    """Raise `UnclearError` where names begin with numbers (0-cat, 0_cat, (0) cat) that count, but not line by line."""
+    found = [_LEADING.match(text) for _, text in lines]
+    numbers = [int(match[1]) for match in found if match]
+    counted = list(range(min(numbers, default=0), min(numbers, default=0) + len(lines)))
+    if len(numbers) == len(lines) and counted[0] in (0, 1) and sorted(numbers) == counted != numbers:
+        what = f"{lines[0][1]!r}: are the numbers in the names those of the classes? Write '0 cat'"
+        raise UnclearError(lines[0][0], f"{what}, else {_QUOTE}")
+
+
+def _without_quotes(entries: list[Entry]) -> list[Entry]:
+    """Return the names without quotation marks: double ones anywhere, single ones where all names have them."""
+    single = [len(name) > 2 and name[0] == name[-1] == "'" for _, name, _ in entries]
+    found = []
+    for (line, name, number), one in zip(entries, single, strict=True):
+        whole = re.fullmatch(r'"((?:[^"]|"")*)"', name)
+        if (name[:1] == '"' and whole is None) or (one and not all(single)):
+            raise UnclearError(line, f"{name}: quotation marks stand around a whole name, single ones around all")
+        text = whole[1].replace('""', '"') if whole else name[1:-1] if one else name
+        found.append(Entry(line, text.strip(), number))
+    return found

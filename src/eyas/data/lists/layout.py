@@ -1,0 +1,207 @@
+"""How a list is laid out: its separator, its header, which of its columns is the path, the label, the split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from eyas.data.images.formats import is_image
+from eyas.data.lists.cells import UnclosedQuoteError, blocks_of, cut_lines, read_cells
+from eyas.data.lists.roles import Roles, Sample, choose
+from eyas.data.lists.shape import (
+    LABEL_NAMES,
+    NO_PATHS,
+    PATH_NAMES,
+    Exists,
+    Shape,
+    find_shape,
+    is_number,
+    path_columns,
+    plain_words,
+)
+from eyas.errors import DataError
+
+SAMPLE = 1000  # rows that the layout is found from; all rows are then read by it
+HEAD = 1 << 16  # bytes that are read at a time to find it
+_SPLIT_NAMES = frozenset(("split", "set", "subset", "partition", "dataset", "usage", "fold"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a list is laid out: its shape, the line it begins after (its header's, or 0), its columns.
+
+    `columns` are those of "path" and "label" (None: no column holds it), empty where no line can be used; `splits` are
+    the column of the splits, or several that mark the lines of one each; `hot` are columns that hold a 1 for each
+    line's class. `names` are the header's cells, `asked` what the user chose.
+    """
+
+    shape: Shape
+    header: int
+    columns: dict[str, int | None]
+    splits: tuple[int, ...]
+    hot: tuple[int, ...]
+    sample: Sample
+    asked: frozenset[str]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.sample.names
+
+    def held(self) -> list[str]:
+        """Return what a column holds: "path", "label"."""
+        return [name for name in ("path", "label") if self.columns.get(name) is not None]
+
+
+def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exists, labels: bool = True) -> Layout:
+    """Return the layout of a list file, found from its first lines; `exists` tells whether a path is there.
+
+    With `labels=False` only the column of the paths is looked for. Raises `DataError` where the columns cannot be
+    told apart with certainty; it says to pass `--columns`.
+    """
+    sample = list(islice(chain.from_iterable(block.content()[1] for block in blocks_of(data, HEAD)), SAMPLE))
+    if not sample:
+        needs = "its path, then its label" if labels else "its path"
+        raise DataError(f"{source}: the list is empty. It needs a line per image: {needs}.")
+    asked = _parse_columns(columns) if columns else {}
+    first_line, above = sample[0].strip(), _stands_alone(sample, exists)
+    sample = sample[above:]
+    # `0 1` may be a file, or one with its label
+    whole = not (labels or asked) and all("\t" not in line and exists(line) for line in sample[1:] or sample)
+    shape = Shape(" ", 1, "path last") if whole else find_shape(sample, asked, exists, quoted=b'"' in data)
+    if shape is None:
+        raise DataError(f"{source}: {NO_PATHS}")
+    lone = Shape(",", 1, "quoted")
+    if shape.count == 1 and b'"' in data and all(len(row) == 1 for row in lone.cut(sample)):
+        shape = lone
+    rows = _rows(data, shape, source)
+    skipped = next(rows)[0] if above else 0
+    number, first = next(rows)
+    body = list(islice((row for _, row in rows if len(row) == shape.count), SAMPLE))
+    by_name = any(re.search(r"[^\d+]", value) and value not in ("folder", "none") for value in asked.values())
+    places = path_columns(body, exists) if body else []
+    names = tuple(cell.strip() for cell in first)
+    if shape.separator == " " and len(names) == shape.count - 1 > 1 and places == [0]:
+        names = ("", *names)  # a header that leaves the paths' column out, as CelebA's does
+    known = _known(names, places) and not any(exists(first[c]) for c in places if c < len(first))
+    told = by_name or known or _stands_above(names, body, places, exists)
+    fits = len(names) == shape.count  # else it is not known whose name is whose
+    if by_name and not fits:
+        raise DataError(
+            f"{source}:{number}: the header has {len(names)} columns, where the other lines have {shape.count}. "
+            "Say the columns by their numbers, such as --columns path=0 (from 0)."
+        )
+    header = bool(body) and told
+    if not header and len(first) == shape.count:
+        body.insert(0, first)
+    after = number if header else skipped
+    differ = partial(_all_differ, data, shape, after)
+    titles = names if header and fits else ()
+    cells = Sample(source, [[cell.strip() for cell in row] for row in body], titles, differ)
+    roles = choose(cells, asked, exists, labels=labels) if body else None
+    if roles and roles.hot and shape.separator == " " and any(" " in name for name in names):
+        raise DataError(
+            f"{source}:{number}: the header has more words than there are columns, which name the classes. "
+            "Put tabs or commas between the columns."
+        )
+    notes: tuple[str, ...] = (f"line {skipped} is left out: {first_line}",) if above else ()
+    if header and not (by_name or known):
+        notes += (f"line {number} is taken for a header: {', '.join(filter(None, names))}",)
+    if labels and roles is not None:
+        notes += _said(cells, roles)
+    columns_of = {"path": roles.path, "label": roles.label} if roles else {}
+    splits, hot = (roles.splits, roles.hot) if roles else ((), ())
+    return Layout(shape, after, columns_of, splits, hot, cells, frozenset(asked), notes)
+
+
+def _all_differ(data: bytes, shape: Shape, header: int, column: int) -> bool:
+    """Tell whether all cells of a column differ, in the whole list."""
+    cells = (read_cells(block, shape, [column], after=header).columns[0] for block in blocks_of(data))
+    found = np.concatenate([spans.hashes() for spans in cells])
+    return len(np.unique(found)) == len(found)
+
+
+def _said(sample: Sample, roles: Roles) -> tuple[str, ...]:
+    """Return notes on where labels come from that no column of labels holds, and on the columns that are not used."""
+    notes: tuple[str, ...] = ()
+    unused = [column for column in range(len(sample.rows[0])) if column not in roles.used]
+    if roles.hot:
+        titles = ", ".join(sample.title(column) for column in roles.hot)
+        notes += (f"the columns {titles} hold a 1 for each line's class: their headers are the classes",)
+    elif roles.label is None:
+        notes += ("no column holds labels: the name of each image's folder is its class",)
+    if unused:
+        notes += (f"not used: the column{'s' * (len(unused) > 1)} {sample.told(unused)}",)
+    return notes
+
+
+def _rows(data: bytes, shape: Shape, source: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each line that says something, after its number."""
+    for block in blocks_of(data, HEAD):
+        with quotes_closed(source):
+            rows = cut_lines(block, shape)
+        yield from rows
+
+
+@contextmanager
+def quotes_closed(source: Path) -> Iterator[None]:
+    """Name the line of a quotation mark that stays open."""
+    try:
+        yield
+    except UnclosedQuoteError as error:
+        raise DataError(f"{source}:{error}: a quotation mark is opened and not closed on this line.") from None
+
+
+def _parse_columns(columns: str) -> dict[str, str]:
+    """Read `path=0,label=2`: keys path, label and split; values numbers from 0 or header names."""
+    asked = {}
+    for part in columns.split(","):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or key not in ("path", "label", "split") or not value:
+            raise DataError(f"--columns {columns}: write it as path=0,label=2 or path=filename,label=class.")
+        asked[key] = value
+    return asked
+
+
+def _known(names: Sequence[str], places: Sequence[int]) -> bool:
+    """Tell whether a first line is a header by its words: one above a column of paths, two without one."""
+    if any(is_image(name) for name in names):
+        return False
+    known = sum(word in PATH_NAMES | LABEL_NAMES | _SPLIT_NAMES for word in plain_words(names))
+    return known >= (1 if places else 2)
+
+
+def _stands_alone(sample: Sequence[str], exists: Exists) -> bool:
+    """Tell whether the first line says how many lines follow (CelebA), or is Excel's `sep=;`."""
+    first = sample[0].strip()
+    told = re.fullmatch(r"\d+|sep=.", first, re.IGNORECASE) is not None and not exists(first)
+    return told and len(sample) > 2 and all(re.search(r"[\s,;]", line.strip()) for line in sample[1:])
+
+
+def _stands_above(names: Sequence[str], rows: list[list[str]], places: list[int], exists: Exists) -> bool:
+    """Tell whether a first line is a header though no word of it is known: none of its cells is a file or looks like
+    those below, where paths are. The numbers in a path count as alike: `p007` is no header above `p008`.
+    """
+    if not places or len(names) != len(rows[0]) or any(is_image(name) or exists(name) for name in names):
+        return False
+    words = " ".join(names).split()  # a path with spaces may have been cut
+    if any(exists(" ".join(part)) for i in range(len(words)) for part in (words[i:], words[:i])):
+        return False
+    for column, name in enumerate(names):
+        below = [row[column].strip() for row in rows]
+        if column in places and ("/" in name or "\\" in name or _form(name) in map(_form, below)):
+            return False
+        if column not in places and (name in below or (is_number(name) and all(map(is_number, below)))):
+            return False
+    return True
+
+
+def _form(path: str) -> str:
+    return re.sub(r"\d+", "0", path.strip())

@@ -1,0 +1,136 @@
+"""Files that a list spells otherwise: in other capitals, in another Unicode form, or without their ending."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyas.data.images.formats import is_image
+from eyas.data.images.packed import Ints, PackedStrings, Spans
+from eyas.data.lists.paths import MISSING, REPORTED, Inside, Problems, Root, look_at, say_missing
+from eyas.files.pathnames import is_absolute
+
+_FITTING = 16  # folders or files that one path may stand for: more of them are not told apart
+
+
+def find_files(
+    paths: PackedStrings, lines: NDArray[np.int32], root: Root, problems: Problems
+) -> tuple[PackedStrings, Ints, tuple[str, ...]]:
+    """Return paths by the names of their files, the files' sizes (int64 [N], see `look_at`), and notes.
+
+    A path that is no file stands for the only one that differs from it in capitals or Unicode form; or by an ending
+    that it lacks, as most paths of the list do. What is missing becomes a problem, with the files that nearly fit.
+    """
+    sizes = look_at(paths, root)
+    missing = np.flatnonzero(sizes == MISSING)
+    fitting = _fitting(paths, missing, root) if len(missing) else {}
+    first = [paths[row] for row in range(min(len(paths), 20))]
+    ended = 2 * sum(map(is_image, first)) > len(first)
+    sure = _sure({path: files for path, files in fitting.items() if not ended or is_image(path)}, paths)
+    notes: tuple[str, ...] = ()
+    if sure:
+        rows = np.array([row for row in missing.tolist() if paths[row] in sure], np.int64)
+        notes = _said([(paths[row], sure[paths[row]]) for row in rows.tolist()])
+        others = PackedStrings.of(sure[paths[row]] for row in rows.tolist())
+        paths = _put(paths, rows, others)
+        sizes[rows] = look_at(others, root)
+    instead = {path: f"; {' and '.join(files[:3])} would fit" for path, files in fitting.items() if files}
+    say_missing(paths, lines, sizes, root, problems, instead)
+    return paths, sizes, notes
+
+
+def _fitting(paths: PackedStrings, missing: Ints, root: Root) -> dict[str, list[str]]:
+    """Return the files that each missing path may stand for; none where the first thousand paths have none."""
+    disk, found = _Disk(root), dict[str, list[str]]()
+    for count, row in enumerate(missing.tolist()):
+        if count == REPORTED and not any(found.values()):
+            break
+        path = paths[row]
+        if path not in found:
+            found[path] = disk.fitting(path)
+    return found
+
+
+def _sure(fitting: dict[str, list[str]], paths: PackedStrings) -> dict[str, str]:
+    """Return the file of each path that fits one only, and that no other line stands for."""
+    only = {path: files[0] for path, files in fitting.items() if len(files) == 1}
+    times = Counter(only.values())
+    files = [file for file, count in times.items() if count == 1]
+    if not files:
+        return {}
+    # by sorting: the table that numpy 2.0.0 would choose overflows with uint64
+    named = np.isin(PackedStrings.of(files).spans().hashes(), paths.spans().hashes(), kind="sort")
+    free = {file for file, taken in zip(files, named.tolist(), strict=True) if not taken}
+    return {path: file for path, file in only.items() if file in free}
+
+
+def _put(paths: PackedStrings, rows: Ints, others: PackedStrings) -> PackedStrings:
+    """Return paths with those of some rows exchanged."""
+    starts, ends = paths.offsets[:-1].copy(), paths.offsets[1:].copy()
+    starts[rows], ends[rows] = others.offsets[:-1] + len(paths.blob), others.offsets[1:] + len(paths.blob)
+    return Spans(np.frombuffer(paths.blob + others.blob, np.uint8), starts, ends).packed()
+
+
+def _said(pairs: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Return notes on paths and the files that they stand for."""
+    spelled = [(path, file) for path, file in pairs if _key(path) == _key(file)]
+    ended = [(path, file) for path, file in pairs if _key(path) != _key(file)]
+    notes = []
+    if spelled:
+        what = "differs from its file's name" if len(spelled) == 1 else "differ from their files' names"
+        form = partial(unicodedata.normalize, "NFC")  # what differs in nothing else looks the same
+        cased = next((f": {path} is {file}" for path, file in spelled if form(path) != form(file)), "")
+        notes.append(f"{len(spelled)} path{'s' * (len(spelled) > 1)} {what} in capitals or Unicode form only{cased}")
+    if ended:
+        notes.append(f"{len(ended)} path{'s' * (len(ended) > 1)} without ending: {ended[0][0]} is {ended[0][1]}")
+    return tuple(notes)
+
+
+def _key(name: str) -> str:
+    """Return what names that differ in capitals or Unicode form share."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+class _Disk:
+    """The files and folders below a root by `_key`; each folder is read once."""
+
+    def __init__(self, root: Root) -> None:
+        self._root, self._inside = root, Inside(root)
+        self._folders: dict[str, dict[str, list[str]]] = {}
+
+    def fitting(self, path: str) -> list[str]:
+        """Return the files that a path may stand for."""
+        *folders, name = path.split("/")
+        if is_absolute(path) or ".." in folders:
+            return []
+        heads = [""]
+        for folder in folders:
+            wanted = f"{_key(folder)}/"
+            heads = [head + found for head in heads for found in self._names(head).get(wanted, ())][:_FITTING]
+        found = [head + file for head in heads for file in self._names(head).get(_key(name), ())]
+        exact = [file for file in found if file.rpartition(".")[0] == path]
+        return (exact if len(exact) == 1 else found)[:_FITTING]
+
+    def _names(self, head: str) -> dict[str, list[str]]:
+        """Return what is in a folder: folders with a slash, files by their names with and without the ending."""
+        if (known := self._folders.get(head)) is not None:
+            return known
+        names = self._folders[head] = {}
+        folder = os.path.join(self._root.folder, head)  # noqa: PTH118 - as the paths of lists are
+        try:
+            if not self._inside.has(os.fsencode(folder) + b"/", link=False):
+                return names
+            with os.scandir(folder) as entries:
+                found = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+        except OSError:
+            return names
+        for name in found:
+            keys = {_key(name)} | ({_key(name.rpartition(".")[0])} if is_image(name) else set())
+            for key in keys:
+                names.setdefault(key, []).append(name)
+        return names

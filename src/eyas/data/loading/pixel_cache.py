@@ -1,0 +1,166 @@
+"""Decoded pixels in files that outlive a run: found by what they were made of, checked, bounded, shared by runs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+
+from eyas.data.images.greys import Greys
+from eyas.data.images.imageset import ImageSet
+from eyas.data.images.preprocess import Preprocess
+from eyas.data.loading.stores import Allocate, Filling, Pixels, Store, as_tensor
+from eyas.files.atomic import TEMPORARY, file_lock, make_folder, write_text
+from eyas.files.system import remove, replace
+
+FORMAT = 2  # raised when the same images would be written otherwise
+_BLOCK = 2**26  # bytes under one checksum
+_GENERATIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PixelCache:
+    """A folder of decoded sets, at most `limit` bytes of them: the longest unused makes room for a new one."""
+
+    folder: Path
+    limit: int
+
+    def filled(self, images: ImageSet, fitting: Preprocess) -> tuple[Store | None, Filling]:
+        """Return the store of a set and what is known of its images, from the folder or decoded into it.
+
+        The store is None where there is no room. Two runs that need the same one decode it once: the second waits.
+        """
+        make_folder(self.folder)
+        name = identity(images, fitting)
+        if (found := self._opened(name, fitting)) is not None:
+            return found
+        with self._held(name):
+            return self._opened(name, fitting) or self._made(name, images, fitting)
+
+    def _made(self, name: str, images: ImageSet, fitting: Preprocess) -> tuple[Store | None, Filling]:
+        attempts: list[Path] = []
+        try:
+            filling = Filling(len(images), fitting, self._allocate(name, attempts))
+            filling.fill(images)
+            if filling.pixels is None:
+                return None, filling
+            about = {
+                "format": FORMAT,
+                "source": images.source,
+                "native": filling.native,
+                "unreadable": filling.unreadable,
+                "marks": filling.marks.astype("<u8").tobytes().hex(),
+                "greys": asdict(filling.greys),
+                "shape": filling.pixels.shape,
+                "sums": checksums(filling.pixels),
+            }
+            _flushed(filling.pixels)
+            filling.pixels = None  # Windows renames no file that is mapped
+            target = next(path for path in self._generations(name) if remove(path))
+            replace(attempts[-1], target)
+        finally:
+            for attempt in attempts:
+                remove(attempt)
+        # written last: what has no description is not there
+        write_text(self.folder / f"{name}.json", json.dumps({"file": target.name, **about}))
+        return self._opened(name, fitting) or (None, filling)
+
+    def _opened(self, name: str, fitting: Preprocess) -> tuple[Store, Filling] | None:
+        """Return what the folder has under a name, None where it has nothing that is whole."""
+        description = self.folder / f"{name}.json"
+        try:
+            about: dict[str, Any] = json.loads(description.read_text(encoding="utf-8"))
+            path = next(path for path in self._generations(name) if path.name == about["file"])
+            pixels: Pixels = np.load(path, mmap_mode="r")
+            marks = np.frombuffer(bytes.fromhex(about["marks"]), "<u8")
+            whole = tuple(about["shape"]) == pixels.shape and about["sums"] == checksums(pixels)
+        except (OSError, ValueError, KeyError, StopIteration):
+            return None
+        if not whole:
+            del pixels  # Windows removes no file that is mapped
+            for damaged in (description, path):
+                remove(damaged)
+            return None
+        for used in (path, description):
+            with contextlib.suppress(OSError):  # somebody else's folder may be readable only
+                os.utime(used)
+        unreadable = [(int(sample), str(reason)) for sample, reason in about["unreadable"]]
+        bad = {sample for sample, _ in unreadable}
+        readable = [sample for sample in range(len(pixels)) if sample not in bad]
+        greys = Greys(**about["greys"])
+        known = Filling(len(pixels), fitting, lambda _: None, readable=readable, unreadable=unreadable, greys=greys)
+        known.marks[:] = marks
+        return Store(as_tensor(pixels), about["native"], path), known
+
+    def _generations(self, name: str) -> Iterator[Path]:
+        """Yield the names that a set's pixels may have: Windows may keep an older file, because it is mapped."""
+        yield from (self.folder / f"{name}{f'-{number}' if number else ''}.npy" for number in range(_GENERATIONS))
+
+    def _allocate(self, name: str, attempts: list[Path]) -> Allocate:
+        def allocate(shape: tuple[int, ...]) -> Pixels | None:
+            size = int(np.prod(shape, dtype=np.int64))
+            if not self._make_room(size):
+                return None
+            # a filling that begins anew still reads its first attempt
+            attempts.append(self.folder / f"{TEMPORARY}{os.getpid()}-{len(attempts)}-{name}.npy")
+            pixels: Pixels = np.lib.format.open_memmap(attempts[-1], mode="w+", dtype=np.uint8, shape=shape)
+            return pixels
+
+        return allocate
+
+    def _make_room(self, size: int) -> bool:
+        """Remove the longest unused sets until `size` bytes fit; return whether they do."""
+        whole = (path for path in self.folder.glob("*.npy") if not path.name.startswith(TEMPORARY))
+        kept = sorted(whole, key=lambda path: path.stat().st_mtime)
+        used = sum(path.stat().st_size for path in kept)
+        if size > self.limit or size > 0.9 * (shutil.disk_usage(self.folder).free + used):
+            return False
+        while kept and (used + size > self.limit or size > 0.9 * shutil.disk_usage(self.folder).free):
+            oldest = kept.pop(0)
+            freed, name = oldest.stat().st_size, oldest.stem.partition("-")[0]
+            if remove(oldest):  # a run that has it mapped keeps its pages, and on Windows the file
+                used -= freed
+            if not any(path.exists() for path in self._generations(name)):
+                remove(self.folder / f"{name}.json")  # the lock's file stays: somebody may be waiting for it
+        return used + size <= self.limit
+
+    @contextlib.contextmanager
+    def _held(self, name: str) -> Iterator[None]:
+        """Hold a name for this process; the kernel lets go of it however the process ends."""
+        with file_lock(self.folder / f"{name}.lock"):
+            for rubbish in self.folder.glob(f"{TEMPORARY}*-{name}.npy"):
+                remove(rubbish)
+            yield
+
+
+def identity(images: ImageSet, fitting: Preprocess) -> str:
+    """Return a name that changes with the files, with what is made of them, and with the libraries that make it."""
+    made = [FORMAT, fitting.size, fitting.resize, fitting.crop_ratio, fitting.interpolation, fitting.mean]
+    digest = hashlib.sha256(json.dumps([made, PIL.__version__, torch.__version__, len(images)]).encode())
+    images.images.identify(digest.update)
+    return digest.hexdigest()[:40]
+
+
+def checksums(pixels: Pixels) -> list[int]:
+    """Return a CRC-32 of every 64 MB: a file that was damaged on the disk is made anew, not trained on."""
+    flat = memoryview(pixels.reshape(-1))  # type: ignore[arg-type]  # an array is a buffer
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(lambda start: zlib.crc32(flat[start : start + _BLOCK]), range(0, len(flat), _BLOCK)))
+
+
+def _flushed(pixels: Pixels) -> None:
+    """Force a mapped file's bytes to the disk."""
+    if isinstance(pixels, np.memmap):
+        pixels.flush()

@@ -1,0 +1,178 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009): from the binary archives, or from what torchvision has downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eyas.data.images.imageset import ArrayImages, ImageSet
+from eyas.data.named.download import fetch, locked, unpack
+from eyas.data.named.pickled import as_bytes, as_pixels, read_pickle
+from eyas.errors import DataError
+from eyas.files.reading import read_file
+
+PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published archive of records: label bytes (the last one counts), then 32x32 red, green, blue.
+
+    `files` names the files of each split and the records in each. Where `labels` names a key, the files are pickles of
+    the labels under it and of the pixels under `data`. `also` is another form of the same set, which is read where it
+    is there, and never downloaded.
+    """
+
+    name: str
+    url: str
+    folder: str
+    files: dict[str, dict[str, int]]
+    classes: tuple[str, ...] | str
+    label_bytes: int = 1
+    md5: str | None = None
+    sha256: str | None = None
+    labels: str = ""
+    also: Archive | None = None
+
+    @property
+    def packed(self) -> str:
+        """The name of its file."""
+        return self.url.rpartition("/")[2]
+
+    def lies_in(self, directory: Path) -> bool:
+        """Return whether every file of it is there, unpacked."""
+        return all((directory / self.folder / name).exists() for split in self.files.values() for name in split)
+
+
+_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10 = Archive(
+    name="cifar10",
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    folder="cifar-10-batches-bin",
+    files={
+        "train": {f"data_batch_{number}.bin": 10_000 for number in range(1, 6)},
+        "test": {"test_batch.bin": 10_000},
+    },
+    classes=_CLASSES,
+    md5="c32a1d4ab5d03f1284b67883e8d87530",
+    sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    also=Archive(
+        name="cifar10",
+        url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        folder="cifar-10-batches-py",
+        files={
+            "train": {f"data_batch_{number}": 10_000 for number in range(1, 6)},
+            "test": {"test_batch": 10_000},
+        },
+        classes=_CLASSES,
+        md5="c58f30108f718f92721af3b95e74349a",
+        labels="labels",
+    ),
+)
+CIFAR100 = Archive(
+    name="cifar100",
+    url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+    folder="cifar-100-binary",
+    files={"train": {"train.bin": 50_000}, "test": {"test.bin": 10_000}},
+    classes="fine_label_names.txt",
+    label_bytes=2,
+    md5="03b5dce01913d631647c71ecec9e9cb8",
+    also=Archive(
+        name="cifar100",
+        url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        folder="cifar-100-python",
+        files={"train": {"train": 50_000}, "test": {"test": 10_000}},
+        classes="meta",
+        md5="eb9058c3a382ffc7106e4002c42a8d85",
+        labels="fine_labels",
+    ),
+)
+
+
+def open_archive(archive: Archive, split: str, directory: Path, *, mirror: str | None = None) -> ImageSet:
+    """Return one split of an archive, downloaded and unpacked into `directory` unless it is there in either form.
+
+    Raises `DataError` where it cannot be downloaded, or its files do not have the published size and labels.
+    """
+    archive = _provided(archive, directory, mirror)
+    folder = directory / archive.folder
+    classes = _classes(archive, folder)
+    parts = [_read(folder / name, count, archive) for name, count in archive.files[split].items()]
+    labels = np.concatenate([labels for labels, _ in parts]).astype(np.int64)
+    if labels.min() < 0 or labels.max() >= len(classes):
+        raise DataError(f"{folder}: label {labels.max()} is out of range. Remove the folder to download it again.")
+    planes = np.concatenate([pixels for _, pixels in parts]).reshape(-1, 3, 32, 32)
+    pixels = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+    source = f"{archive.name}:{split}"
+    return ImageSet(source, classes, True, labels, ArrayImages.of(source, pixels), ordered=True)
+
+
+def _provided(archive: Archive, directory: Path, mirror: str | None) -> Archive:
+    """See that every file is there, one process at a time; return the form that is."""
+    forms = [form for form in (archive, archive.also) if form is not None]
+    for form in forms:
+        if form.lies_in(directory):
+            return form
+    packed = next((form for form in forms if (directory / form.packed).is_file()), archive)
+    fetch(packed.url, directory / packed.packed, md5=packed.md5, sha256=packed.sha256, mirror=mirror)
+    with locked(directory / packed.folder):
+        if not packed.lies_in(directory):
+            _verify(directory / packed.packed, packed.md5)
+            unpack(directory / packed.packed, directory)
+    return packed
+
+
+def _verify(path: Path, md5: str | None) -> None:
+    """Raise `DataError` where an archive that somebody put there is not the published one."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if md5 not in (None, found):
+        raise DataError(f"{path}: has the md5 checksum {found}, not {md5}: not whole. Remove it to download the set.")
+
+
+def _classes(archive: Archive, folder: Path) -> tuple[str, ...]:
+    if isinstance(archive.classes, tuple):
+        return archive.classes
+    path = folder / archive.classes
+    try:
+        if not archive.labels:
+            return tuple(path.read_text("utf-8").split())
+        names = _unpacked(path)[archive.labels.replace("labels", "label_names").encode()]
+        return tuple(as_bytes(name).decode() for name in names)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{path}: the class names cannot be read. Remove {folder} to download it again.") from None
+
+
+def _read(path: Path, count: int, archive: Archive) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels [count] and pixels, uint8 [count, 3072], of a file, if it has the published size."""
+    if archive.labels:
+        try:
+            said = _unpacked(path)
+            labels, pixels = np.array(said[archive.labels.encode()]), as_pixels(said[b"data"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: is no batch of {archive.name}: {error}. {_again(path)}") from None
+        if labels.shape != (count,) or labels.dtype.kind not in "iu" or pixels.shape != (count, PIXELS):
+            raise DataError(f"{path}: has {len(pixels)} images with {labels.size} labels, not {count}. {_again(path)}")
+        return labels, pixels
+    width = archive.label_bytes + PIXELS
+    data = np.frombuffer(read_file(path), np.uint8)
+    if data.size != count * width:
+        raise DataError(f"{path}: has {data.size} bytes, not {count * width}. {_again(path)}")
+    records = data.reshape(count, width)
+    return records[:, archive.label_bytes - 1], records[:, archive.label_bytes :]
+
+
+def _unpacked(path: Path) -> dict[bytes, Any]:
+    """Return the entries of a pickle by their names. Raises `ValueError` where it holds anything but plain values."""
+    content = read_pickle(read_file(path))
+    if not isinstance(content, dict):
+        raise ValueError("it holds no entries by name")
+    return {as_bytes(name): value for name, value in content.items()}
+
+
+def _again(path: Path) -> str:
+    return f"Remove {path.parent} to download it again."

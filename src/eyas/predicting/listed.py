@@ -1,0 +1,142 @@
+"""A list of images to classify: its paths in their order, and those of its columns that go along with the answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyas.config.predict import PredictConfig
+from eyas.data.images.packed import PackedStrings, Packing
+from eyas.data.lists.cells import blocks_of, read_cells
+from eyas.data.lists.columns import read_table
+from eyas.data.lists.layout import Layout, find_layout
+from eyas.data.lists.listing import list_text, report, somewhere
+from eyas.data.lists.paths import MISSING, REPORTED, Problems, Root, tidy_paths
+from eyas.data.lists.roots import other_folders, root_of
+from eyas.data.lists.shape import plain_words
+from eyas.data.lists.spelling import find_files
+from eyas.errors import DataError, suggest
+from eyas.predicting.rows import free_names
+
+FEW = 0.1  # share of a list's files that may be missing: each then has a row with the reason. More is a mistake
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Images that a list names, row by row: their paths, its columns that are kept, and notes for the user."""
+
+    paths: PackedStrings
+    kept: dict[str, PackedStrings] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def cells(self) -> Iterator[tuple[str, ...]]:
+        """Yield the kept cells of each row."""
+        return zip(*self.kept.values(), strict=True) if self.kept else repeat((), len(self.paths))
+
+
+def joined(parts: Sequence[Listed]) -> Listed:
+    """Return several as one, in their order; a column that only some have is empty in the others."""
+    paths, kept = Packing(), {name: Packing() for part in parts for name in part.kept}
+    for part in parts:
+        paths.add(part.paths.blob, np.diff(part.paths.offsets))
+        for name, packing in kept.items():
+            column = part.kept.get(name) or PackedStrings(b"", np.zeros(len(part.paths) + 1, np.int64))
+            packing.add(column.blob, np.diff(column.offsets))
+    notes = tuple(note for part in parts for note in part.notes)
+    return Listed(paths.done(), {name: packing.done() for name, packing in kept.items()}, notes)
+
+
+def read_listed(source: Path, asked: PredictConfig) -> Listed:
+    """Return the images that a list file names, a row for each line: it needs paths only, labels are not read.
+
+    Raises `DataError` where the column of the paths is not certain, and with the lines of files that lie outside the
+    root, are no regular ones or, if they are many, are missing.
+    """
+    root = Root(Path(asked.root) if asked.root else source.parent, asked.outside_root)
+    if not root.folder.is_dir():
+        raise DataError(f"{root}: there is no such folder for the paths of {source} (--root).")
+    text, others = list_text(source), other_folders(source, root)
+    exists = partial(somewhere, (root, *others))
+    layout = find_layout(text, source, columns=asked.columns, exists=exists, labels=False)
+    table = read_table(text, source, columns=asked.columns, exists=exists, labels=False)
+    report(str(source), table.problems)
+    root, notes = root_of(table.paths, source, root, others)
+    paths, more = tidy_paths(table.paths, root)
+    paths, found = _found(source, paths, table.lines, root)
+    kept, written = _kept(text, source, layout, asked.keep_columns)
+    notes = (*table.notes, *(note.removeprefix(f"{source.name}: ") for note in notes), *more, *found, *written)
+    full = PackedStrings.of(str(root.folder / name) for name in paths)
+    return Listed(full, kept, tuple(f"{source}: {note}" for note in notes))
+
+
+def _found(
+    source: Path, paths: PackedStrings, lines: NDArray[np.int32], root: Root
+) -> tuple[PackedStrings, tuple[str, ...]]:
+    """Return the paths of the files that a list means, and notes on those that are spelt otherwise or do not exist.
+
+    Raises `DataError` where many do not exist, or others cannot be used.
+    """
+    problems: Problems = []
+    paths, sizes, notes = find_files(paths, lines, root, problems)
+    missing = int(np.count_nonzero(sizes == MISSING))
+    if missing == len(paths):
+        where = f"such as {paths[0]} in line {lines[0]}"
+        if re.match(r"\w\w+:/", paths[0]):
+            raise DataError(f"{source}:{lines[0]}: {paths[0]} is a web address: download the files, and list those.")
+        raise DataError(f"{source}: none of its {missing:,} files exists in {root}, {where}; --root names another.")
+    if missing > FEW * len(paths) or np.any((sizes < 0) & (sizes != MISSING)):
+        report(str(source), problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
+    return paths, notes + ((f"{missing:,} of {len(paths):,} files do not exist in {root}",) if missing else ())
+
+
+def _kept(
+    text: bytes, source: Path, layout: Layout, asked: tuple[str, ...] | None
+) -> tuple[dict[str, PackedStrings], tuple[str, ...]]:
+    """Return the columns that go along with the answers, and notes on those that do not, or under another name."""
+    every, sample = range(layout.shape.count), layout.sample
+    if asked is None:
+        unused = [column for column in every if column != layout.columns["path"]]
+        told = f"the column{'s' * (len(unused) > 1)} {sample.told(unused)}" if unused else ""
+        return {}, (f"not used: {told}. --keep-columns writes them beside the answers",) if told else ()
+    titles = [sample.title(column) or f"column_{column}" for column in every]
+    named = (part for name in asked for part in ([name] if name in titles else name.split(",")))
+    columns = [_column(name.strip(), titles, source) for name in named] or every
+    names = free_names(titles[column] for column in columns)
+    anew = ((titles[column], name) for column, name in zip(columns, names, strict=True) if titles[column] != name)
+    notes = tuple(f"its column {title} is written as {name}" for title, name in anew)
+    return dict(zip(names, _cells(text, layout, columns), strict=True)), notes
+
+
+def _column(name: str, titles: Sequence[str], source: Path) -> int:
+    """Return the number of a column, asked for by its number or by its header."""
+    if name.isdecimal() and int(name) < len(titles):
+        return int(name)
+    if name in titles:
+        return titles.index(name)
+    words, (word,) = plain_words(titles), plain_words([name])
+    if word in words:
+        return words.index(word)
+    there = ", ".join(f"{title} ({number})" for number, title in enumerate(titles))
+    raise DataError(f"{source}: --keep-columns {name}: no such column; there are {there}.{suggest(name, titles)}")
+
+
+def _cells(text: bytes, layout: Layout, columns: Sequence[int]) -> list[PackedStrings]:
+    """Return the cells of some columns, line by line; a line that is too short has empty ones."""
+    packings = [Packing() for _ in columns]
+    for block in blocks_of(text):
+        cells = read_cells(block, layout.shape, columns, after=layout.header)
+        order = np.argsort(np.concatenate([cells.lines, [line for line, _ in cells.wrong]]), kind="stable")
+        for column, spans, packing in zip(columns, cells.columns, packings, strict=True):
+            found = spans.packed()
+            if cells.wrong:
+                more = (row[column].strip() if column < len(row) else "" for _, row in cells.wrong)
+                found = PackedStrings.of([*found, *more]).take(order)
+            packing.add(found.blob, np.diff(found.offsets))
+    return [packing.done() for packing in packings]

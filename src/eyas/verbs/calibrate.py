@@ -1,0 +1,203 @@
+"""The verb `calibrate`: a temperature that makes a model as sure as it is right, stored in the model's file."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eyas.config.data import DataConfig
+from eyas.config.training import DeviceConfig
+from eyas.data.images.imageset import ImageSet
+from eyas.errors import DataError, SettingsError
+from eyas.evaluation.confidence import Threshold, fitted_temperature, log_loss, reliability, softmax, thresholds
+from eyas.evaluation.scores import Scores
+from eyas.files.atomic import folder_lock, model_file
+from eyas.run_folder.origin import run_of, trained_on
+from eyas.run_folder.record import read_answers
+
+if TYPE_CHECKING:
+    from eyas.model.classifier import Classifier
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What a temperature does on one set. `fitted` tells that it was found on this set, so that it looks good there."""
+
+    source: str
+    count: int
+    loss: tuple[float, float]  # mean cross entropy without and with it
+    error: tuple[float, float]  # expected calibration error without and with it
+    fitted: bool
+    thresholds: tuple[Threshold, ...] = ()  # with it, what `--unknown-below` would do
+    verdict: str = ""  # where the answers are no better than guessing: that it is so
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """The temperature that was stored in `path`, and what it does."""
+
+    path: Path
+    temperature: float
+    fits: tuple[Fit, ...]
+
+
+def calibrate(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    settings: DataConfig | None = None,
+    device: str = "auto",
+    reset: bool = False,
+) -> Calibrated:
+    """Fit the temperature of a run's best model, or of a model file, and store it in the file.
+
+    It is fitted on the answers that the run kept of its validation set, or on those to the data spec `data`. Classes
+    that are answered stay the same; `reset` takes a temperature away again. Raises `SettingsError` where there is
+    nothing to fit on, `DataError` where no temperature is best.
+    """
+    from eyas.model.classifier import Classifier
+
+    path = model_file(Path(run))
+    path = path.resolve() if path.is_symlink() else path  # the file that the run has, not its link
+    with _held(run_of(path)):
+        classifier = Classifier.load(path)
+        kept = _kept(path, int(classifier.facts.get("epoch", 0)))
+        if reset:
+            _stored(classifier, 1.0, kept, None).save(path)
+            return Calibrated(path, 1.0, ())
+        sets = _to_fit_on(path, kept) if data is None else {str(data): _answered(path, str(data), settings, device)}
+        (source, basis), *others = sets.items()
+        try:
+            temperature = fitted_temperature(*basis)
+        except ValueError:
+            raise DataError(
+                f"{source}: no temperature is best: the model answers all {len(basis[1]):,} images rightly, or hardly "
+                "any. Name a larger set, or a harder one."
+            ) from None
+        fits = tuple(
+            _fit(name, answers, temperature, classifier.classes, fitted=name == source)
+            for name, answers in [(source, basis), *others]
+        )
+        _stored(classifier, temperature, kept, {"source": source, "count": len(basis[1])}).save(path)
+    return Calibrated(path, temperature, fits)
+
+
+Known = tuple[np.ndarray, np.ndarray]  # logits float32 [N, C] and the true classes int [N]
+
+
+def _kept(path: Path, epoch: int) -> dict[str, Known]:
+    """Return the answers that a run kept of its best model, by set."""
+    answers = (read_answers(path.parent, epoch) or {}) if path.name == "best.safetensors" else {}
+    return {split: (one.logits, one.targets) for split, one in answers.items() if one.logits is not None}
+
+
+def _to_fit_on(path: Path, kept: dict[str, Known]) -> dict[str, Known]:
+    """Return the answers to fit on, then those to look at. Raises `SettingsError` where there are none."""
+    if "val" not in kept:
+        raise SettingsError(
+            f"{path}: has no answers to a validation set to fit a temperature on. Name a set that the model was not "
+            f"trained on and that you do not report on: eyas calibrate {path} DATA"
+        )
+    return {split: kept[split] for split in ("val", "test") if split in kept}
+
+
+def _stored(
+    classifier: Classifier, temperature: float, kept: dict[str, Known], on: dict[str, Any] | None
+) -> Classifier:
+    """Return the classifier with a temperature, and with the losses in its facts as they are at it.
+
+    The losses of the run itself stay beside them, so that a reset gives them back.
+    """
+    facts = {name: value for name, value in classifier.facts.items() if name != "calibrated_on"}
+    facts |= {} if on is None else {"calibrated_on": on}
+    scores = {split: dict(said) for split, said in facts.get("scores", {}).items()}
+    for split, said in scores.items():
+        trained = said.pop("loss_uncalibrated", said["loss"])
+        if on is None:
+            said["loss"] = trained
+        elif split in kept:
+            said |= {"loss": log_loss(*kept[split], temperature), "loss_uncalibrated": trained}
+    return replace(classifier, temperature=temperature, facts={**facts, "scores": scores} if scores else facts)
+
+
+def _answered(path: Path, data: str, settings: DataConfig | None, device: str) -> Known:
+    """Return the answers to a data spec."""
+    from eyas.verbs.evaluate import evaluate
+
+    scores, images = evaluate(path, data, settings=settings, device=DeviceConfig(device=device))
+    _refuse_training(path, images, data)
+    if scores.logits is None or scores.targets is None:
+        raise SettingsError(f"{data}: has too many images and classes to keep every answer. Name a smaller set.")
+    return scores.logits, scores.targets
+
+
+def _refuse_training(model: Path, images: ImageSet, data: str) -> None:
+    """Raise `SettingsError` where a set has images that the run was trained on: a model is too sure of those."""
+    known = trained_on(model, images)
+    if known == len(images):
+        raise SettingsError(
+            f"{data}: is what the model was trained on; it is surer there than anywhere else. Name another set."
+        )
+    if known:
+        raise SettingsError(
+            f"{data}: the model was trained on {known:,} of its {len(images):,} images, and is surer of those than of "
+            "any other. Name a set without them."
+        )
+
+
+def _fit(source: str, known: Known, temperature: float, names: tuple[str, ...], *, fitted: bool) -> Fit:
+    from eyas.sinks.wording import said_accuracy, said_verdict
+
+    logits, targets = known
+    shares, classes = softmax(logits, temperature), logits.shape[1]
+    pairs = np.bincount(targets.astype(np.int64) * classes + logits.argmax(axis=1), minlength=classes * classes)
+    scores = Scores(names, pairs.reshape(classes, classes), 0.0)
+    return Fit(
+        source,
+        len(targets),
+        (log_loss(logits, targets), log_loss(logits, targets, temperature)),
+        (reliability(softmax(logits), targets).error, reliability(shares, targets).error),
+        fitted,
+        thresholds(shares, targets),
+        "" if scores.beats_guessing else f"{said_accuracy(scores)}{said_verdict(scores)}",
+    )
+
+
+def _held(folder: Path | None) -> contextlib.AbstractContextManager[None]:
+    """Hold a run's folder: a training that writes to it would take the file's place."""
+    return contextlib.nullcontext() if folder is None else folder_lock(folder)
+
+
+def print_calibrated(found: Calibrated) -> None:
+    """Print what was stored, and what it does."""
+    from eyas.terminal.clean import clean
+
+    print(f"temperature {found.temperature:.4f} stored in {clean(str(found.path))}")
+    for fit in found.fits:
+        on = f"{clean(fit.source)} ({fit.count:,} images{', fitted on these' if fit.fitted else ''})"
+        loss, error = fit.loss, fit.error
+        print(
+            f"  {on}: loss {loss[0]:.4f} -> {loss[1]:.4f}, calibration error {100 * error[0]:.2f} % -> "
+            f"{100 * error[1]:.2f} %"
+        )
+        if fit.verdict:
+            print(f"  Its accuracy there is {clean(fit.verdict)}. A temperature makes such a model no better.")
+        if not fit.fitted and loss[1] > loss[0]:
+            print(f"  On {clean(fit.source)} it became worse. `eyas calibrate RUN --reset` takes it away again.")
+    for fit in found.fits[:1]:  # the set that nothing is reported on
+        print(f"What --unknown-below would do, on {clean(fit.source)} ({fit.count:,} images):")
+        print(f"  {'below':>5}  {'answered':>24}  accuracy of the answered (95 % interval)")
+        for row in fit.thresholds:
+            answered = f"{100 * row.share:.2f} % ({row.answered:,} of {row.count:,})"
+            print(f"  {row.bound:>5g}  {answered:>24}  {_said_accuracy(row)}")
+
+
+def _said_accuracy(row: Threshold) -> str:
+    if not row.answered:
+        return "-"
+    low, high = (100 * end for end in row.interval)
+    return f"{100 * row.correct / row.answered:.2f} % [{low:.2f}, {high:.2f}] ({row.correct:,} of {row.answered:,})"

@@ -1,0 +1,251 @@
+"""The verb `compare`: runs side by side, what differs in their settings, and which differences are more than chance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eyas.errors import SettingsError
+from eyas.evaluation.significance import SIGNIFICANT, mcnemar, paired_interval
+from eyas.files.atomic import PREDICTIONS, write_bytes, write_text
+from eyas.run_folder.record import read_answers, read_header, run_folder
+from eyas.sinks.table import read_table
+
+HEAD_WORDS = ("run", "model", "best epoch", "set", "accuracy", "loss")  # on a page, keys of its words
+RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """A run's best model, as its file says. `scores` has a dict of numbers per split."""
+
+    name: str
+    model: str
+    epoch: int
+    selects_on: str | None
+    scores: dict[str, dict[str, Any]]
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two runs on the same samples. `difference` is that of their accuracies: `second` minus `first`."""
+
+    first: str
+    second: str
+    split: str
+    count: int
+    only_first: int  # samples that only the first one answers rightly
+    only_second: int
+    difference: float
+    interval: tuple[float, float]  # 95 %, of the difference
+    p: float  # McNemar's exact test, two-sided, times the number of comparisons made (Holm)
+
+    @property
+    def is_larger_than_chance(self) -> bool:
+        """Whether such a difference would come by chance in less than 5 % of cases, if there were none."""
+        return self.p < SIGNIFICANT
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What `compare` found. `settings` has a row per setting that differs: its name and each run's value."""
+
+    runs: tuple[ComparedRun, ...]
+    differences: tuple[Difference, ...]
+    settings: tuple[tuple[str, tuple[str, ...]], ...]
+    notes: tuple[str, ...]
+    epochs: tuple[tuple[dict[str, str], ...], ...] = ()  # of each run, the rows of its metrics.csv
+
+
+def compare(*runs: str | Path) -> Comparison:
+    """Compare two or more run folders: their best models on the samples that both were measured on.
+
+    Raises `SettingsError` for fewer than two runs, `DataError` or `CheckpointError` where one cannot be read.
+    """
+    if len(runs) < 2:
+        raise SettingsError("Name two runs or more: eyas compare RUN RUN...")
+    folders = [run_folder(run) for run in runs]
+    found = tuple(_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True))
+    answers = [_answers(folder, run) for folder, run in zip(folders, found, strict=True)]
+    notes = tuple(said for said in answers if isinstance(said, str))
+    notes += tuple(f"{run.name}: was measured on no set, so there is nothing to compare." for run in found
+                   if not run.scores)  # fmt: skip
+    differences: list[Difference] = []
+    for (one, ones), (other, others) in combinations(zip(found, answers, strict=True), 2):
+        if not isinstance(ones, str) and not isinstance(others, str):
+            differences += _differences(one.name, ones, other.name, others)
+    if not differences and not notes:
+        notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
+    settings = _settings(folders)
+    temperatures = tuple(f"{run.temperature:.4g}" for run in found)
+    if len(set(temperatures)) > 1:
+        settings += (("temperature (eyas calibrate)", temperatures),)
+    return Comparison(found, tuple(_holm(differences)), settings, notes, tuple(map(_epochs, folders)))
+
+
+Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samples, right class, answered class)
+
+
+def _run(folder: Path, name: str) -> ComparedRun:
+    header = read_header(folder)
+    about = header["facts"]
+    temperature = header.get("temperature", 1.0)
+    return ComparedRun(name, header["model"], about["epoch"], about["selects_on"], about["scores"], temperature)
+
+
+def _answers(folder: Path, run: ComparedRun) -> Answers | str:
+    """Return the best model's answers, or a sentence that says why there are none."""
+    found = read_answers(folder, run.epoch)
+    if found is None:
+        return f"{run.name}: has no {PREDICTIONS}, so its answers cannot be compared sample by sample."
+    return {
+        split: (one.samples, np.array(one.classes)[one.targets], np.array(one.classes)[one.predicted])
+        for split, one in found.items()
+    }
+
+
+def _epochs(folder: Path) -> tuple[dict[str, str], ...]:
+    table = folder / "metrics.csv"
+    return tuple(read_table(table)) if table.exists() else ()
+
+
+def _differences(one: str, ones: Answers, other: str, others: Answers) -> list[Difference]:
+    rows = []
+    for split in ones.keys() & others.keys():
+        samples, labels, first = ones[split]
+        same, other_labels, second = others[split]
+        if samples != same or not np.array_equal(labels, other_labels):
+            continue
+        right, also = first == labels, second == labels
+        lost, won, count = int((right & ~also).sum()), int((~right & also).sum()), len(labels)
+        interval = paired_interval(lost, won, count)
+        rows.append(Difference(one, other, split, count, lost, won, (won - lost) / count, interval, mcnemar(lost, won)))
+    return sorted(rows, key=lambda row: row.split)
+
+
+def _holm(rows: list[Difference]) -> list[Difference]:
+    """Return the rows with p as it is after several comparisons (Holm 1979), in the order given."""
+    from dataclasses import replace
+
+    adjusted, largest = {}, 0.0
+    for rank, number in enumerate(sorted(range(len(rows)), key=lambda one: rows[one].p)):
+        largest = max(largest, min(1.0, (len(rows) - rank) * rows[number].p))
+        adjusted[number] = replace(rows[number], p=largest)
+    return [adjusted[number] for number in range(len(rows))]
+
+
+def _settings(folders: list[Path]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    from eyas.config.run_config import differing, make_config, said_setting
+
+    found = differing([make_config(file=folder / "config.toml") for folder in folders])
+    return tuple((name, tuple(said_setting(one[name]) for one in found)) for name in found[0])
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """Return the folders' own names where they differ, else their paths."""
+    names = [folder.absolute().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def write_comparison(comparison: Comparison, path: str) -> None:
+    """Write all of it to a JSON file."""
+    write_text(Path(path), json.dumps(asdict(comparison), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def write_page(comparison: Comparison, path: str, language: str) -> None:
+    """Write all of it, with the curves over each other, to an HTML file."""
+    from eyas.render.chinese import in_chinese
+    from eyas.render.html import marked, text
+    from eyas.render.side_by_side import SideBySide, Table, side_by_side_page
+    from eyas.render.words import LANGUAGES
+
+    words = LANGUAGES[language]
+    names = tuple(run.name for run in comparison.runs)
+    told = in_chinese if language == "zh" else marked
+    verdicts = (*map(told, comparison.notes), *(text(_in_words(row, words)) for row in comparison.differences))
+    settings = Table((words["setting"], *names), tuple((name, *values) for name, values in comparison.settings))
+    runs = Table(tuple(words[head] for head in HEAD_WORDS), tuple(_run_rows(comparison, words)))
+    shown = SideBySide(names, comparison.epochs, runs, verdicts, settings)
+    write_bytes(Path(path), side_by_side_page(shown, language).encode("utf-8", "backslashreplace"))
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the runs, the differences and the settings as tables."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from eyas.render.words import ENGLISH
+    from eyas.terminal.clean import clean
+
+    console = Console(soft_wrap=True)
+    console.print(_table(RUN_HEADS, _run_rows(comparison, {**ENGLISH, "val": "val"})))
+    for note in comparison.notes:
+        console.print(Text(clean(note)))
+    console.print()
+    for row in comparison.differences:
+        console.print(Text(clean(said_difference(row))))
+    if comparison.settings:
+        console.print()
+        names = tuple(run.name for run in comparison.runs)
+        console.print(_table(("setting", *names), (((name, *values)) for name, values in comparison.settings)))
+    else:
+        console.print(Text("\nTheir settings are the same."))
+
+
+def said_difference(row: Difference) -> str:
+    """Return one difference in words."""
+    low, high = (100 * end for end in row.interval)
+    verdict = "larger than chance" if row.is_larger_than_chance else "not larger than chance"
+    return (
+        f"{row.second} against {row.first} on {row.split}: {100 * row.difference:+.2f} points "
+        f"[{low:+.2f}, {high:+.2f}] of {row.count:,} images; {row.only_second:,} only it has right, "
+        f"{row.only_first:,} only the other: {verdict} (McNemar, p {_said_p(row.p)})"
+    )
+
+
+def _in_words(row: Difference, words: Mapping[str, str]) -> str:
+    """Return one difference in the words of a page."""
+    low, high = (100 * end for end in row.interval)
+    return words["difference"].format(
+        first=row.first, second=row.second, split=words[row.split], points=f"{100 * row.difference:+.2f}",
+        low=f"{low:+.2f}", high=f"{high:+.2f}", count=f"{row.count:,}", won=f"{row.only_second:,}",
+        lost=f"{row.only_first:,}", p=_said_p(row.p),
+        verdict=words["larger" if row.is_larger_than_chance else "not larger"],
+    )  # fmt: skip
+
+
+def _said_p(p: float) -> str:
+    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
+
+
+def _run_rows(comparison: Comparison, words: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each run and each set that it was measured on."""
+    for run in comparison.runs:
+        for split, scores in run.scores.items():
+            low, high = scores["interval"]
+            said = f"{100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
+            said = words["accuracy of"].format(said=said, count=f"{scores['count']:,}")
+            said += words["also skipped"].format(count=f"{scores['skipped']:,}") if scores["skipped"] else ""
+            said += words["also selected"].format(split=words[split]) if run.selects_on == split else ""
+            yield run.name, run.model, str(run.epoch), words[split], said, f"{scores['loss']:.4f}"
+
+
+def _table(heads: tuple[str, ...], rows: Any) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    from eyas.terminal.clean import clean
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for head in heads:
+        table.add_column(Text(clean(head)), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(cell)) for cell in row))
+    return table

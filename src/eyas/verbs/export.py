@@ -1,0 +1,161 @@
+"""The verb `export`: a trained model as one file that works without eyas, checked on real images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eyas.config.export import ExportConfig, target_of
+from eyas.errors import SettingsError
+from eyas.exporting.pictures import Sources, open_sources
+from eyas.files.atomic import atomic_path, model_file, write_text
+
+if TYPE_CHECKING:
+    from eyas.exporting.checking import Checked
+    from eyas.exporting.quantise import Quantised
+    from eyas.model.classifier import Classifier
+
+NEEDED = ("onnx", "onnxruntime", "onnxscript")  # by the format onnx; pt2 needs torch alone
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What `export` wrote: the file, the text beside it, what the file says of itself, and what was checked."""
+
+    path: Path
+    readme: Path
+    facts: dict[str, Any]
+    checked: Checked
+    quantised: Quantised | None
+    notes: tuple[str, ...]
+
+
+def export(run: str | Path, out: str | Path | None = None, **settings: Any) -> Exported:
+    """Write a run's best model, or a model file, as ONNX or `.pt2`, with preprocessing and softmax in it.
+
+    `out` is the file; by default it lies beside the model. `settings` are the flags' names, such as `format="pt2"`,
+    `batch=1`, `int8=True`, `check="photos.txt"`. The file is run on real images before it is left there. Raises
+    `ExportError` where it does not answer as the model does, `SettingsError` and `DataError` for mistakes.
+    """
+    return export_as(run, out, ExportConfig(**settings))
+
+
+def export_as(run: str | Path, out: str | Path | None, settings: ExportConfig) -> Exported:
+    """Do what `export` does, for settings that were read already."""
+    model = model_file(Path(run))
+    target, form = target_of(model, out, settings)
+    if form == "onnx":
+        _refuse_missing()
+    sources = open_sources(model, settings)
+    from eyas.exporting.facts import facts_of
+    from eyas.exporting.readme import readme, readme_path
+    from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
+
+    classifier = Classifier.load(model, "cpu")
+    sources = sources.decoded(classifier.preprocess.grey_range)
+    facts = facts_of(classifier, form, settings.batch, settings.opset)
+    write = _write_onnx if form == "onnx" else _write_pt2
+    facts, checked, quantised = write(classifier, facts, sources, target, settings)
+    beside = readme_path(target)
+    write_text(beside, readme(target.name, facts, checked, quantised))
+    return Exported(target, beside, facts, checked, quantised, sources.notes)
+
+
+Written = tuple[dict[str, Any], "Checked", "Quantised | None"]
+
+
+def _write_onnx(
+    classifier: Classifier, facts: dict[str, Any], sources: Sources, target: Path, settings: ExportConfig
+) -> Written:
+    from eyas.exporting.checking import check
+    from eyas.exporting.facts import as_texts
+    from eyas.exporting.graph import whole
+    from eyas.exporting.onnx_file import content_of, open_onnx, refuse_large, to_onnx
+    from eyas.exporting.program import traced
+
+    refuse_large(classifier.network, classifier.model)
+    program = traced(whole(classifier), classifier.model, settings.batch)
+    proto, inner = to_onnx(program, classifier.model, settings.opset, as_texts(facts))
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content_of(proto))
+        answers = open_onnx(temporary)
+        checked = check(answers, classifier, sources.check, settings.batch)
+        if not settings.int8:
+            return facts, checked, None
+        facts = facts | {"precision": "int8"}
+        return facts, checked, _quantise(temporary, (proto, inner), classifier, sources, settings, facts)
+
+
+def _quantise(
+    temporary: Path,
+    graph: tuple[Any, frozenset[str]],
+    classifier: Classifier,
+    sources: Sources,
+    settings: ExportConfig,
+    facts: dict[str, Any],
+) -> Quantised:
+    """Put the int8 model into the place of the fp32 one; return what that costs."""
+    from eyas.data.classes import match_outputs
+    from eyas.exporting.facts import as_texts
+    from eyas.exporting.onnx_file import open_onnx, relabel
+    from eyas.exporting.quantise import measured, quantise
+
+    labelled = match_outputs(classifier.classes, classifier.model, sources.check)
+    assert sources.calibration is not None
+    before, large = open_onnx(temporary), temporary.stat().st_size
+    calibrated = quantise(*graph, sources.calibration, temporary, settings.batch)
+    relabel(temporary, as_texts(facts))
+    cost = measured(before, open_onnx(temporary), labelled, settings.batch)
+    return replace(
+        cost, calibrated=calibrated, calibration=sources.calibration.source, bytes_before=large,
+        bytes_after=temporary.stat().st_size,
+    )  # fmt: skip
+
+
+def _write_pt2(
+    classifier: Classifier, facts: dict[str, Any], sources: Sources, target: Path, settings: ExportConfig
+) -> Written:
+    from eyas.exporting.checking import check
+    from eyas.exporting.facts import as_texts
+    from eyas.exporting.graph import whole
+    from eyas.exporting.program import open_pt2, to_pt2, traced
+
+    program = traced(whole(classifier), classifier.model, settings.batch)
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(to_pt2(program, as_texts(facts)))
+        return facts, check(open_pt2(temporary), classifier, sources.check, settings.batch), None
+
+
+def _refuse_missing() -> None:
+    """Raise `SettingsError` where a library that ONNX needs is not installed."""
+    from importlib.util import find_spec
+
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise SettingsError(
+            f"To write ONNX, {', '.join(missing)} must be installed: pip install 'eyas[export]'. "
+            "--format pt2 needs nothing more."
+        )
+
+
+def print_export(exported: Exported) -> None:
+    """Print what was written and what was checked."""
+    from rich.console import Console
+
+    from eyas.sinks.summary import pairs
+
+    facts = exported.facts
+    size = f"{exported.path.stat().st_size / 1e6:.1f} MB"
+    form = f"ONNX, opset {facts['opset']}" if facts["form"] == "onnx" else "torch.export's pt2"
+    batch = "dynamic: any number of images in a call" if facts["batch"] == "dynamic" else f"{facts['batch']} in a call"
+    rows = [
+        ("written", f"{exported.path} ({size})"),
+        ("format", f"{form}; {facts['precision']}"),
+        ("batch", batch),
+        ("in the file", f"{facts['preprocess_in_words']}; softmax at temperature {facts['temperature']:g}"),
+        *(("note", note) for note in exported.notes),
+        ("checked" if exported.quantised is None else "fp32 checked", exported.checked.in_words()),
+        *(exported.quantised.in_words() if exported.quantised else ()),
+        ("how to use it", str(exported.readme)),
+    ]
+    Console(soft_wrap=True).print(pairs(rows))

@@ -1,0 +1,110 @@
+"""The verb `inspect`: a look at every image of a set before it is trained on. It changes no file of the user's."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from eyas.audit.audit import Auditing
+from eyas.audit.survey_cache import SurveyCache
+from eyas.config.data import DataConfig
+from eyas.data.findings import Audit, Finding, Seen
+from eyas.data.parts import Part, open_parts
+from eyas.errors import DataError
+from eyas.files.atomic import write_bytes
+from eyas.sinks.wording import no_formula
+
+CACHED = 10**9  # bytes of surveys in the cache folder, at most: of about four million images
+COLUMNS = ("finding", "kind", "part", "place", "class", "likeness", "mirrored", "reason")
+
+
+def inspect(
+    data: str | Path,
+    against: str | Path | None = None,
+    *,
+    settings: DataConfig | None = None,
+    html: str | Path | None = None,
+) -> Audit:
+    """Return what is to find in a data spec, with all its splits, and between it and the spec `against`.
+
+    `html` is a file to write the worst findings to, as pictures. Unreadable images and lines of lists that cannot be
+    used are findings. Raises `DataError` where nothing can be looked at.
+    """
+    config = settings or DataConfig()
+    parts = open_parts(str(data), None if against is None else str(against), config)
+    found = audit_parts(parts, config)
+    if html is not None:
+        from eyas.render.sheet import sheet
+
+        names = " against ".join(str(spec) for spec in (data, against) if spec is not None)
+        _write(Path(html), sheet(found, f"Data audit of {names}", lambda seen: _picture(parts, seen)))
+    return found
+
+
+def audit_parts(parts: tuple[Part, ...], config: DataConfig) -> Audit:
+    """Return what is to find in sets that are open; files that were looked at before are not read again."""
+    refused: list[str] = []
+    folder = Path(config.cache_dir).expanduser()
+    cache = SurveyCache(folder, min(CACHED, int(config.cache_gb * 1e9)), refused.append)
+    surveys = [cache.surveyed(part.images) for part in parts]
+    if refused:
+        note = f"what was seen is not kept for another look ({refused[0]}); --cache-dir names another folder"
+        first = replace(parts[0].images, notes=(*parts[0].images.notes, note))
+        parts = (replace(parts[0], images=first), *parts[1:])
+    return Auditing(parts, surveys).audit()
+
+
+def print_audit(audit: Audit) -> None:
+    """Print an audit, the worst first."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from eyas.sinks.audit_view import PLAIN_WIDTH, audit_view
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    for part in audit_view(audit):
+        console.print(part, soft_wrap=isinstance(part, Text))  # so that a path can be copied whole
+
+
+def write_audit(audit: Audit, *, json_file: str | None, csv_file: str | None) -> None:
+    """Write everything to a JSON file, and a row per image of each finding to a CSV file, where they are named."""
+    if json_file is not None:
+        _write(Path(json_file), json.dumps(audit.to_dict(), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    if csv_file is not None:
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for number, finding in enumerate(audit.findings, 1):
+            table.writerows([number, *row] for row in _rows(finding))
+        _write(Path(csv_file), text.getvalue())
+
+
+def _rows(finding: Finding) -> list[list[str]]:
+    likeness = "" if finding.likeness is None else f"{finding.likeness:.3f}"
+    end = [likeness, "1" if finding.mirrored else "", no_formula(finding.reason)]
+    if not finding.images:
+        return [[finding.kind, "", "", "", *end]]
+    return [
+        [finding.kind, no_formula(seen.part), no_formula(seen.place), no_formula(seen.label), *end]
+        for seen in finding.images
+    ]
+
+
+def _picture(parts: tuple[Part, ...], seen: Seen) -> Image.Image | None:
+    """Return an image of a finding, None where it cannot be read."""
+    part = next(part for part in parts if part.name == seen.part)
+    try:
+        return part.images.images.picture(seen.index)
+    except DataError:
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text whole; bytes of file names that are no text are escaped."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))

@@ -1,0 +1,158 @@
+"""The verb `predict`: files, folders and lists to rows, in bounded memory and in the input's order."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, tee
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eyas.config.predict import PredictConfig
+from eyas.data.images.ahead import read_ahead
+from eyas.data.images.decode import USUAL, Decoding, decode, to_tensor
+from eyas.data.images.greys import Greys
+from eyas.errors import DataError, SettingsError
+from eyas.files.atomic import model_file
+from eyas.files.reading import read_file
+from eyas.predicting.answer import Answer, label_of, unknown_name
+from eyas.predicting.inputs import images_in
+from eyas.predicting.rows import check_form, check_not_read, open_rows
+from eyas.predicting.sorting import Sorter, check_target
+from eyas.terminal.clean import clean
+from eyas.terminal.progress import track
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from eyas.model.classifier import Classifier
+
+VIEWS = {"one": 1, "flip": 2, "shift": 6}
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What `predict_to` did: numbers of images."""
+
+    images: int
+    unreadable: int
+    unknown: int
+    copied: int = 0
+    there: int = 0  # not copied, since an equal file was there
+    notes: tuple[str, ...] = ()  # what was left out of the folders, and what is to be said of the lists
+
+    def in_words(self, asked: PredictConfig) -> Iterator[str]:
+        """Yield what is to be said of it."""
+        yield from self.notes
+        if self.unreadable:
+            yield f"{self.unreadable} of {self.images} files could not be read; their rows carry the reason."
+        if asked.unknown_below > 0:
+            yield f"{self.unknown} of {self.images} are unknown: no class has a probability of {asked.unknown_below:g}."
+        if asked.copy_to is not None:
+            there = f"; {self.there} were there already" if self.there else ""
+            yield f"{self.copied} files copied to {asked.copy_to}{there}."
+
+
+def predict_files(
+    classifier: Classifier,
+    paths: Iterable[str],
+    *,
+    batch_size: int | None = None,
+    unknown_below: float = 0.0,
+    max_pixels: int = USUAL.max_pixels,
+) -> Generator[Answer, None, None]:
+    """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing stops.
+
+    Where the largest probability is below `unknown_below`, the file's label is `unknown_name(classifier.classes)`.
+    """
+    import torch
+
+    from eyas.device.choice import usual_batch
+
+    preprocess = classifier.preprocess
+    decoding = Decoding(preprocess.grey_range, max_pixels)
+
+    def fitted(path: str) -> tuple[Tensor, Greys | None] | str:
+        try:
+            picture = decode(read_file(path), path, decoding)
+            return preprocess.fit(to_tensor(picture)), Greys.of(picture, preprocess.grey_range)
+        except DataError as error:
+            return str(error)
+
+    unknown = unknown_name(classifier.classes)
+    at_once = batch_size or usual_batch(classifier.preprocess.size, classifier.device)
+    now, later = tee(_batches(paths, at_once))
+    for batch, pixels in zip(now, read_ahead(later, fitted), strict=True):
+        images = [image[0] for image in pixels if not isinstance(image, str)]
+        predictions = iter(classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ())
+        for path, image in zip(batch, pixels, strict=True):
+            if isinstance(image, str):
+                yield Answer(path, None, image)
+            else:
+                found = next(predictions)
+                yield Answer(path, found, label=label_of(found, unknown_below, unknown), greys=image[1])
+
+
+def _batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
+    remaining = iter(paths)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def predict_to(
+    out: str | Path | None, run: str | Path, paths: Sequence[str | Path], asked: PredictConfig | None = None
+) -> Predicted:
+    """Write a row for every image to a file (atomically; its ending is its form) or, for None, to stdout.
+
+    Files that cannot be read are named on stderr. Raises `DataError` for a run and paths that do not exist and
+    `SettingsError` for a form that is not known.
+    """
+    asked = asked or PredictConfig()
+    form, model = check_form(out, asked.form), model_file(Path(run))
+    if asked.copy_to is not None:
+        check_target(asked.copy_to, paths)
+    if out is not None:
+        check_not_read("--out", out, paths)
+    if not paths:
+        raise SettingsError("Which images? Give files, folders or lists: eyas predict RUN PATH...")
+    images = images_in(paths, asked)
+    from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
+
+    classifier = _viewed(Classifier.load(model, asked.device), asked.views)
+    unknown = unknown_name(classifier.classes)
+    sorter = Sorter(Path(asked.copy_to), (*classifier.classes, unknown)) if asked.copy_to is not None else None
+    unreadable = unknowns = 0
+    greys = Greys()
+    answers = predict_files(
+        classifier, images.paths, batch_size=asked.batch_size, unknown_below=asked.unknown_below,
+        max_pixels=round(asked.max_megapixels * 1e6),
+    )  # fmt: skip
+    top = min(asked.top, len(classifier.classes))
+    with open_rows(out, form, top, list(images.kept)) as rows, contextlib.closing(answers):
+        seen = track(answers, len(images.paths), "Predicting")
+        for answer, kept in zip(seen, images.cells(), strict=True):
+            rows.write(answer, kept)
+            greys += answer.greys or Greys()
+            unknowns += answer.label == unknown
+            if answer.prediction is None:
+                unreadable += 1
+                print(clean(answer.error), file=sys.stderr)
+            elif sorter is not None:
+                sorter.add(answer.path, answer.label)
+    copies = (sorter.copied, sorter.there) if sorter is not None else (0, 0)
+    notes = (*images.notes, *greys.notes("these images", classifier.preprocess.grey_range))
+    return Predicted(len(images.paths), unreadable, unknowns, *copies, notes)
+
+
+def _viewed(classifier: Classifier, views: str | None) -> Classifier:
+    """Return the classifier with other test-time views than the model's own, where they are asked for."""
+    own = classifier.preprocess.views
+    if views is None or views == own:
+        return classifier
+    print(
+        f"Each answer is the mean over {VIEWS[views]} view(s) (--views {views}); the model was measured with "
+        f"{VIEWS[own]} ({own}).", file=sys.stderr,
+    )  # fmt: skip
+    return replace(classifier, preprocess=replace(classifier.preprocess, views=views))
