@@ -36,7 +36,7 @@ from eyas.config.run_config import make_config
 from eyas.device.runtime import open_runtime
 from eyas.training.events import EpochTrained, Trained
 from eyas.training.loop import fit
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

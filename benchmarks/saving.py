@@ -31,7 +31,8 @@ from eyas.device.runtime import Runtime, open_runtime
 from eyas.files.tensors import read_tensors
 from eyas.training.checkpoint import STATE
 from eyas.training.loop import train_batches
-from eyas.training.plan import Plan, make_plan
+from eyas.training.plan import Plan
+from eyas.training.planning import make_plan
 from eyas.training.saving import Saver
 from eyas.training.state import TrainState
 from eyas.training.step import train_step

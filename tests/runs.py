@@ -14,7 +14,7 @@ from eyas.device.runtime import open_runtime
 from eyas.files.tensors import read_tensors
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started
 from eyas.training.loop import fit
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 
 QUICK = {"model": "compact", "size": 16, "epochs": 3, "batch_size": 16, "log_every": 1, "device": "cpu", "lr": 0.05}
 

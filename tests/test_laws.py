@@ -26,7 +26,7 @@ from eyas.files.tensors import read_tensors
 from eyas.seeds import key, permuted, uniform
 from eyas.training.events import Progress, Trained
 from eyas.training.loop import fit
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from eyas.training.state import TrainState
 from eyas.verbs.predict import predict_files
 from tests.conftest import write_pictures

@@ -235,7 +235,7 @@ import pathlib, sys
 from tests.sinks.sample_run import started, steps
 from eyas.sinks import open_sinks
 from eyas.config.training import OutputConfig
-from eyas.data.named.table import open_named
+from eyas.data.named.opening import open_named
 open_named("digits", "train", "data")
 with open_sinks(pathlib.Path({str(tmp_path)!r}), OutputConfig(), resumed_step=None) as sinks:
     for event in [started(pathlib.Path({str(tmp_path)!r})), *steps(1, 3)]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from tests.runs import config_of
 
 

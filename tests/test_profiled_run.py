@@ -16,7 +16,7 @@ import eyas
 from eyas.errors import TrainingError
 from eyas.sinks.jsonl import read_events
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Saved
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from tests.runs import QUICK, assert_same_run, config_of, run_fit
 from tests.test_run import when_training
 

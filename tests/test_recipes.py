@@ -10,7 +10,7 @@ from eyas.config.recipes import RECIPES
 from eyas.config.run_config import make_config
 from eyas.device.choice import settled_precision
 from eyas.files.tensors import read_tensors
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from tests.conftest import write_pictures
 
 

@@ -174,7 +174,7 @@ def test_a_sealed_state_that_is_none_is_refused_in_words(run, tmp_path, capsys, 
 @pytest.mark.parametrize("name", ["digits", "cifar10", "fashion-mnist"])
 def test_no_named_set_runs_code(tmp_path, monkeypatch, name):
     """Pickles lie where older versions of torchvision and the Python archives of CIFAR have them."""
-    from eyas.data.named.table import open_named
+    from eyas.data.named.opening import open_named
 
     monkeypatch.chdir(tmp_path)
     gadget = hostile.pickles(tmp_path)[0].read_bytes()

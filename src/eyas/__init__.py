@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from eyas.model.zoo import alex as alex
     from eyas.sinks.live import live as live
     from eyas.training.loop import fit as fit
-    from eyas.training.plan import make_plan as make_plan
+    from eyas.training.planning import make_plan as make_plan
     from eyas.verbs.calibrate import calibrate as calibrate
     from eyas.verbs.compare import compare as compare
     from eyas.verbs.evaluate import evaluate as evaluate
@@ -52,7 +52,7 @@ _PLACES = {
     "inspect": "verbs.inspect",
     "live": "sinks.live",
     "make_config": "config.run_config",
-    "make_plan": "training.plan",
+    "make_plan": "training.planning",
     "open_runtime": "device.runtime",
     "report": "verbs.report",
     "resume": "verbs.train",

@@ -15,7 +15,7 @@ from tests.scenes import scene
 
 from eyas.config.run_config import make_config
 from eyas.data.loading.stores import mark_of
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyas.data.named.cifar import CIFAR10, CIFAR100, Archive, open_archive
-from eyas.data.named.table import TORCHVISION, dataset_names, names, open_named, splits_of
+from eyas.data.named.opening import open_named
+from eyas.data.named.table import TORCHVISION, dataset_names, names, splits_of
 from eyas.errors import DataError, SettingsError
 
 

@@ -10,7 +10,7 @@ from eyas.config.training import DeviceConfig
 from eyas.device.choice import choose_device
 from eyas.device.runtime import open_runtime
 from eyas.errors import SettingsError
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from eyas.training.tuning import tune
 from eyas.verbs.train import train
 

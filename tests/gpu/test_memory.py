@@ -16,7 +16,7 @@ from eyas.device.choice import Room, is_out_of_memory
 from eyas.device.runtime import open_runtime
 from eyas.files.tensors import read_tensors
 from eyas.model.classifier import Classifier
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from eyas.verbs.train import train
 
 SAID = (

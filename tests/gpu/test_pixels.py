@@ -12,7 +12,7 @@ from eyas.data.augment.augment import Augment
 from eyas.data.images.preprocess import Preprocess
 from eyas.device.runtime import open_runtime
 from eyas.training.loop import train_batches
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 
 CHANGES = {
     "flips": {"flip": 0.5, "vertical_flip": 0.5}, "shifts": {"crop_padding": 4}, "shifts, mirrored": {"crop_padding": 4, "crop_fill": "reflect"}, "crops": {"crop_scale": 0.4},

@@ -18,7 +18,7 @@ import sys, time
 from pathlib import Path
 import torch
 import eyas.training.tuning as tuning
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from eyas.device.runtime import open_runtime
 from tests.runs import config_of
 

@@ -14,7 +14,7 @@ from eyas.device.runtime import open_runtime
 from eyas.files.tensors import read_tensors
 from eyas.training.events import EpochTrained, Evaluated, Trained
 from eyas.training.loop import train_batches
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
 

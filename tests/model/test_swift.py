@@ -8,7 +8,7 @@ from tests.runs import assert_same_run, config_of, run_fit
 
 from eyas.files.tensors import read_tensors
 from eyas.model.zoo import build
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 
 FAST = {"model": "swift", "optimizer": "muon", "lr": 0.1, "momentum": 0.6, "schedule": "linear"}
 

@@ -15,7 +15,8 @@ from sample_run import finished, started, steps, whole
 from eyas.config.training import OutputConfig
 from eyas.errors import SettingsError
 from eyas.sinks import open_sinks, remote
-from eyas.sinks.remote import Begun, Ended, Numbers, Remote, check_loggers
+from eyas.sinks.remote import Remote, check_loggers
+from eyas.sinks.service import Begun, Ended, Numbers
 from eyas.training.events import Event
 
 SETTINGS = (("lr", 0.05), ("model", "compact"), ("train", "/data/photos/train.txt"), ("clip_norm", None))

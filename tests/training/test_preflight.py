@@ -14,7 +14,7 @@ from eyas.device.runtime import open_runtime
 from eyas.model.shapes import values_normalised
 from eyas.training.events import Started
 from eyas.training.loop import fit
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 
 
 def warnings(pictures: dict[str, str], directory: Path, **given: Any) -> list[str]:

@@ -18,7 +18,7 @@ from eyas.sinks.jsonl import read_events
 from eyas.training.checkpoint import STATE
 from eyas.training.finite import check_window
 from eyas.training.loop import train_batches
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from eyas.training.rollback import go_back
 from eyas.training.state import TrainState
 from eyas.training.step import train_step

@@ -25,7 +25,7 @@ from eyas.sinks.jsonl import read_events
 from eyas.training.checkpoint import EARLIER, STATE, EpochDone, newest_state
 from eyas.training.events import EpochTrained, Event, Finished, Saved
 from eyas.training.loop import fit
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from eyas.training.saving import Saver
 from eyas.training.state import TrainState
 

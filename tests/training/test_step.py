@@ -13,9 +13,11 @@ from torch.nn import functional as nnf
 
 from eyas.device.runtime import open_runtime
 from eyas.training.loop import train_batches
-from eyas.training.plan import Plan, make_plan
+from eyas.training.loss import Loss
+from eyas.training.plan import Plan
+from eyas.training.planning import make_plan
 from eyas.training.state import Sums, TrainState
-from eyas.training.step import Loss, train_step
+from eyas.training.step import train_step
 
 
 def steps(pictures: dict[str, str], count: int, **given: Any) -> tuple[TrainState, list[float], Plan]:

@@ -11,7 +11,7 @@ import eyas
 from eyas.config.run_config import make_config
 from eyas.config.training import DeviceConfig
 from eyas.device.runtime import Runtime
-from eyas.training.plan import make_plan
+from eyas.training.planning import make_plan
 from eyas.training.tuning import tune
 
 

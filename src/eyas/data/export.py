@@ -9,7 +9,8 @@ from rich.progress import track
 
 from eyas.config.data import DataConfig
 from eyas.data.images.imageset import ImageSet
-from eyas.data.named.table import open_named, splits_of
+from eyas.data.named.opening import open_named
+from eyas.data.named.table import splits_of
 from eyas.errors import FileError, SettingsError
 from eyas.files.atomic import check_name, make_folder, write_text
 

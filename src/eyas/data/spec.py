@@ -19,7 +19,8 @@ from eyas.data.lists.class_names import read_class_names
 from eyas.data.lists.labels import read_labels, without_images
 from eyas.data.lists.listing import Listing, listed_splits, read_listing
 from eyas.data.lists.paths import REPORTED, Problems
-from eyas.data.named.table import dataset_names, names, open_named, splits_of
+from eyas.data.named.opening import open_named
+from eyas.data.named.table import dataset_names, names, splits_of
 from eyas.errors import DataError, SettingsError, suggest
 
 LISTS = (".txt", ".csv", ".tsv", ".lst")

@@ -5,24 +5,14 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from eyas.device.profile import NoSpans, Profile
 from eyas.errors import EyasError
 
 if TYPE_CHECKING:
     from eyas.config.training import OutputConfig
-    from eyas.training.events import Event
-
-
-class Sink(Protocol):
-    """Receives every event of a run, in order; never reaches back into the training."""
-
-    def write(self, event: Event) -> None:
-        """Take one event; what it leaves on the disk is there when this returns."""
-
-    def close(self) -> None:
-        """Let go of files and of the terminal; may be called twice."""
+    from eyas.training.events import Event, Sink
 
 
 @dataclass(frozen=True, slots=True)

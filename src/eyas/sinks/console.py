@@ -29,7 +29,7 @@ from eyas.terminal.clean import clean
 from eyas.training.events import Evaluated, Event, Finished, Noted, Profiled, Progress, Started, Trained
 
 if TYPE_CHECKING:
-    from eyas.sinks import Sink
+    from eyas.training.events import Sink
 
 PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
 

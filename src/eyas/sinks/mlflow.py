@@ -7,7 +7,7 @@ import io
 import time
 from typing import Any
 
-from eyas.sinks.remote import CLASSES, Begun, Ended, Numbers
+from eyas.sinks.service import CLASSES, Begun, Ended, Numbers
 
 PARAMS = 100  # settings that MLflow takes at once
 LONGEST = 500  # characters of a setting that every store of MLflow takes

@@ -6,17 +6,17 @@ import contextlib
 import json
 import sys
 import threading
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Full, Queue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from eyas.errors import SettingsError
 from eyas.files.atomic import atomic_path
 from eyas.sinks.scalars import BestSoFar, best_scalars, epoch_scalars, evaluated_scalars, shown_settings
+from eyas.sinks.service import Begun, Ended, Numbers, Service
 from eyas.terminal.clean import clean
-from eyas.training.events import EpochTrained, Evaluated, Event, Finished, Setting, Started, Trained
+from eyas.training.events import EpochTrained, Evaluated, Event, Finished, Started, Trained
 
 if TYPE_CHECKING:
     from eyas.config.training import OutputConfig
@@ -25,57 +25,6 @@ if TYPE_CHECKING:
 WAITING = 10_000  # points that may wait for a slow service; then it is given up
 LAST = 30.0  # seconds that the end of a run waits for what is still to be sent
 UNBEGUN = 5.0  # seconds that it waits where the service has not even answered once
-CLASSES = ("class", "precision", "recall", "f1", "samples")
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What a service is told first."""
-
-    directory: Path
-    name: str  # the run's
-    settings: dict[str, Setting]
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """Points of curves at a step, or at an epoch."""
-
-    source: str  # what they come from: "train", "epoch", or the split that was evaluated
-    axis: str  # "step" or "epoch"
-    at: int
-    values: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What a service is told last: the scores of each class in the best epoch, and the best model if it gets it."""
-
-    reason: str
-    split: str
-    classes: tuple[tuple[str, float, float, float, int], ...]  # the columns of `CLASSES`; nan where there is no score
-    model: Path | None
-
-
-class Service(Protocol):
-    """A service that a run is logged to. What its methods raise ends the logging, not the training."""
-
-    name: str
-
-    def begin(self, begun: Begun, known: str | None) -> str:
-        """Open the run, the one of this id where it is known; return its id."""
-
-    def place(self) -> str:
-        """Return which run it is and where it is seen: its address, or its folder and what sends it later."""
-
-    def log(self, numbers: Numbers) -> None:
-        """Take points."""
-
-    def end(self, ended: Ended) -> None:
-        """Take what belongs to the whole run."""
-
-    def close(self, *, finished: bool) -> None:
-        """Close the run: finished, or broken off."""
 
 
 class Remote:

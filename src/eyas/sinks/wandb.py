@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eyas.files.pathnames import quoted
-from eyas.sinks.remote import CLASSES, Begun, Ended, Numbers
+from eyas.sinks.service import CLASSES, Begun, Ended, Numbers
 
 
 class WeightsAndBiases:

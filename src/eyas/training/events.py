@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from eyas.device.profile import Share
 
@@ -179,3 +179,13 @@ class Finished:
 Event = (
     Started | Progress | Trained | EpochTrained | Weighed | Evaluated | Saved | EpochOver | Profiled | Noted | Finished
 )
+
+
+class Sink(Protocol):
+    """Receives every event of a run, in order; never reaches back into the training."""
+
+    def write(self, event: Event) -> None:
+        """Take one event; what it leaves on the disk is there when this returns."""
+
+    def close(self) -> None:
+        """Let go of files and of the terminal; may be called twice."""

@@ -86,7 +86,7 @@ def train_config(config: RunConfig) -> Run:
     check_loggers(config.output)
     sets = open_sets(config)
     from eyas.device.runtime import open_runtime
-    from eyas.training.plan import make_plan
+    from eyas.training.planning import make_plan
 
     with open_runtime(config.device, profile=config.output.profile) as runtime:
         if runtime.world > 1 and config.output.out is None:
@@ -146,7 +146,7 @@ def resume(
     longer = placed(config.model_copy(update={"training": config.training.model_copy(update=given)}), places)
     from eyas.device.runtime import open_runtime
     from eyas.training.checkpoint import check_unchanged, saved_header
-    from eyas.training.plan import make_plan
+    from eyas.training.planning import make_plan
 
     saved = saved_header(directory)
     complete = saved is not None and not _unfinished(saved, longer, told_more=bool(given))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyas.errors import DataError, FileError, SettingsError, suggest
+from eyas.errors import SettingsError, suggest
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
-    from eyas.data.images.imageset import ImageSet
+    pass
 
 SHARE, SEED = 0.2, 0  # the fixed test part of sets that are published in one piece: a fifth, stratified
 DIGITS = tuple("0123456789")
@@ -173,81 +170,3 @@ def dataset_names() -> tuple[tuple[str, str], ...]:
         by_hand = "; to be downloaded by hand" if entry and entry.by_hand else ""
         rows.append((name, f"{about}; {count:,} classes; {', '.join(splits_of(name))}{by_hand}"))
     return tuple(rows)
-
-
-def open_named(name: str, split: str, data_dir: str | Path, *, mirror: str | None = None) -> ImageSet:
-    """Return a split of a named set, downloaded into `data_dir` where it is not there yet.
-
-    Sets published in one piece have a fixed test part: a fifth of every class, the same on every machine.
-    Raises `SettingsError` for unknown names, `DataError` for splits it does not have and failed downloads.
-    """
-    there = splits_of(name)
-    if split not in there:
-        raise DataError(f"{name} has no split {split!r}: it has {', '.join(there)}.")
-    if name == "digits":
-        return _digits(split)
-    try:
-        return _downloaded(name, split, Path(data_dir), mirror)
-    except OSError as error:
-        raise FileError(
-            f"{error.filename or data_dir}: {error.strerror or error}. --data-dir names another folder for named sets."
-        ) from None
-
-
-def _downloaded(name: str, split: str, directory: Path, mirror: str | None) -> ImageSet:
-    if name in OWN:
-        from eyas.data.named.cifar import CIFAR10, CIFAR100, open_archive
-
-        return open_archive(CIFAR10 if name == "cifar10" else CIFAR100, split, directory, mirror=mirror)
-    from eyas.data.named.torchvision_sets import open_torchvision
-
-    entry = TORCHVISION[name]
-    if split not in entry.splits:
-        return _fixed_part(open_torchvision(name, entry, "whole", directory, mirror), name, split)
-    return open_torchvision(name, entry, split, directory, mirror)
-
-
-def _digits(split: str) -> ImageSet:
-    """Return scikit-learn's digits (Alpaydin and Kaynak 1998): 1,797 of 8x8, grey 0..16 as 0..255."""
-    import numpy as np
-
-    from eyas.data.images.imageset import ArrayImages, ImageSet
-
-    table = _digit_table()
-    pixels = np.rint(table[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-    images = ArrayImages.of("digits", pixels)
-    whole = ImageSet("digits", DIGITS, True, table[:, 64].astype(np.int64), images, ordered=True)
-    return _fixed_part(whole, "digits", split)
-
-
-def _digit_table() -> NDArray[np.float64]:
-    """Return the digits, float64 [1797, 65]: 64 grey values, then the digit.
-
-    Read from scikit-learn's own file where it is: to import the library and scipy with it takes longer than all else
-    that happens before the first step but torch.
-    """
-    import gzip
-    from importlib.util import find_spec
-
-    import numpy as np
-
-    library = find_spec("sklearn")
-    file = Path(library.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if library else Path()
-    if file.is_file():
-        with gzip.open(file, "rt", encoding="ascii") as lines:
-            table = np.loadtxt(lines, delimiter=",")
-        if table.shape == (1797, 65):
-            return table
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    return np.column_stack([found.data, found.target])
-
-
-def _fixed_part(whole: ImageSet, name: str, split: str) -> ImageSet:
-    from dataclasses import replace
-
-    from eyas.data.images.imageset import split_off
-
-    rest, part = split_off(whole, SHARE, SEED)
-    return replace(part if split == "test" else rest, source=f"{name}:{split}")
