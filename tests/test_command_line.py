@@ -244,7 +244,7 @@ REACHED = {  # a part of the source -> the commands whose users read its message
     "answers": ("predict",), "auditing.py": ("inspect",), "data/classes.py": READ, "data/lists/columns.py": READ, "data/lists/labels.py": READ,
     "data/lists/listing.py": READ, "data/lists/paths.py": (*READ, "predict"), "data/named/download.py": (*READ, "datasets"),
     "data/named/table.py": (*READ, "datasets"), "data/named/torchvision_sets.py": (*READ, "datasets"), "exporting.py": ("export",), "predict.py": ("predict",), "plan.py": ("train",),
-    "serve": ("serve",), "shipping": ("export",), "sinks/audit_view.py": ("inspect",), "render/sheet.py": ("inspect",),
+    "serve": ("serve",), "shipping": ("export",), "audit/view.py": ("inspect",), "render/sheet.py": ("inspect",),
     "sinks/remote.py": ("train",), "model/failures.py": ("train",), "model/pretrained.py": ("train",), "model/shapes.py": ("train",),
 }  # fmt: skip
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?=[\s.,;:)=]|$)")

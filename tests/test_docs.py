@@ -12,7 +12,7 @@ import pytest
 import eyas
 from eyas.verbs.commands import COMMANDS
 from tests.everyday.page import cases
-from tests.test_layers import LAYERS
+from tests.test_layers import CORE, SATELLITES
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "eyas"
@@ -50,12 +50,12 @@ def flags() -> set[str]:
     return found | {f"--no-{flag.removeprefix('--')}" for flag in found} | {"--help", "--version"}
 
 
-def test_the_reference_is_what_the_program_says():
-    """Settings, events or data sets changed? Run `scripts/reference`."""
+def test_the_reference_and_the_tree_are_what_the_program_says():
+    """Settings, events, data sets or files changed? Run `scripts/reference`."""
     command = [sys.executable, str(ROOT / "scripts" / "reference"), "--print"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == text_of("docs/reference.md").splitlines()
+    assert done.stdout.splitlines() == (text_of("docs/reference.md") + text_of("docs/architecture.md")).splitlines()
 
 
 def test_the_reference_has_every_command_and_every_public_name():
@@ -126,21 +126,10 @@ def test_every_name_that_the_ten_changes_point_to_is_in_the_file():
             assert name.rpartition(".")[2] in files, f"{name}: {row}"
 
 
-def test_the_architecture_names_every_file_once():
-    tree = text_of("docs/architecture.md").partition("src/eyas/\n")[2].partition("```")[0]
-    room, named = "", []
-    for indent, name in re.findall(r"^( +)(\S+)", tree, re.MULTILINE):
-        if name.endswith("/"):
-            room = name
-        else:
-            named.append(name if len(indent) == 2 else f"{room}{name}")
-    assert sorted(named) == sorted(str(file.relative_to(SOURCE)) for file in SOURCE.rglob("*.py"))
-
-
-def test_the_architecture_has_the_layers_that_are_tested():
-    rows = [f"| {name} | {', '.join(f'`{module}`' for module in modules)} |" for name, modules in LAYERS.items()]
-    shown = text_of("docs/architecture.md").partition("| layer | modules |")[2].strip().splitlines()[1:]
-    assert shown[: len(rows)] == rows[::-1]
+def test_the_architecture_has_the_rooms_that_are_tested():
+    shown = text_of("docs/architecture.md").partition("| room | lines at most |")[2].strip().partition("\n\n")[0].splitlines()[1:]
+    rows = [f"| `{room}` | {budget:,} |" for room, budget in {**CORE, **SATELLITES}.items()]
+    assert [row for row in shown if row.startswith("| `")] == rows
 
 
 def written_files() -> list[Path]:

@@ -78,7 +78,7 @@ def test_a_run_with_dropout_cut_twice_equals_an_uncut_one_bit_by_bit(pictures, t
 
 
 def test_a_run_cut_while_it_evaluates_is_evaluated_again_on_resume(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr("eyas.training.clock._TICK", 0.0)  # a sign of life after every batch, to stop at
+    monkeypatch.setattr("eyas.device.clock._TICK", 0.0)  # a sign of life after every batch, to stop at
     config = config_of(pictures)
     events = run_fit(config, tmp_path / "uncut")
     cut = run_fit(config, tmp_path / "cut", stop_at=lambda e: isinstance(e, Progress) and e.stage == "test")

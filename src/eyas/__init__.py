@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from eyas.model.classifier import Prediction as Prediction
     from eyas.model.compact import compact as compact
     from eyas.model.zoo import alex as alex
-    from eyas.sinks.live import live as live
+    from eyas.sinks.console import live as live
     from eyas.training.loop import fit as fit
     from eyas.training.planning import make_plan as make_plan
     from eyas.verbs.calibrate import calibrate as calibrate
@@ -50,7 +50,7 @@ _PLACES = {
     "export": "verbs.export",
     "fit": "training.loop",
     "inspect": "verbs.inspect",
-    "live": "sinks.live",
+    "live": "sinks.console",
     "make_config": "config.run_config",
     "make_plan": "training.planning",
     "open_runtime": "device.runtime",

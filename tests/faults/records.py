@@ -13,7 +13,7 @@ from eyas.files.tensors import read_tensors
 from eyas.model.classifier import Classifier
 from eyas.sinks.jsonl import read_events
 from eyas.training.checkpoint import STATE, newest_state
-from eyas.training.samples import SAMPLES
+from eyas.training.fingerprint import SAMPLES
 
 ONCE = ("trained", "epochtrained", "evaluated")  # each of them has each step once, however often a run was cut
 CLOCK = {"time", "seconds", "images_per_second", "waiting"}

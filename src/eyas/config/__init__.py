@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""Every setting and every flag; without torch."""

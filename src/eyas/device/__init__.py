@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""Which device computes, precision, processes, signals; and where the time goes."""

@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""One pass over a set, every score that follows, how far to trust it."""

@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""A trained model as one file that works without eyas."""

@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""Images to classify -> rows of answers."""

@@ -1,1 +1,1 @@
-
+"""Pictures and pages: charts, the report, the audit's page."""

@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""The HTTP server: an API, and a page for the browser."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TextIO, cast
 
 from rich.console import Console, RenderableType
@@ -281,3 +282,14 @@ def _bar(event: Progress, started: Started, left: float | None) -> RenderableTyp
 
 def _note_line(event: Noted) -> str:
     return f"{'warning: ' if event.warning else ''}{clean(event.message)}"
+
+
+def live(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield the events, and show the run: in a notebook progress, epochs, and curves that redraw below the cell.
+
+    Outside of a notebook it is told in plain lines, as `--view plain` tells it.
+    """
+    with contextlib.closing(open_console("notebook" if in_notebook() else "plain")) as view:
+        for event in events:
+            view.write(event)
+            yield event

@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""Text on a terminal or in a notebook: cleaned, progress, cards."""

@@ -1,1 +1,1 @@
-
+"""The training: plan, loop, step, state, checkpoints."""

@@ -21,9 +21,8 @@ from eyas.files.pathnames import last_part
 from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.classifier import model_header
 from eyas.training.events import Noted, Saved
-from eyas.training.fingerprint import changed_files
+from eyas.training.fingerprint import changed_files, changed_samples
 from eyas.training.finite import diverged
-from eyas.training.samples import changed_samples
 from eyas.training.snapshot import Snapshot
 from eyas.training.state import TrainState, measured_model
 

@@ -1,16 +1,25 @@
-"""What the results of a run depend on, as plain data: a resume compares it."""
+"""What the results of a run depend on, as plain data, and which images it was: a resume compares both."""
 
 from __future__ import annotations
 
 import platform
+import zlib
+from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from eyas.data.augment.own_transform import transform_fingerprint
-from eyas.data.images.imageset import ImageSet
+from eyas.data.images.imageset import FileImages, ImageSet
+from eyas.data.images.packed import PackedStrings
+from eyas.data.run_sets import as_share
+from eyas.errors import EyasError, few
+from eyas.files.reading import LARGEST_LIST
+from eyas.files.tensors import read_tensors, write_tensors
 from eyas.training.optim import HORIZON
 
 if TYPE_CHECKING:
@@ -69,3 +78,101 @@ def _plain(value: Any) -> Any:
 def software() -> str:
     """Return the versions that a result depends on, in words."""
     return f"eyas {version('eyas')}, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+SAMPLES = "samples.safetensors"
+PARTS = ("paths", "offsets", "sizes", "labels")  # of a set in the file: each packed, as bytes
+OTHERS = "its images or labels are others than those that the run began with"
+Columns = tuple[PackedStrings, np.ndarray, np.ndarray, tuple[str, ...]]  # paths, sizes, labels, classes
+Known = dict[str, tuple[int, str]]  # by path: the file's size and its class
+
+
+def keep_samples(plan: Plan) -> None:
+    """Write the paths, sizes and labels of a run's image files into its folder, if they are not there yet."""
+    path = plan.directory / SAMPLES
+    files = {name: _columns(images) for name, images in _sets(plan).items() if isinstance(images.images, FileImages)}
+    if not files or path.exists():
+        return
+    tensors = {
+        f"{name}/{part}": _packed(data)
+        for name, (paths, sizes, labels, _) in files.items()
+        for part, data in zip(PARTS, (paths.blob, *(_bytes(n) for n in (paths.offsets, sizes, labels))), strict=True)
+    }
+    write_tensors(path, "samples", tensors, {"classes": {name: columns[-1] for name, columns in files.items()}})
+
+
+def _bytes(numbers: np.ndarray) -> bytes:
+    return numbers.astype("<i8").tobytes()
+
+
+def changed_samples(plan: Plan, changed: list[str]) -> Iterator[str]:
+    """Yield a line for each set of the fingerprint's entries `changed`: which images differ from the run's, and how.
+
+    A validation share and what it was taken from are told as one: an image more or less draws both anew.
+    """
+    now, then = _sets(plan), _kept(plan.directory)
+    groups = {f"{name} data": [name] for name in now}
+    val = plan.config.data.val
+    if val is not None and as_share(val) is not None:
+        groups = {"training and validation data": ["training", "val"]} | {
+            name: sets for name, sets in groups.items() if sets[0] not in ("training", "val")
+        }
+    for group, names in groups.items():
+        if any(f"{name} data" in changed for name in names):
+            before = [then[name] for name in names if name in then]
+            files = [now[name] for name in names if isinstance(now[name].images, FileImages)]
+            known = len(before) == len(files) == len(names)
+            said = _difference(_known(before), _known([_columns(images) for images in files])) if known else OTHERS
+            yield f"  {group}: {said}"
+
+
+def _sets(plan: Plan) -> dict[str, ImageSet]:
+    return {"training": plan.train.images, **{name: part.images for name, part in plan.evaluations.items()}}
+
+
+def _columns(images: ImageSet) -> Columns:
+    assert isinstance(images.images, FileImages)
+    return images.images.paths, images.images.sizes, images.labels, images.classes
+
+
+def _packed(numbers: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(zlib.compress(numbers, 1)), dtype=torch.uint8)
+
+
+def _unpacked(tensor: Tensor) -> bytes:
+    return zlib.decompressobj().decompress(tensor.numpy().tobytes(), LARGEST_LIST)
+
+
+def _kept(directory: Path) -> dict[str, Columns]:
+    """Return the images that a run was begun with, by set; nothing where its folder does not say, or is damaged."""
+    try:
+        tensors, header = read_tensors(directory / SAMPLES, "samples")
+        found = {}
+        for name, classes in header["classes"].items():
+            paths, *numbers = (_unpacked(tensors[f"{name}/{part}"]) for part in PARTS)
+            offsets, sizes, labels = (np.frombuffer(part, "<i8") for part in numbers)
+            found[name] = (PackedStrings(paths, offsets), sizes, labels, tuple(classes))
+        return found
+    except (EyasError, KeyError, ValueError, AttributeError, zlib.error):
+        return {}
+
+
+def _known(sets: list[Columns]) -> Known:
+    return {
+        path: (size, classes[label])
+        for paths, sizes, labels, classes in sets
+        for path, size, label in zip(paths, sizes.tolist(), labels.tolist(), strict=True)
+    }
+
+
+def _difference(then: Known, now: Known) -> str:
+    """Return which images differ, by kind, the first few by name."""
+    both = [path for path in now if path in then and now[path] != then[path]]
+    kinds = {
+        "added": [path for path in now if path not in then],
+        "gone": [path for path in then if path not in now],
+        "changed in size": [path for path in both if now[path][0] != then[path][0]],
+        "with another label": [path for path in both if now[path][1] != then[path][1]],
+    }
+    found = [f"{len(paths):,} {kind} ({few(sorted(paths))})" for kind, paths in kinds.items() if paths]
+    return f"of {len(then):,} images {'; '.join(found)}" if found else "the same images, in another order or split"

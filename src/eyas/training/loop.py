@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from eyas.config.run_config import plain_settings
 from eyas.data.pipeline import loaded
+from eyas.device.clock import Clock
 from eyas.device.profile import Lap
 from eyas.device.runtime import Runtime
 from eyas.device.trace import TRACE
 from eyas.evaluation.one_pass import evaluate
 from eyas.evaluation.scores import Scores
 from eyas.training.checkpoint import EpochDone, restore
-from eyas.training.clock import Clock
 from eyas.training.events import (
     EpochOver,
     EpochTrained,

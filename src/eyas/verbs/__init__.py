@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""What each command does."""

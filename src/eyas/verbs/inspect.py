@@ -65,7 +65,7 @@ def print_audit(audit: Audit) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from eyas.sinks.audit_view import PLAIN_WIDTH, audit_view
+    from eyas.audit.view import PLAIN_WIDTH, audit_view
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     for part in audit_view(audit):

@@ -182,9 +182,9 @@ def _trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: b
     `config` is what to write down once one batch went all the way: what can be known to fail has failed by then.
     """
     from eyas.device.runtime import stoppable
+    from eyas.training.fingerprint import keep_samples
     from eyas.training.loop import fit
     from eyas.training.rollback import go_back, memory_in_words
-    from eyas.training.samples import keep_samples
 
     while True:
         try:

@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""Random changes to training images, and a user's own function."""

@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""One image: which files are images, decoding, preprocessing; and a set of them."""

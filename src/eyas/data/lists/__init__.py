@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""List files and class files: text -> columns -> paths, labels, splits."""

@@ -14,9 +14,7 @@ from eyas.errors import DataError, suggest
 
 KEY = 8  # so many lines, each with another label: that column is a key, unless it was asked for
 _SHOWN = 8  # columns that a message names
-_LIKELY = frozenset(
-    ("dx", "diagnosis", "cls", "emotion", "type", "kind", "variety", "genus", "name", "finding", "findinglabels")
-)
+_LIKELY = frozenset("dx diagnosis cls emotion type kind variety genus name finding findinglabels".split())
 
 
 @dataclass(frozen=True)
@@ -289,8 +287,8 @@ def _unclear(sample: Sample, left: list[int], path: int, hot: tuple[int, ...]) -
         remedy += f" or {sample.flag(path=path, label=hot)}"
     if not sample.names and not any(map(sample.numeric, able)):
         remedy += ". If they are one label of several words, put it in quotation marks"
-    told = f"any of the columns {sample.told(able)} may hold the labels. Say which, such as {remedy}."
-    return DataError(f"{sample.source}: {told}")
+    told = f"{sample.source}: any of the columns {sample.told(able)} may hold the labels. "
+    return DataError(f"{told}Say which, such as {remedy}.")
 
 
 def _shares(sample: Sample, left: list[int]) -> list[int]:

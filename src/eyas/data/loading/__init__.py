@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""Where decoded pixels are kept, and processes that read."""

@@ -1,1 +1,1 @@
-"""Marks the room; empty."""
+"""Data sets that are known by name and download themselves."""
