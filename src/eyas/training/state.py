@@ -100,6 +100,12 @@ class TrainState:
         """What the schedule's learning rate is multiplied by: a plateau's drops, a half per divergence."""
         return float(self.plateau.factor * 0.5 ** len(self.diverged))
 
+    def count_step(self, sums: Sums) -> None:
+        """Count a step that was taken."""
+        self.window.merge(sums)
+        self.epoch.merge(sums)
+        self.step += 1
+
     def parts(self, plan: Plan) -> int:
         """Return in how many parts a batch is computed: those asked for, doubled each time that memory ran out."""
         asked = plan.config.training.accumulate

@@ -44,10 +44,9 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
     set_learning_rate(state.optimizer, plan.learning_rate(state.step) * state.factor)
     if not state.model.training:  # to tell every layer anew at every step takes as long as a small one computes
         state.model.train()
-    span = runtime.profile.span
+    span, sums = runtime.profile.span, Sums.zeros(runtime.device)
     with span("normalise"):
         images, targets = plan.mix(plan.preprocess.normalize(batch.images, runtime.order), batch.labels)
-    sums = Sums.zeros(runtime.device)
     parts = list(_parts(images, targets, batch.labels, batch.samples, count=state.parts(plan)))
     for number, (some_images, some_targets, labels, samples) in enumerate(parts, start=1):
         with runtime.gradient_sync(network, enabled=number == len(parts)):  # several processes: join them once
@@ -55,8 +54,7 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
                 logits = network(some_images)
                 loss = plan.loss(logits, some_targets)  # a sum over samples, not a mean
             check_step(loss.detach(), logits.detach(), samples, state, plan, runtime)
-            # joined gradients are averaged over the processes, so each is scaled up by their number
-            with span("backward"):
+            with span("backward"):  # DDP averages gradients over the processes: each is scaled up by their number
                 state.scaler.scale(loss * runtime.world / batch.size).backward()  # type: ignore[no-untyped-call]
         sums.add(loss.detach(), logits.detach(), labels)
     with span("optimiser"):
@@ -68,9 +66,7 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
         state.scaler.update()
         state.optimizer.zero_grad(set_to_none=True)
         state.average.update(state.model)
-    state.window.merge(sums)
-    state.epoch.merge(sums)
-    state.step += 1
+    state.count_step(sums)
     return gradients
 
 

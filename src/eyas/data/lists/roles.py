@@ -14,7 +14,9 @@ from eyas.errors import DataError, suggest
 
 KEY = 8  # so many lines, each with another label: that column is a key, unless it was asked for
 _SHOWN = 8  # columns that a message names
-_LIKELY = frozenset("dx diagnosis cls emotion type kind variety genus name finding findinglabels".split())
+_LIKELY = frozenset(
+    ("dx", "diagnosis", "cls", "emotion", "type", "kind", "variety", "genus", "name", "finding", "findinglabels")
+)
 
 
 @dataclass(frozen=True)
