@@ -14,10 +14,9 @@ import torch
 from PIL import Image
 
 from eyas import Classifier
-from eyas.cli import main
+from eyas.cli import COMMANDS, main
 from eyas.data.images.preprocess import Preprocess
 from eyas.model.zoo import build
-from eyas.verbs.commands import COMMANDS
 
 QUICK = ["--model", "compact", "--size", "16", "--epochs", "1", "--device", "cpu", "--view", "none"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import eyas
-from eyas.verbs.commands import COMMANDS
+from eyas.cli import COMMANDS
 from tests.everyday.page import cases
 from tests.test_layers import CORE, SATELLITES
 

@@ -21,7 +21,7 @@ from eyas.sinks.notebook import NotebookView, in_notebook
 from eyas.sinks.story import Story
 from eyas.terminal.cards import run_card
 from eyas.training.events import Event, Noted, Weighed
-from eyas.verbs.train import Run
+from eyas.verbs.training_run import Run
 from tests.runs import QUICK
 from tests.sinks.sample_run import finished, started, steps, whole
 

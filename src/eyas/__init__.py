@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from eyas.verbs.export import export as export
     from eyas.verbs.inspect import inspect as inspect
     from eyas.verbs.report import report as report
+    from eyas.verbs.resume import resume as resume
     from eyas.verbs.runs import Overview as Overview
     from eyas.verbs.runs import runs as runs
-    from eyas.verbs.train import Run as Run
-    from eyas.verbs.train import resume as resume
     from eyas.verbs.train import train as train
+    from eyas.verbs.training_run import Run as Run
 
 _PLACES = {
     "Audit": "data.findings",
@@ -40,7 +40,7 @@ _PLACES = {
     "Overview": "verbs.runs",
     "Prediction": "model.classifier",
     "Preprocess": "data.images.preprocess",
-    "Run": "verbs.train",
+    "Run": "verbs.training_run",
     "RunConfig": "config.run_config",
     "alex": "model.zoo",
     "calibrate": "verbs.calibrate",
@@ -55,7 +55,7 @@ _PLACES = {
     "make_plan": "training.planning",
     "open_runtime": "device.runtime",
     "report": "verbs.report",
-    "resume": "verbs.train",
+    "resume": "verbs.resume",
     "runs": "verbs.runs",
     "train": "verbs.train",
 }

@@ -7,19 +7,35 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import TextIO
 
 from eyas.errors import EyasError, SettingsError, suggest
 from eyas.files import system
 from eyas.files.system import ending_signals
-from eyas.terminal.clean import clean
-from eyas.verbs.commands import COMMANDS, Arguments, told
+from eyas.terminal.clean import clean, told
+
+COMMANDS = {  # each is a module of `eyas.verbs`
+    "train": "Train a classifier from a list, a folder or a named data set.",
+    "resume": "Go on with a run where it stopped.",
+    "evaluate": "Measure a trained model on any labelled set.",
+    "predict": "Classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders.",
+    "serve": "Answer over HTTP: an API, and a page for the browser.",
+    "report": "Write a page on a run: its results, how sure it is, its mistakes.",
+    "calibrate": "Make a model as sure as it is right, by a temperature.",
+    "compare": "Compare runs, and tell which differences are larger than chance.",
+    "runs": "List the runs of a folder, best first.",
+    "export": "Write a trained model as one file for use without eyas, and check its answers.",
+    "inspect": "Look at a set before training: unreadable files, duplicates, leaks, wrong labels.",
+    "models": "List the networks that can be named.",
+    "datasets": "List the named data sets, or write one as image files and lists.",
+}
 
 
-def main(arguments: Arguments | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code; every failure that eyas can name is one message on stderr."""
     given = sys.argv[1:] if arguments is None else arguments
     _set_environment()
@@ -27,7 +43,15 @@ def main(arguments: Arguments | None = None) -> int:
         speak_plainly(stream)
     try:
         with _stopped_alike(), _plain_warnings():
-            return _run(given)
+            if not given or given[0] in ("-h", "--help"):
+                print(_overview())
+                return 0 if given else 2
+            if given[0] == "--version":
+                from importlib.metadata import version
+
+                print(f"eyas {version('eyas')}")
+                return 0
+            return _chosen(given)(given[1:])
     except EyasError as error:
         return told(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -94,22 +118,16 @@ def _set_environment() -> None:
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
-def _run(given: Arguments) -> int:
-    if not given or given[0] in ("-h", "--help"):
-        print(_overview())
-        return 0 if given else 2
-    if given[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"eyas {version('eyas')}")
-        return 0
+def _chosen(given: list[str]) -> Callable[[list[str]], int]:
+    """Return the command that was meant; raises `SettingsError` with the nearest names where there is none."""
     if given[0] not in COMMANDS:
         raise SettingsError(f"There is no command {given[0]!r}.{suggest(given[0], COMMANDS)} See `eyas --help`.")
-    return COMMANDS[given[0]](given[1:])
+    command: Callable[[list[str]], int] = import_module(f"eyas.verbs.{given[0]}").command
+    return command
 
 
 def _overview() -> str:
-    rows = "\n".join(f"  {name:10} {(verb.__doc__ or '').splitlines()[0]}" for name, verb in COMMANDS.items())
+    rows = "\n".join(f"  {name:10} {line}" for name, line in COMMANDS.items())
     return f"""eyas trains image classifiers with PyTorch.
 
 usage: eyas COMMAND ...    (eyas COMMAND --help explains it)

@@ -22,7 +22,7 @@ from eyas.training.planning import make_plan
 from eyas.training.rollback import go_back
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
-from eyas.verbs.train import resume
+from eyas.verbs.resume import resume
 
 register_model = pytest.importorskip("timm.models").register_model  # the only way to a network of one's own by a name
 

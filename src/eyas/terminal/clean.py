@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 
 STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # controls, directions, undecodable bytes, line separators
@@ -21,3 +22,9 @@ def clean(text: object) -> str:
 def clean_lines(text: object) -> str:
     """Return `text` as `clean` does, its line ends kept: for messages of several lines."""
     return "\n".join(clean(line) for line in str(text).split("\n"))
+
+
+def told(message: str, code: int) -> int:
+    """Print a message on stderr; return the exit code."""
+    print(f"eyas: {clean_lines(message)}", file=sys.stderr)
+    return code

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eyas.config.data import DataConfig
+from eyas.config.flags import CalibrateFlags, parsed
 from eyas.config.training import DeviceConfig
 from eyas.data.images.imageset import ImageSet
 from eyas.errors import DataError, SettingsError
@@ -201,3 +202,12 @@ def _said_accuracy(row: Threshold) -> str:
         return "-"
     low, high = (100 * end for end in row.interval)
     return f"{100 * row.correct / row.answered:.2f} % [{low:.2f}, {high:.2f}] ({row.correct:,} of {row.answered:,})"
+
+
+def command(arguments: list[str]) -> int:
+    """`eyas calibrate`: make a model as sure as it is right, by a temperature."""
+    given = parsed(CalibrateFlags, "calibrate", arguments)
+    print_calibrated(
+        calibrate(given.run, given.data, settings=given.data_config(), device=given.device, reset=given.reset)
+    )
+    return 0

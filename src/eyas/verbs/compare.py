@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from eyas.config.flags import CompareFlags, parsed
 from eyas.errors import SettingsError
 from eyas.evaluation.significance import SIGNIFICANT, mcnemar, paired_interval
 from eyas.files.atomic import PREDICTIONS, write_bytes, write_text
@@ -249,3 +250,15 @@ def _table(heads: tuple[str, ...], rows: Any) -> Any:
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
     return table
+
+
+def command(arguments: list[str]) -> int:
+    """`eyas compare`: compare runs, and tell which differences are larger than chance."""
+    given = parsed(CompareFlags, "compare", arguments)
+    comparison = compare(*given.runs)
+    print_comparison(comparison)
+    if given.json_file is not None:
+        write_comparison(comparison, given.json_file)
+    if given.html is not None:
+        write_page(comparison, given.html, given.language)
+    return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyas.config.data import DataConfig
+from eyas.config.flags import EvaluateFlags, parsed
 from eyas.config.training import DeviceConfig
 from eyas.data.classes import match_outputs
 from eyas.data.images.imageset import ImageSet
@@ -180,3 +181,17 @@ def write_scores(scores: Scores, images: ImageSet, *, json_file: str | None, cha
         from eyas.render.figures import save_scores
 
         save_scores(scores, Path(charts))
+
+
+def command(arguments: list[str]) -> int:
+    """`eyas evaluate`: measure a trained model on any labelled set."""
+    given = parsed(EvaluateFlags, "evaluate", arguments)
+    if given.data is not None and given.train is not None:
+        raise SettingsError("--train says where the run's own set lies now, and DATA names another. Give one of them.")
+    data, device = given.data_config(), given.device_config()
+    scores, images = evaluate(
+        given.run, given.data, settings=data, device=device, batch_size=given.batch_size, answers=given.answers
+    )
+    print_scores(scores, images)
+    write_scores(scores, images, json_file=given.json_file, charts=given.charts)
+    return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eyas.config.export import ExportConfig, target_of
+from eyas.config.flags import ExportFlags, parsed
 from eyas.errors import SettingsError
 from eyas.exporting.pictures import Sources, open_sources
 from eyas.files.atomic import atomic_path, model_file, write_text
@@ -159,3 +160,10 @@ def print_export(exported: Exported) -> None:
         ("how to use it", str(exported.readme)),
     ]
     Console(soft_wrap=True).print(pairs(rows))
+
+
+def command(arguments: list[str]) -> int:
+    """`eyas export`: write a trained model as one file for use without eyas, and check its answers."""
+    given = parsed(ExportFlags, "export", arguments)
+    print_export(export_as(given.run, given.out, given.config()))
+    return 0

@@ -14,6 +14,7 @@ from PIL import Image
 from eyas.audit.audit import Auditing
 from eyas.audit.survey_cache import SurveyCache
 from eyas.config.data import DataConfig
+from eyas.config.flags import InspectFlags, parsed
 from eyas.data.findings import Audit, Finding, Seen
 from eyas.data.parts import Part, open_parts
 from eyas.errors import DataError
@@ -108,3 +109,12 @@ def _picture(parts: tuple[Part, ...], seen: Seen) -> Image.Image | None:
 def _write(path: Path, text: str) -> None:
     """Write a text whole; bytes of file names that are no text are escaped."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def command(arguments: list[str]) -> int:
+    """`eyas inspect`: look at a set before training: unreadable files, duplicates, leaks, wrong labels."""
+    given = parsed(InspectFlags, "inspect", arguments)
+    found = inspect(given.data, given.against, settings=given.data_config(), html=given.html)
+    write_audit(found, json_file=given.json_file, csv_file=given.csv_file)
+    print_audit(found)
+    return DataError.exit_code if given.strict and found.wrong else 0

@@ -10,6 +10,7 @@ from itertools import islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eyas.config.flags import PredictFlags, parsed
 from eyas.config.predict import PredictConfig
 from eyas.data.images.ahead import read_ahead
 from eyas.data.images.decode import USUAL, Decoding, decode, to_tensor
@@ -156,3 +157,12 @@ def _viewed(classifier: Classifier, views: str | None) -> Classifier:
         f"{VIEWS[own]} ({own}).", file=sys.stderr,
     )  # fmt: skip
     return replace(classifier, preprocess=replace(classifier.preprocess, views=views))
+
+
+def command(arguments: list[str]) -> int:
+    """`eyas predict`: classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders."""
+    given = parsed(PredictFlags, "predict", arguments)
+    done = predict_to(given.out, given.run, given.paths, given)
+    for said in done.in_words(given):
+        print(clean(said), file=sys.stderr)
+    return 65 if done.unreadable == done.images else 0

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from eyas.config.data import PreprocessConfig
+from eyas.config.flags import ReportFlags, parsed
 from eyas.config.run_config import NO_RESULT, RunConfig, make_config, said_setting
 from eyas.data.findings import Audit
 from eyas.data.images.imageset import ImageSet
@@ -191,3 +192,11 @@ def _commands(record: Record) -> tuple[tuple[str, str], ...]:
         ("serve", f"eyas serve {run}"),
         ("compare", f"eyas compare {run} ANOTHER_RUN"),
     )
+
+
+def command(arguments: list[str]) -> int:
+    """`eyas report`: write a page on a run: its results, how sure it is, its mistakes."""
+    given = parsed(ReportFlags, "report", arguments)
+    path = report(given.run, out=given.out, language=given.language, device=given.device, audit=given.audit)
+    print(clean(str(path)))
+    return 0

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from eyas.config.flags import RunsFlags, parsed
 from eyas.config.run_config import RunConfig, differing, make_config, said_setting
 from eyas.errors import DataError, EyasError, SettingsError
 from eyas.files.atomic import PREDICTIONS, disk_use, is_locked, write_text
 from eyas.files.headers import read_header
+from eyas.terminal.clean import clean
 
 GAP = 2  # blanks between two columns
 RIGHT = frozenset({"epochs", "best", "loss", "size", "changed"})  # columns of numbers
@@ -133,7 +136,7 @@ def _from_files(folder: Path, config: RunConfig) -> ListedRun:
     split = "test" if "test" in scores else next(iter(scores), None)
     measured = scores[split] if split is not None else {}
     done = int(state["state"]["epochs_done"]) if state is not None else int(facts.get("epoch", 0))
-    interval = measured.get("interval")
+    interval, accuracy, loss = (measured.get(name) for name in ("interval", "accuracy", "loss"))
     size, changed = disk_use(folder)
     return ListedRun(
         name=folder.absolute().name,
@@ -147,9 +150,9 @@ def _from_files(folder: Path, config: RunConfig) -> ListedRun:
         split=split,
         source=measured.get("source"),
         count=measured.get("count"),
-        accuracy=_number(measured.get("accuracy")),
+        accuracy=None if accuracy is None else float(accuracy),
         interval=None if interval is None else (float(interval[0]), float(interval[1])),
-        loss=_number(measured.get("loss")),
+        loss=None if loss is None else float(loss),
         selects_on=facts.get("selects_on"),
         samples=_samples(folder, state, split),
         bytes=size,
@@ -182,10 +185,6 @@ def _samples(folder: Path, state: dict[str, Any] | None, split: str | None) -> s
     return None if found is None else str(found)
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
 def write_overview(overview: Overview, path: str) -> None:
     """Write all of it to a JSON file."""
     write_text(Path(path), json.dumps(asdict(overview), ensure_ascii=False, indent=1) + "\n")
@@ -193,12 +192,8 @@ def write_overview(overview: Overview, path: str) -> None:
 
 def print_overview(overview: Overview, folder: str) -> None:
     """Print the runs as a table, what each group was measured on, and the folders that hold none."""
-    import sys
-
     from rich.console import Console
     from rich.text import Text
-
-    from eyas.terminal.clean import clean
 
     console = Console(width=None if sys.stdout.isatty() else 220)
     if overview.runs:
@@ -239,8 +234,6 @@ def _table(found: tuple[ListedRun, ...], width: int) -> Any:
     """Return the rows with the columns that fit into a terminal of `width` characters."""
     from rich.table import Table
     from rich.text import Text
-
-    from eyas.terminal.clean import clean
 
     letters = {key: letter for letter, key in _letters(found)}
     marks, now = [letters[group_of(run)] for run in found], time.time()
@@ -296,3 +289,13 @@ def _age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit} ago"
     return "just now"
+
+
+def command(arguments: list[str]) -> int:
+    """`eyas runs`: list the runs of a folder, best first."""
+    given = parsed(RunsFlags, "runs", arguments)
+    overview = runs(given.folder, sort=given.sort)
+    print_overview(overview, given.folder)
+    if given.json_file is not None:
+        write_overview(overview, given.json_file)
+    return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from eyas.config.flags import ServeFlags, parsed
 from eyas.config.serve import ServeConfig
 from eyas.errors import EyasError, SettingsError
 from eyas.files.atomic import model_file
@@ -155,3 +156,10 @@ def _greeting(service: Service, door: socket.socket) -> str:
     classifier = service.classifier
     what = f"{classifier.model}, {len(classifier.classes)} classes, {classifier.preprocess.in_words()}"
     return clean(f"http://{f'[{host}]' if ':' in host else host}:{port}  {what}  (Ctrl-C ends it)")
+
+
+def command(arguments: list[str]) -> int:
+    """`eyas serve`: answer over HTTP: an API, and a page for the browser."""
+    given = parsed(ServeFlags, "serve", arguments)
+    serve(given.run, given.serve_config())
+    return 0

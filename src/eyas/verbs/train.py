@@ -1,70 +1,34 @@
-"""The verbs of training: a run folder from first to last. Torch is loaded once what was asked for can be done."""
+"""The verb `train`: a run folder from first to last. Torch is loaded once what was asked for can be done."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eyas.config.data import PreprocessConfig
-from eyas.config.run_config import RunConfig, check_whole, make_config, to_toml
+from eyas.config.flags import parse_config
+from eyas.config.run_config import RunConfig, make_config
 from eyas.data.named.table import names
 from eyas.data.run_sets import open_sets, with_absolute_paths
-from eyas.device.trace import TRACE
-from eyas.errors import FileError, RunInUseError, SettingsError, TrainingError
-from eyas.files.atomic import CONFIG, check_name, folder_lock, make_folder, remove_lock, write_text
+from eyas.errors import RunInUseError, SettingsError
+from eyas.files.atomic import CONFIG, check_name, make_folder, remove_lock
 from eyas.files.pathnames import safe_name
-from eyas.run_folder.origin import Origin, placed, run_of
-from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.remote import check_loggers
-from eyas.training.events import Event, Finished
+from eyas.verbs.training_run import Run, exit_code, locked, refuse_in_a_loader, trained
 
 if TYPE_CHECKING:
     from eyas.device.runtime import Runtime
-    from eyas.model.classifier import Classifier
     from eyas.training.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run folder. `finished` is the last event of the training that made it."""
-
-    directory: Path
-    finished: Finished
-
-    @property
-    def best(self) -> Classifier:
-        """The classifier of the best epoch, loaded on the CPU."""
-        from eyas.model.classifier import Classifier
-
-        return Classifier.load(self.directory / "best.safetensors")
-
-    @property
-    def last(self) -> Classifier:
-        """The classifier of the last epoch, loaded on the CPU."""
-        from eyas.model.classifier import Classifier
-
-        return Classifier.load(self.directory / "last.safetensors")
-
-    @property
-    def history(self) -> list[dict[str, str]]:
-        """The rows of metrics.csv, one per epoch."""
-        import csv
-
-        with (self.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-
-    def _repr_html_(self) -> str:
-        """Show the run's result and curves in a notebook."""
-        from eyas.sinks.summary import result
-        from eyas.terminal.cards import run_card
-
-        return run_card([("run", str(self.directory)), *result(self.finished)], self.directory / "charts/curves.svg")
+def command(arguments: list[str]) -> int:
+    """`eyas train`: train a classifier from a list, a folder or a named data set."""
+    config = parse_config(arguments)
+    return exit_code(train_config(config))
 
 
 def train(
@@ -81,7 +45,7 @@ def train(
 
 def train_config(config: RunConfig) -> Run:
     """Train as `config` says, in a new run folder. Raises `RunInUseError` if its folder holds a run already."""
-    _refuse_in_a_loader()
+    refuse_in_a_loader()
     directory = new_directory(config)
     check_loggers(config.output)
     sets = open_sets(config)
@@ -95,12 +59,12 @@ def train_config(config: RunConfig) -> Run:
             plan = make_plan(config, directory, sets=sets, precision=runtime.config.precision)
         fresh = not directory.exists()
         make_folder(directory)
-        with contextlib.ExitStack() as afterwards, _locked(directory, runtime):
+        with contextlib.ExitStack() as afterwards, locked(directory, runtime):
             try:
                 if runtime.is_main:
                     _check_holds_no_run(directory)  # another may have begun one here in the meantime
                 plan = tuned(plan, runtime)
-                return _trained(plan, runtime, _repeatable(plan), fresh=True)
+                return trained(plan, runtime, _repeatable(plan), fresh=True)
             except BaseException:
                 if fresh and runtime.is_main and not (directory / CONFIG).exists():
                     shutil.rmtree(directory, ignore_errors=True)  # nothing half-written stays behind
@@ -115,146 +79,6 @@ def tuned(plan: Plan, runtime: Runtime) -> Plan:
     runtime.config, said = tune(plan, runtime)
     facts = (*plan.facts, ("measured", said)) if said else plan.facts
     return replace(plan, config=plan.config.model_copy(update={"device": runtime.config}), facts=facts)
-
-
-def resume(
-    run: str | Path,
-    *,
-    epochs: int | None = None,
-    patience: int | None = None,
-    on_nan: str | None = None,
-    stretch_schedule: bool = False,
-    changed_files: bool = False,
-    **moved: str | Path | None,
-) -> Run | None:
-    """Go on with a run where its saved state stands; None if it is complete already: nothing is trained then.
-
-    `epochs` may be more than first asked for; a schedule that ends with the run (cosine, onecycle) then takes another
-    course, which `stretch_schedule` allows. `changed_files` goes on though image files changed. `moved` says where its
-    data lies now (`train`, `test`, `val`, `root`, `classes`), and is written down once that is seen to be the same.
-    Raises `SettingsError` if there is no run, or if what its results depend on has changed.
-    """
-    _refuse_in_a_loader()
-    if (directory := run_of(run)) is None:
-        raise SettingsError(f"{run}: holds no run ({CONFIG} is missing). Begin one with `eyas train`.")
-    config = make_config(file=directory / CONFIG)
-    check_whole(directory / CONFIG)
-    check_loggers(config.output)
-    asked = {"epochs": epochs, "patience": patience, "on_nan": on_nan}
-    given = {name: value for name, value in asked.items() if value is not None}
-    places = {name: place for name, place in moved.items() if place is not None}
-    longer = placed(config.model_copy(update={"training": config.training.model_copy(update=given)}), places)
-    from eyas.device.runtime import open_runtime
-    from eyas.training.checkpoint import check_unchanged, saved_header
-    from eyas.training.planning import make_plan
-
-    saved = saved_header(directory)
-    complete = saved is not None and not _unfinished(saved, longer, told_more=bool(given))
-    if complete and not places:
-        return None
-    if saved is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
-        _check_horizon(config, longer)
-    with open_runtime(longer.device, profile=longer.output.profile) as runtime, _locked(directory, runtime):
-        allowed = frozenset({"epochs"} if stretch_schedule else ()) | frozenset({"files"} if changed_files else ())
-        with runtime.profile.span("preparing"):
-            plan = make_plan(longer, directory, sets=Origin(directory, longer).sets(), resuming=saved is not None,
-                             allowed_changes=allowed, precision=runtime.config.precision)  # fmt: skip
-        if saved is None or not complete:
-            return _trained(plan, runtime, longer if given or places else None)
-        check_unchanged(saved, plan)
-        if runtime.is_main:
-            write_text(directory / CONFIG, to_toml(longer))
-    return None
-
-
-def _refuse_in_a_loader() -> None:
-    """Raise `SettingsError` in a process that was spawned and runs the user's script before it does its own work."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as Python asks before it starts a process
-        raise SettingsError(
-            "A process that is spawned runs the script again that started it: "
-            'put what trains under `if __name__ == "__main__":`.'
-        )
-
-
-def _trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: bool = False) -> Run:
-    """Train to the end of the plan, from an earlier state again where a fault may not come a second time.
-
-    `config` is what to write down once one batch went all the way: what can be known to fail has failed by then.
-    """
-    from eyas.device.runtime import stoppable
-    from eyas.training.fingerprint import keep_samples
-    from eyas.training.loop import fit
-    from eyas.training.rollback import go_back, memory_in_words
-
-    while True:
-        try:
-            with contextlib.closing(fit(plan, runtime)) as events, memory_in_words(plan.directory):
-                first = next(events)
-                with stoppable(runtime):  # from here on there is a run that a signal leaves to a resume
-                    if runtime.is_main:
-                        keep_samples(plan)
-                        if config is not None:
-                            write_text(plan.directory / CONFIG, to_toml(config))
-                    step = None if fresh else first.step
-                    return _drained(plan, first, events, runtime, resumed_step=step)
-        except TrainingError as error:
-            fault = error
-        go_back(plan, runtime, fault)  # outside the handler, which would keep the training that failed alive
-        del fault
-        fresh = False
-
-
-def _drained(plan: Plan, first: Event, events: Iterator[Event], runtime: Runtime, *, resumed_step: int | None) -> Run:
-    """Hand every event to the sinks; every process drains its generator, one writes."""
-    from eyas.verbs.report import AtTheEnd
-
-    directory, config = plan.directory, plan.config
-    sets = {split: prepared.images for split, prepared in plan.evaluations.items()}
-    with _told_to_go_on(directory):
-        sinks = Sinks(())
-        if runtime.is_main:
-            page = AtTheEnd(directory, config.output.report, sets, config.device.device)
-            sinks = open_sinks(
-                directory, config.output, resumed_step=resumed_step, profile=runtime.profile, before_the_end=page
-            )
-        with sinks, runtime.profile.traced(directory / TRACE):
-            event = first
-            sinks.write(event)
-            for event in events:
-                sinks.write(event)
-    assert isinstance(event, Finished)
-    return Run(directory, event)
-
-
-@contextlib.contextmanager
-def _told_to_go_on(directory: Path) -> Iterator[None]:
-    """Say of a file that ends a run which has begun how to go on."""
-    try:
-        yield
-    except FileError as error:
-        hint = f"What was saved before is whole. Once that is mended: eyas resume {directory}"
-        raise FileError(f"{error}\n{hint}") from error
-
-
-def _unfinished(header: dict[str, Any], config: RunConfig, *, told_more: bool) -> bool:
-    """Return whether there is anything left to train. Raises `SettingsError` for fewer epochs than are done."""
-    state = header["state"]
-    done, asked = state["epochs_done"], config.training.epochs
-    if done > asked:
-        raise SettingsError(
-            f"--epochs {asked}: {done} are trained already. Give more, or use epochs/epoch-{asked:03d}.safetensors."
-        )
-    return done < asked and (told_more or not state["stopped"])
-
-
-def _check_horizon(config: RunConfig, longer: RunConfig) -> None:
-    from eyas.training.optim import HORIZON
-
-    if config.schedule.schedule in HORIZON:
-        raise SettingsError(
-            f"--epochs {longer.training.epochs}: the learning rate's course ({config.schedule.schedule}) was laid "
-            f"out for {config.training.epochs} epochs and would jump. Add --stretch-schedule to take the longer course."
-        )
 
 
 def new_directory(config: RunConfig) -> Path:
@@ -279,13 +103,6 @@ def _check_holds_no_run(directory: Path) -> None:
             f"--out {directory}: holds a run already, which is not overwritten. Go on with it by "
             f"`eyas resume {directory}`, or choose another folder."
         )
-
-
-@contextlib.contextmanager
-def _locked(directory: Path, runtime: Runtime) -> Iterator[None]:
-    """Hold the run folder, in the process that writes."""
-    with folder_lock(directory) if runtime.is_main else contextlib.nullcontext():
-        yield
 
 
 def _repeatable(plan: Plan) -> RunConfig:

@@ -273,9 +273,8 @@ def _label(sample: Sample, left: list[int], path: int) -> tuple[int | None, tupl
     hot = tuple(marks) if sample.names and len(marks) > 1 and sample.one_each(marks) else ()
     if len(texts) == 1 and not rivals and not hot:
         return texts[0], ()
-    repeating = [c for c in left if sample.repeats(c)]  # an index never repeats
-    if not texts and not hot and len(repeating) == 1:
-        return repeating[0], ()
+    if not texts and not hot and len(repeating := [c for c in left if sample.repeats(c)]) == 1:
+        return repeating[0], ()  # an index never repeats
     raise _unclear(sample, left, path, hot)
 
 
@@ -289,8 +288,8 @@ def _unclear(sample: Sample, left: list[int], path: int, hot: tuple[int, ...]) -
         remedy += f" or {sample.flag(path=path, label=hot)}"
     if not sample.names and not any(map(sample.numeric, able)):
         remedy += ". If they are one label of several words, put it in quotation marks"
-    told = f"{sample.source}: any of the columns {sample.told(able)} may hold the labels. "
-    return DataError(f"{told}Say which, such as {remedy}.")
+    told = f"{sample.source}: any of the columns {sample.told(able)} may hold the labels"
+    return DataError(f"{told}. Say which, such as {remedy}.")
 
 
 def _shares(sample: Sample, left: list[int]) -> list[int]:
