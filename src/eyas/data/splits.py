@@ -17,6 +17,8 @@ _WORDS = {
     "test": "test", "testing": "test", "tst": "test", "eval": "test", "evaluation": "test", "holdout": "test",
     "heldout": "test", "privatetest": "test", "测试": "test",
 }  # fmt: skip
+_SHORT = {"tr": "train", "va": "val", "vl": "val", "te": "test", "ts": "test"}  # under a header of `TITLES` only
+TITLES = frozenset(("split", "set", "subset", "partition", "dataset", "usage", "fold", "phase"))
 _BESIDE = re.compile(r"(set|split|data|images?|集|数据)$")  # what may follow such a word: `test set`, `train_images`
 YES = frozenset(("1", "1.", "1.0", "1.00", "True", "TRUE", "true"))
 NO = frozenset(("0", "0.", "0.0", "0.00", "False", "FALSE", "false"))
@@ -42,13 +44,14 @@ def meanings(title: str, words: Collection[str]) -> dict[str, str]:
     if flagged and {word.strip().lower() for word in words} <= _YES | _NO:
         rest = "test" if flagged == "train" else "train"
         return {word: flagged if word.strip().lower() in _YES else rest for word in words}
-    return {word: split_of(word) for word in words}
+    short = _SHORT if _plain(title) in TITLES else {}
+    return {word: short.get(_plain(word)) or split_of(word) for word in words}
 
 
 def names_split(title: str, words: Collection[str]) -> bool:
     """Tell whether a column names the split: by its words, whatever its header; a few others may be among them."""
     flag = _flagged(title) and _CERTAIN.match(title.strip().lower())
-    found = meanings(title if flag else "", words).values()
+    found = meanings(title if flag or _plain(title) in TITLES else "", words).values()
     known = [split for split in found if split in SPLITS]
     return bool(known) and (len(known) == len(found) or (len(set(known)) > 1 and 2 * len(known) > len(found)))
 
