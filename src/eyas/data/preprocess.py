@@ -40,6 +40,10 @@ class Preprocess:
     views: str = "one"
     grey_range: Range | None = None  # of files of more than 8 bits, while they are decoded; None: 0 to 65535
 
+    def __post_init__(self) -> None:
+        """Raise `SettingsError` for a mean or a deviation that no pixels of 0 to 1 have."""
+        PreprocessConfig(mean=self.mean, std=self.std)
+
     def __call__(self, image: Any) -> Tensor:
         """Return float32 `[..., 3, size, size]` of a PIL image or of uint8 `[..., 3, H, W]`.
 
