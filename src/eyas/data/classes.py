@@ -157,11 +157,16 @@ def without_images(source: str, classes: tuple[str, ...], labels: Ints) -> tuple
 
 
 def plain(name: str) -> str:
-    """Return a name without what is easily written differently: case, spaces, hyphens, Unicode forms."""
-    text = unicodedata.normalize("NFKC", name).casefold()
+    """Return a name without what is easily written differently: case, spaces, hyphens, Unicode forms, the unseen."""
+    text = visible(unicodedata.normalize("NFKC", name)).casefold()
     if as_number(text) is not None:
         return text  # -1 is not 1
     return "".join(letter for letter in text if letter not in " _-\t")
+
+
+def visible(name: str) -> str:
+    """Return a name without the letters that have no width, such as U+200B and U+FEFF."""
+    return "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
 
 
 def _list(names: list[str] | tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eyas.data.class_markup import as_number
 from eyas.data.class_names import LONGEST_NAME, ClassNames, too_long
+from eyas.data.classes import visible
 from eyas.data.packed import Coded
 from eyas.data.paths import Problems
 from eyas.data.several import several_note
@@ -267,12 +268,12 @@ def _range(names: ClassNames, table: Mapping[int, int]) -> str:
 
 
 def _alike(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a note on class names that differ only in case, space, zeros before a number or Unicode form."""
+    """Return a note on class names that differ only in what is hardly seen: case, space, zeros, the Unicode form."""
     seen: dict[str, str] = {}
     for name in classes:
-        plain = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+        plain = "".join(visible(unicodedata.normalize("NFKC", name)).casefold().split())
         other = seen.setdefault(re.sub(r"(?<![\d.])0+(?=\d)", "", plain), name)
-        if other != name and unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other):
+        if other != name and len({visible(unicodedata.normalize("NFC", text)) for text in (name, other)}) == 1:
             return (f"two classes look alike and are kept apart: {other!a} and {name!a}",)
         if other != name:
             return (f"the classes {other!r} and {name!r} differ only in case, spaces or zeros, and are kept apart",)
