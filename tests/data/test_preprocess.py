@@ -152,11 +152,13 @@ def test_what_is_asked_for_wins_over_what_weights_expect_and_that_over_the_stand
     assert resolved == Preprocess(64, "crop", mean=(0.5, 0.5, 0.5))
 
 
-def test_the_library_refuses_a_mean_and_a_deviation_of_pixels_of_0_to_255():
-    assert Preprocess(mean=(-1, 0, 1), std=(1, 1, 1)).std == (1, 1, 1)
+def test_a_mean_and_a_deviation_of_pixels_of_0_to_255_are_refused_but_a_model_that_was_trained_with_them_loads():
+    assert PreprocessConfig(mean=(-1, 0, 1), std=(1, 1, 1)).std == (1, 1, 1)
     for given in ({"mean": (123.675, 116.28, 103.53)}, {"std": (58.395, 57.12, 57.375)}):
         with pytest.raises(SettingsError, match="divide by 255"):
-            Preprocess(**given)
+            PreprocessConfig(**given)
+        stored = {**Preprocess().to_dict(), **given}
+        assert Preprocess.from_dict(stored).to_dict() == stored
 
 
 def test_one_line_says_what_it_does():
