@@ -119,6 +119,7 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
         ({"epochs": 1.5}, "--epochs 1.5: "),
         ({"optimizer": "sdg"}, "--optimizer sdg: must be 'sgd'"),
         ({"std": (0.2, 0.0, 0.2)}, "--std 0.2 0.0 0.2: must be larger than 0, it is divided by."),
+        ({"mean": (124.95, 0, 0)}, "--mean 124.95 0 0: pixels are 0 to 1 here, not 0 to 255: divide by 255 (0.49 0 0)."),
         ({"mean": (0.2, 0.1)}, "--mean 0.2 0.1: takes 3 numbers."),
         ({"flip": 1.1}, "--flip 1.1: must be less than or equal to 1."),
         ({"seed": -1}, "--seed -1: "),

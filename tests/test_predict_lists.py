@@ -142,7 +142,7 @@ def test_a_line_that_ends_after_its_path_has_empty_cells(test_folder):
     ("id,label\n1,000,cat\n2,001,dog\n", {"columns": "path=id"}, r"list.csv:1: the header has 2 columns, where the other lines have 3.*--columns path=0"),
     ("file,x\n000.png,1\n,2\n001.png,3\n", {}, r"list.csv:3: there is no path on this line"),
     ("photo,mask\n000.png,001.png\n001.png,002.png\n", {}, r"list.csv: any of the columns photo .* may hold the paths.*--columns path=photo\."),
-    ("file,label\n", {}, r"list.csv: no column was found that holds paths of images"),
+    ("file,label\n", {}, r"list.csv: has a header \(file,label\) and no line below it. It needs a line per image: its path\."),
     ("# nothing\n", {}, r"list.csv: the list is empty. It needs a line per image: its path\."),
     ("u\nhttps://example.org/a.png\n", {}, r"list.csv:2: .* is a web address: download the files"),
     ("000.png\n", {"keep_columns": ("id",)}, r"--keep-columns id: no such column; there are column_0 \(0\)\."),

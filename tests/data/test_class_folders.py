@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from eyas.config.data import DataConfig
 from eyas.config.predict import PredictConfig
-from eyas.data.class_folders import find_layout, kind_of
+from eyas.data.class_folders import find_layout
 from eyas.data.images.imageset import ImageSet
+from eyas.data.lists.splits import kind_of
 from eyas.data.parts import open_parts
 from eyas.data.spec import open_images
 from eyas.errors import DataError
@@ -190,13 +191,13 @@ def test_a_class_may_be_a_link_and_a_folder_of_two_classes_is_refused(tmp_path):
 
 
 def test_what_is_left_out_is_told_alike_by_every_reader(tmp_path):
-    base = laid(tmp_path / "set", "cat/1.png", "dog/1.png", "cat/2.HEIC2", "cat/3.heic2", "dog/LICENSE", "dog/.x", "dog/Thumbs.db")
+    base = laid(tmp_path / "set", "cat/1.png", "dog/1.png", "cat/2.HEIC2", "cat/3.heic2", "dog/LICENSE", "dog/.x", "dog/Thumbs.db", "dog/1_Mask.bmp", "dog/mask.png", "dog/x_mask.png")
     (base / "dog" / "gone.png").symlink_to("nowhere.png")
     os.mkfifo(base / "dog" / "pipe.png")
     note = (f"{base}: left out: 2 .heic2, 1 without an ending, 2 hidden (dog/.x, dog/Thumbs.db), 1 broken link (dog/gone.png), "
-            "1 neither file nor folder (dog/pipe.png)")  # fmt: skip
+            "1 mask beside the picture (dog/1_Mask.bmp), 1 neither file nor folder (dog/pipe.png)")  # fmt: skip
     found = images_in([base], PredictConfig())
-    assert len(found.paths) == 2
+    assert len(found.paths) == 4
     (part,) = open_parts(str(base), None, DataConfig())
     assert (found.notes, opened(base).notes, part.images.notes) == ((note,), (note,), (note,))
 

@@ -94,6 +94,15 @@ def test_auto_goes_from_the_least_to_the_largest_value_where_bits_fit_badly(tmp_
     assert range_of("8 bits", turned("JPEG", 1), turned("JPEG", 2)) is None
 
 
+@pytest.mark.parametrize(("strays", "found"), [(1, 4095), (2, 65_535)])
+def test_auto_passes_over_a_single_hot_pixel_of_a_picture_and_over_no_more(tmp_path, strays, found):
+    """Of a picture of less than 20,000 pixels that is one."""
+    pixels = np.arange(0, 4096, 8).reshape(16, 32)
+    pixels[3, :strays] = 65_535
+    written(tmp_path, a_1__png=grey16(pixels), b_1__png=values(0, 4095))
+    assert found_range(open_images(str(tmp_path), DataConfig(), split="train")) == (0, found)
+
+
 def test_pictures_that_use_few_of_their_16_bits_are_counted_with_the_range_that_helps(tmp_path):
     written(tmp_path, a_1__png=values(7, 4095), a_2__tif=grey16(np.array([[9, 10]]), "TIFF"), b_1__png=values(3, 8))
     written(tmp_path, b_8__jpg=turned("JPEG", 1))
@@ -111,7 +120,7 @@ def test_pictures_that_use_few_of_their_16_bits_are_counted_with_the_range_that_
 
 def test_what_lies_outside_the_range_is_counted(tmp_path):
     written(tmp_path, a_1__png=values(7, 4095), b_1__png=values(3, 4096), b_2__png=values(3, 9000))
-    said = "2 of 3 pictures of 16 bits have values outside the grey range 0 to 4095 (they go from 3 to 9000): those are clipped"
+    said = "2 of 3 pictures of 16 bits have values outside the grey range 0 to 4095 (they go from 3 to 9000; 2 pixels are outside): those are clipped"
     assert notes_of(tmp_path, TWELVE) == [said]
 
 

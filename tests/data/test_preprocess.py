@@ -18,7 +18,7 @@ from eyas.config.data import DataConfig, PreprocessConfig
 from eyas.data.images.decode import to_tensor
 from eyas.data.images.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess, resolve_preprocess
 from eyas.data.spec import open_images
-from eyas.errors import CheckpointError, DataError
+from eyas.errors import CheckpointError, DataError, SettingsError
 
 SIZES = [(500, 333), (333, 500), (64, 64), (97, 31), (640, 480)]
 
@@ -150,6 +150,15 @@ def test_what_is_asked_for_wins_over_what_weights_expect_and_that_over_the_stand
     assert resolve_preprocess(PreprocessConfig(), None, digits) == Preprocess()
     resolved = resolve_preprocess(PreprocessConfig(size=64), expected, digits)
     assert resolved == Preprocess(64, "crop", mean=(0.5, 0.5, 0.5))
+
+
+def test_a_mean_and_a_deviation_of_pixels_of_0_to_255_are_refused_but_a_model_that_was_trained_with_them_loads():
+    assert PreprocessConfig(mean=(-1, 0, 1), std=(1, 1, 1)).std == (1, 1, 1)
+    for given in ({"mean": (123.675, 116.28, 103.53)}, {"std": (58.395, 57.12, 57.375)}):
+        with pytest.raises(SettingsError, match="divide by 255"):
+            PreprocessConfig(**given)
+        stored = {**Preprocess().to_dict(), **given}
+        assert Preprocess.from_dict(stored).to_dict() == stored
 
 
 def test_one_line_says_what_it_does():

@@ -139,6 +139,22 @@ def _roboflow() -> None:
         write(f"robo/{split}/labels/0.txt", "0 0.5 0.5 1 1")
 
 
+def _masks() -> None:
+    """Write pictures and their masks as the BUSI set of ultrasound has them, and a picture that is only called so."""
+    for name in ("benign", "normal"):
+        for number in range(1, 7):
+            picture(f"busi/{name}/{name} ({number}).png")
+            picture(f"busi/{name}/{name} ({number})_mask.png")
+    picture("busi/benign/benign (1)_mask_1.png")
+    picture("busi/normal/gas_mask.png")
+
+
+def _mvtec() -> None:
+    pictures("bottle/train", ("good",), 6)
+    pictures("bottle/test", ("good", "broken_large"), 3)
+    pictures("bottle/ground_truth", ("broken_large",), 3)
+
+
 def _emptied() -> None:
     pictures("photos", ANIMALS, 6)
     Path("photos/empty").mkdir()
@@ -203,6 +219,20 @@ CASES = (
         "inspect set",
         ("set 6", "set: its images are read from set/images", "set: left out: 1 other folder (masks)"),
         check=_read("set"),
+    ),
+    Case(
+        "masks beside the pictures of each class (BUSI)",
+        _masks,
+        train("busi"),
+        ("busi: 13 images, 2 classes",
+         "busi: left out: 13 masks beside the pictures (benign/benign (1)_mask.png, benign/benign (1)_mask_1.png, "
+         "benign/benign (2)_mask.png, ...)"),
+    ),
+    Case(
+        "good pictures for training, good and bad ones for testing (MVTec), looked at",
+        _mvtec,
+        "inspect bottle",
+        ("bottle/test has 1 class that bottle/train does not have: 'broken_large'.",),
     ),
     Case(
         "images/ with train/ and val/, and labels/ with boxes",

@@ -39,6 +39,13 @@ def _scans(most: int, kind: str = "PNG", folder: str = "scans", count: int = 4) 
             _put(f"{folder}/{name}/{number}.{'png' if kind == 'PNG' else 'tif'}", data)
 
 
+def _hot_pixel() -> None:
+    _scans(4095)
+    values = np.arange(320).reshape(20, 16) * 12
+    values[3, 5] = 65_535
+    _put("scans/lesion/hot.png", grey16(values))
+
+
 def _put(path: str, data: bytes) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_bytes(data)
@@ -210,6 +217,13 @@ CASES = (
         train("scans", "--grey-range auto"),
         ("preprocess grey values 0 to 4095 of 16 bits",),
         check=_stored(0, 4095),
+    ),
+    Case(
+        "12-bit data with a hot pixel, the range found",
+        _hot_pixel,
+        train("scans", "--grey-range auto"),
+        ("scans: 1 of 9 pictures of 16 bits have values outside the grey range 0 to 4095 (they go from 0 to 65535; 1 pixel "
+         "is outside): those are clipped", "preprocess grey values 0 to 4095 of 16 bits"),
     ),
     Case(
         "pictures of 8 bits and of 12 in 16",

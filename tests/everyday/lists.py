@@ -80,6 +80,29 @@ def _mixed_endings() -> None:
     write("list.csv", "id,breed", *(f"{number},{('pug', 'corgi')[number // 4]}" for number in range(8)))
 
 
+def _other_ending() -> None:
+    for number in range(6):
+        picture(f"cat/{number}.png")
+    write("list.txt", *(f"cat/{number}.jpg {number % 2}" for number in range(6)))
+
+
+def _zeros_left_off() -> None:
+    for number in range(6):
+        picture(f"img/{number:04}.png")
+    write("list.csv", "id,label", *(f"{number},{'ab'[number % 2]}" for number in range(6)))
+
+
+def _partition(more: str = "") -> Callable[[], None]:
+    """Return what writes CelebA's list of splits, and a class file of these names."""
+
+    def make() -> None:
+        numbered(12)
+        write("list_eval_partition.txt", *(f"{i}.png {i % 3}" for i in range(12)))
+        write("names.txt", *more.split())
+
+    return make
+
+
 HAM = _ids("lesion_id,image_id,dx,dx_type,age,sex,localization", _ham)
 APTOS = _ids("id_code,diagnosis", lambda number: f"p{number},{number % 5}")
 OWN = _ids("img_id,cls", lambda number: f"p{number}.png,c{number % 2}")
@@ -277,6 +300,41 @@ CASES = (
         ("9 images, 2 classes", "not used: the column partition (0, 1, 2)"),
     ),
     Case(
+        "CelebA's list of splits, which has no header",
+        _partition(),
+        train("list_eval_partition.txt"),
+        ("list_eval_partition.txt: its only numbers (0, 1, 2) and its name look like splits, not classes. Train with a "
+         "list of labels; if they are classes, say so with --columns path=0,label=1 or name them with --classes FILE.",),
+        code=65,
+    ),
+    Case(
+        "the same, with names for its numbers",
+        _partition("young old neither"),
+        train("list_eval_partition.txt", "--classes names.txt --val 0.25"),
+        ("9 images, 3 classes",),
+        check=_classes("young", "old", "neither"),
+    ),
+    Case(
+        "classes 0 and 1 in a list of one split",
+        _rows("train_split.txt", *(f"{i}.png {i % 2}" for i in range(12))),
+        train("train_split.txt", "--val 0.25"),
+        ("9 images, 2 classes",),
+        check=_classes("0", "1"),
+    ),
+    Case(
+        "tr, va and te under phase",
+        _rows("list.csv", "file,label,phase", *(f"{i}.png,{'ab'[i % 2]},{('tr', 'tr', 'va', 'te')[i // 3]}" for i in range(12))),
+        train("list.csv"),
+        ("training list.csv: 6 images, 2 classes", "6 of 12 lines are of the split 'train'; the others of test (3), val (3)"),
+    ),
+    Case(
+        "tr and te under language",
+        _rows("list.csv", "file,language", *(f"{i}.png,{('tr', 'te')[i % 2]}" for i in range(12))),
+        train("list.csv", "--val 0.25"),
+        ("9 images, 2 classes",),
+        check=_classes("te", "tr"),
+    ),
+    Case(
         "a class called train beside bus and car",
         _rows("list.csv", "file,kind", *(f"{i}.png,{('bus', 'car', 'train')[i % 3]}" for i in range(12))),
         train("list.csv", "--val 0.25"),
@@ -303,6 +361,34 @@ CASES = (
         _forms,
         train("forms.txt", "--val 0.3"),
         ("4 images, 2 classes", "6 paths differ from their files' names in capitals or Unicode form only"),
+    ),
+    Case(
+        "another ending than the files'",
+        _other_ending,
+        train("list.txt"),
+        ("list.txt:1: cat/0.jpg does not exist in the current folder; --root names another; cat/0.png is there",),
+        code=65,
+    ),
+    Case(
+        "ids whose zeros a spreadsheet took away",
+        _zeros_left_off,
+        train("list.csv", "--root img"),
+        ("list.csv:2: 0 does not exist in img; --root names another; 0000.png is there",),
+        code=65,
+    ),
+    Case(
+        "full-width commas",
+        _rows("list.csv", "path，label", *(f"{i}.png，{'ab'[i % 2]}" for i in range(12))),
+        train("list.csv"),
+        ("list.csv: full-width commas (，) separate nothing: replace them by plain ones (,)",),
+        code=65,
+    ),
+    Case(
+        "single quotation marks",
+        _rows("list.csv", "file,label", *(f"'{i}.png','{'ab'[i % 2]}'" for i in range(12))),
+        train("list.csv"),
+        ("list.csv: the cells stand in single quotation marks ('): replace them by double ones (\"), or leave them off",),
+        code=65,
     ),
     Case(
         "two lists, each with a folder",

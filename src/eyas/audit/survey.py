@@ -102,7 +102,7 @@ def _sample(picture: Image.Image, kind: str) -> Sample:
     digest.update(picture.tobytes())
     small = picture.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=1.0)
     plain = _of_one_colour(small) and _of_one_colour(picture)  # the second takes as long as a good part of the decoding
-    low, high, coarse = picture.info.get(VALUES, (0, 0, False))
+    low, high, coarse, _ = picture.info.get(VALUES, (0, 0, False, 0))
     deep = (VALUES in picture.info) + coarse
     return digest.digest()[:16], (width, height), kind, plain, small.tobytes(), (deep, low, high)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from eyas.data.findings import KINDS, Audit, Finding, PartSummary
 from eyas.sinks.wording import said_percent
-from eyas.terminal.clean import clean
+from eyas.terminal.clean import clean, clean_lines
 
 PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
 EXAMPLES = 5  # findings of a kind that are shown
@@ -96,7 +96,7 @@ def _kind(audit: Audit, kind: str) -> Iterator[RenderableType]:
 def _lines(finding: Finding) -> Iterator[Text]:
     """Yield a finding: one line for each of its first images, with how alike they are."""
     if not finding.images:
-        yield Text(f"  {clean(finding.reason)}")
+        yield Text("  " + clean_lines(finding.reason).replace("\n", "\n    "))
         return
     if len(finding.images) == 1:
         seen = finding.images[0]

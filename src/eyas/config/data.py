@@ -121,8 +121,9 @@ class PreprocessConfig(Section):
     @field_validator("mean", "std")
     @classmethod
     def _of_pixels(cls, value: Triple | None) -> Triple | None:
-        if value is not None and max(map(abs, value)) > 1e6:
-            raise ValueError("is far beyond the range of pixels, 0 to 1")
+        if value is not None and max(map(abs, value)) > 1:
+            divided = " ".join(f"{number / 255:.3g}" for number in value)
+            raise ValueError(f"pixels are 0 to 1 here, not 0 to 255: divide by 255 ({divided})")
         return value
 
 

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eyas.data.images.walk import ASIDE, EMPTY, LeftOut, Walk
-from eyas.data.lists.splits import SPLITS, named_split
+from eyas.data.lists.splits import BESIDE, SPLITS, joined_words, kind_of
 from eyas.errors import DataError
 
-_BESIDE = "beside"  # pictures without labels, and what is said of pictures by other means than folders
-_ASIDE = frozenset(
-    ("pred", "prediction", "predictions", "unlabeled", "unlabelled", "unsup", "unknown", "annotation", "annotations",
-     "annot", "label", "labels", "mask", "masks", "gt", "groundtruth", "bbox", "bboxes", "boxes", "json", "xml", "csv",
-     "txt", "meta", "metadata")
-)  # fmt: skip
 _PICTURES = frozenset(("image", "images", "img", "imgs", "picture", "pictures", "jpegimages", "jpg", "jpeg", "png"))
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")  # seg_train, MyTrain, train2017
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +134,12 @@ class _Level:
 
         Raises `DataError` where all of them hold folders only.
         """
-        pictures = [name for name in self.names if _plain(name) in _PICTURES]
-        if len(pictures) == 1 and all(kind_of(name)[0] == _BESIDE for name in self.names if name not in pictures):
+        pictures = [name for name in self.names if joined_words(name) in _PICTURES]
+        if len(pictures) == 1 and all(kind_of(name)[0] == BESIDE for name in self.names if name not in pictures):
             return self.folder / pictures[0]
-        if len(self.names) == 1 and (kind_of(self.names[0])[0] or _plain(self.names[0]) == _plain(self.folder.name)):
-            return self.folder / self.names[0]  # test/unknown, seg_pred/seg_pred: no class
+        only = self.names[0] if len(self.names) == 1 else ""
+        if only and (kind_of(only)[0] or joined_words(only) == joined_words(self.folder.name)):
+            return self.folder / only  # test/unknown, seg_pred/seg_pred: no class
         if not self.names:
             return None
         first = _deepest(self.folder / self.names[0])
@@ -193,29 +185,6 @@ class _Level:
 
     def _fitting(self, names: Iterable[str]) -> Path:
         return self.folder / min(names, key=lambda name: kind_of(name)[0] != "train")
-
-
-def kind_of(name: str) -> tuple[str, str]:
-    """Return the split that a folder's name stands for (or `_BESIDE`, or "") and what else the name says."""
-    words = _words(name)
-    whole = "".join(words)
-    if kind := _kind(whole):
-        return kind, ""
-    kinds = {kind for word in words if (kind := _kind(word))}
-    kinds = {"train"} if kinds == {"train", "val"} else kinds
-    return (kinds.pop() if len(kinds) == 1 else ""), " ".join(word for word in words if not _kind(word))
-
-
-def _kind(word: str) -> str:
-    return named_split(word) or (_BESIDE if word in _ASIDE else "")
-
-
-def _words(name: str) -> list[str]:
-    return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFKC", name))]
-
-
-def _plain(name: str) -> str:
-    return "".join(_words(name))
 
 
 def _holds_images(folder: Path) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from eyas.data.images.imageset import ArrayImages, ImageSet
 from eyas.data.lists.class_markup import as_number
-from eyas.data.lists.labels import without_images
+from eyas.data.lists.labels import visible, without_images
 from eyas.errors import DataError, suggest
 
 SHOWN = 10
@@ -151,8 +151,8 @@ def _note_absent(train: ImageSet, other: ImageSet) -> ImageSet:
 
 
 def plain(name: str) -> str:
-    """Return a name without what is easily written differently: case, spaces, hyphens, Unicode forms."""
-    text = unicodedata.normalize("NFKC", name).casefold()
+    """Return a name without what is easily written differently: case, spaces, hyphens, Unicode forms, the unseen."""
+    text = visible(unicodedata.normalize("NFKC", name)).casefold()
     if as_number(text) is not None:
         return text  # -1 is not 1
     return "".join(letter for letter in text if letter not in " _-\t")

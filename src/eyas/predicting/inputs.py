@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +15,7 @@ from eyas.errors import DataError, SettingsError
 from eyas.predicting.listed import Listed, joined, read_listed
 
 LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
+_JSON = frozenset({".json", ".jsonl", ".ndjson"})
 
 
 def images_in(paths: Sequence[str | Path], asked: PredictConfig) -> Listed:
@@ -22,6 +24,9 @@ def images_in(paths: Sequence[str | Path], asked: PredictConfig) -> Listed:
     What is left out below a folder is in its notes. Raises `DataError` for a path that does not
     exist, a folder without images and a folder that cannot be read, and what `read_listed` raises.
     """
+    for path in map(str, paths):
+        if re.match(r"\w\w+://", path):
+            raise DataError(f"{path}: is an address: eyas reads files. Download it, and name the file.")
     parts: list[Listed] = []
     lists = 0
     for is_list, some in groupby(map(Path, paths), _is_list):
@@ -48,6 +53,9 @@ def _files_in(paths: Iterable[Path], notes: list[str]) -> Iterator[str]:
             yield from _images_below(path, notes)
         elif not path.exists():
             raise DataError(f"{path}: does not exist.")
+        elif path.suffix.lower() in _JSON:
+            form = f"write the paths into a list ({', '.join(sorted(LISTS))}), one on each line"
+            raise DataError(f"{path}: JSON is not read: {form}.")
         else:
             yield str(path)
 

@@ -90,7 +90,8 @@ def _found(
         where = f"such as {paths[0]} in line {lines[0]}"
         if re.match(r"\w\w+:/", paths[0]):
             raise DataError(f"{source}:{lines[0]}: {paths[0]} is a web address: download the files, and list those.")
-        raise DataError(f"{source}: none of its {missing:,} files exists in {root}, {where}; --root names another.")
+        remedy = problems[0][1].partition("; ")[2] or "--root names another"
+        raise DataError(f"{source}: none of its {missing:,} files exists in {root}, {where}; {remedy}.")
     if missing > FEW * len(paths) or np.any((sizes < 0) & (sizes != MISSING)):
         report(str(source), problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
     return paths, notes + ((f"{missing:,} of {len(paths):,} files do not exist in {root}",) if missing else ())

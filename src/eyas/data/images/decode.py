@@ -47,6 +47,7 @@ OTHERS = (
     (b"\x00\x00\x01\x00", "it is a Windows icon, which is not read"),
     (b"version https://git-lfs", "it is a Git LFS pointer: the image itself was not fetched (git lfs pull)"),
 )
+STRAYS = 10_000  # of so many pixels one may be dead or hot
 VALUES = "values of more than 8 bits"  # what `Image.info` has under this name: see `_values`
 
 
@@ -90,10 +91,10 @@ def decode_with_kind(data: bytes, name: str = "", decoding: Decoding = USUAL) ->
 
 
 def grey_values(data: bytes, decoding: Decoding = USUAL) -> tuple[float, float] | None:
-    """Return the least and the largest value of a grey image of more than 8 bits, None for any other file."""
+    """Return the range of a grey image of more than 8 bits without strays, None for any other file."""
     try:
         with _opened(data, decoding) as image:
-            return _extremes(image) if _is_deep(image) else None
+            return _without_strays(np.asarray(image)) if _is_deep(image) else None
     except Exception:  # as in `decode`, which says what is wrong
         return None
 
@@ -167,21 +168,36 @@ def _only_upper_bits(image: ImageFile.ImageFile) -> bool:
     return not _is_deep(image) and any(";16" in str(tile.args) for tile in image.tile)
 
 
-def _values(image: Image.Image, coarse: bool, decoding: Decoding) -> tuple[float, float, bool] | None:
-    """Return the least and the largest value of a decoded image of 16 bits, and whether only 8 of them were read.
+def _values(image: Image.Image, coarse: bool, decoding: Decoding) -> tuple[float, float, bool, int] | None:
+    """Return the least and the largest value of a decoded image of 16 bits, whether only 8 of them were read, and how
+    many pixels lie outside the grey range.
 
     None for images of 8 bits, and for those of 12 whose own range is taken.
     """
     if coarse:
         without_alpha = np.asarray(image).reshape(-1, len(image.mode))[:, : len(image.mode.rstrip("Aa"))]
-        return 257.0 * int(without_alpha.min()), 257.0 * int(without_alpha.max()), True
+        return 257.0 * int(without_alpha.min()), 257.0 * int(without_alpha.max()), True, 0
     twelve = decoding.grey_range is None and getattr(image, "tag_v2", {}).get(258) == (12,)
-    return (*_extremes(image), False) if _is_deep(image) and not twelve else None
-
-
-def _extremes(image: Image.Image) -> tuple[float, float]:
+    if twelve or not _is_deep(image):
+        return None
     values = np.asarray(image)
-    return float(values.min()), float(values.max())
+    low, high, (least, most) = float(values.min()), float(values.max()), decoding.grey_range or (-np.inf, np.inf)
+    outside = 0 if least <= low and high <= most else np.count_nonzero((values < least) | (values > most))
+    return low, high, False, int(outside)
+
+
+def _without_strays(values: np.ndarray) -> tuple[float, float]:
+    """Return the least and the largest of many values, but for dead and hot pixels.
+
+    Those are, at either end, one of `STRAYS` or a single one, where all others fill less than a sixteenth of the whole.
+    """
+    few = max(1, values.size // STRAYS)
+    ends = [0, few, -few - 1, -1] if values.size > few else [0, 0, 0, 0]
+    low, least, most, high = np.partition(values, ends, axis=None)[ends].astype(np.float64).tolist()
+    wide = most - least
+    if 0 < 16 * wide < high - low:
+        return (least if least - low > wide else low), (most if high - most > wide else high)
+    return low, high
 
 
 def _reason(error: Exception, data: bytes, decoding: Decoding) -> str:

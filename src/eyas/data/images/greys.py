@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -24,7 +24,7 @@ _BATCH = 256
 @dataclass(frozen=True, slots=True)
 class Greys:
     """The pictures of 16 bits of a set. `dim` of them use `FEW` values or less, up to `dim_high`; `outside` lie partly
-    outside the grey range; of `coarse`, in colour, the upper 8 bits were read."""
+    outside the grey range, with `clipped` pixels; of `coarse`, in colour, the upper 8 bits were read."""
 
     pictures: int = 0
     low: float = math.inf
@@ -34,12 +34,13 @@ class Greys:
     outside: int = 0
     coarse: int = 0
     coarse_high: float = 0
+    clipped: int = 0  # 0 too where they were not counted
 
     @staticmethod
     def of(picture: Image.Image, grey_range: Range | None) -> Greys | None:
         """Return what a decoded picture is, None where its file has 8 bits."""
-        values: tuple[float, float, bool] | None = picture.info.get(VALUES)
-        return None if values is None else Greys.seen(*values, grey_range)
+        values: tuple[float, float, bool, int] | None = picture.info.get(VALUES)
+        return None if values is None else replace(Greys.seen(*values[:3], grey_range), clipped=values[3])
 
     @staticmethod
     def seen(low: float, high: float, coarse: bool, grey_range: Range | None) -> Greys:
@@ -56,6 +57,7 @@ class Greys:
             self.pictures + other.pictures, min(self.low, other.low), max(self.high, other.high),
             self.dim + other.dim, max(self.dim_high, other.dim_high), self.outside + other.outside,
             self.coarse + other.coarse, max(self.coarse_high, other.coarse_high),
+            self.clipped + other.clipped,
         )  # fmt: skip
 
     def notes(self, source: str, grey_range: Range | None) -> tuple[str, ...]:
@@ -66,9 +68,11 @@ class Greys:
         count = _counted(self.pictures)
         if grey_range is not None:
             if self.outside:
+                number = f"{self.clipped:,} pixel{' is' if self.clipped == 1 else 's are'}"
+                pixels = f"; {number} outside" * (self.clipped > 0)
                 yield (
                     f"{self.outside:,} of {count} have values outside the grey range {in_words(grey_range)} "
-                    f"(they go from {in_words((self.low, self.high))}): those are clipped"
+                    f"(they go from {in_words((self.low, self.high))}{pixels}): those are clipped"
                 )
         elif self.pictures and self.high - self.low <= FEW:
             used = f"at most {self.high:.0f}" if self.low <= FEW else f"only {in_words((self.low, self.high))}"
@@ -104,7 +108,8 @@ def fitting(low: float, high: float) -> Range:
 
 
 def found_range(images: ImageSet) -> Range | None:
-    """Return the range that holds the values of all grey images of more than 8 bits of a set; None without any."""
+    """Return the range that holds the values of all grey images of more than 8 bits of a set, but for dead and hot
+    pixels; None without any such image."""
     files = images.images
     if not isinstance(files, FileImages):
         return None

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from pydantic import field_validator
 from torch import Tensor
 from torch.nn import functional as nnf
 from torchvision.transforms import InterpolationMode
@@ -130,7 +131,7 @@ class Preprocess:
                 f"The stored preprocessing is not of this version of eyas (it differs in: {differing})."
             )
         try:
-            return Preprocess(**PreprocessConfig(**data).model_dump())
+            return Preprocess(**_Stored(**data).model_dump())
         except SettingsError as error:
             raise CheckpointError(f"The stored preprocessing cannot be used: {error}") from None
 
@@ -174,6 +175,15 @@ class Preprocess:
 def _constant(values: tuple[float, float, float], times: int, device: torch.device) -> Tensor:
     """Return the three values repeated, float32 [3 * times]: brought to the device once, not at every step."""
     return torch.tensor(values, device=device).repeat(times)
+
+
+class _Stored(PreprocessConfig):
+    """The preprocessing in a file: versions before took any mean and deviation, and the model was trained with it."""
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _of_pixels(cls, value: Any) -> Any:
+        return value
 
 
 def resolve_preprocess(config: PreprocessConfig, expected: dict[str, Any] | None, train: ImageSet) -> Preprocess:

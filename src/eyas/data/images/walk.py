@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,9 @@ _LEFT_BEHIND = frozenset(
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what a link to nothing answers
 _ENDINGS = 100  # endings that are counted apart: memory is bounded
 HIDDEN, LOOSE, EMPTY, ASIDE = "hidden", "image{s} beside the folders", "folder{s} without images", "other folder{s}"
+_MASKS = "mask{s} beside the picture{s}"
+_MASK = re.compile(r"(.+)[_-](?:masks?|seg|segmentation|gt)(?:[_-]?\d+)?\.\w+", re.IGNORECASE)
+_LIKE_A_MASK = re.compile(r"[_-](?:mask|seg|gt)", re.IGNORECASE)  # in any of many names
 _BROKEN, _AGAIN, _NO_FILE = "broken link{s}", "link{s} to a folder that is read anyway", "neither file nor folder"
 
 
@@ -101,9 +105,10 @@ class Walk:
         place = self.place(below)
         try:
             with os.scandir(place) as entries:
-                return sorted(name for entry in entries if (name := self._wanted(entry, below)))
+                names = sorted(name for entry in entries if (name := self._wanted(entry, below)))
         except OSError as error:
             raise _unreadable(place, error) from error
+        return self._without_masks(names, below) if _LIKE_A_MASK.search("/".join(names)) else names
 
     def parted(self) -> tuple[tuple[str, ...], bool]:
         """Return the names of the folders in the walk's, sorted; whether images lie beside them, which are left out."""
@@ -123,6 +128,14 @@ class Walk:
             return os.stat(self.place(path)).st_size  # noqa: PTH116 - a Path takes ten times as long
         except OSError as error:
             raise _unreadable(self.place(path), error) from error
+
+    def _without_masks(self, names: list[str], below: str) -> list[str]:
+        """Return what is in a folder without the images called as another one is with such as `_mask` behind it."""
+        stems = {name.rpartition(".")[0] for name in names if name[-1] != "/"}
+        masks = {name for name in names if (found := _MASK.fullmatch(name)) and found[1] in stems}
+        for name in masks:
+            self.left_out.add(_MASKS, below + name)
+        return [name for name in names if name not in masks]
 
     def _wanted(self, entry: os.DirEntry[str], below: str) -> str:
         """Return the name of an image, that of a folder with a slash, "" for what is left out."""

@@ -14,7 +14,7 @@ from eyas.data.lists.layout import Layout, find_layout, quotes_closed
 from eyas.data.lists.one_hot import read_hot
 from eyas.data.lists.roles import KEY
 from eyas.data.lists.shape import Exists
-from eyas.data.lists.splits import SPLITS, flag_of, meanings, of_flags
+from eyas.data.lists.splits import SPLITS, flag_of, kind_of, meanings, of_flags
 from eyas.errors import DataError
 
 
@@ -114,14 +114,27 @@ def _splits(found: list[Coded], layout: Layout) -> Coded:
 
 
 def _key(labels: Coded, layout: Layout) -> str:
-    """Return what is wrong where each line has another label: that is a key, unless the user says otherwise."""
+    """Return what is wrong where each line has another label, a key, or a split's number; unless the user says else."""
     sample, column, path = layout.sample, layout.columns["label"] or 0, layout.columns["path"] or 0
+    if "label" not in layout.asked and not layout.names and _like_splits(sample.source, labels):
+        return (
+            f"its only numbers ({', '.join(sorted(labels.texts))}) and its name look like splits, not classes. Train "
+            f"with a list of labels; if they are classes, say so with {sample.flag(path=path, label=column)} or name "
+            "them with --classes FILE."
+        )
     if "label" in layout.asked or len(labels) < KEY or len(labels.texts) < len(labels):
         return ""
     return (
         f"each label occurs once: the column {sample.told([column])} is a key, not a class. If it is the class, say so "
         f"with {sample.flag(path=path, label=column)}; with label=folder each image's folder is its class."
     )
+
+
+def _like_splits(source: Path, labels: Coded) -> bool:
+    """Tell whether a list says which line is of which split, by its name and its numbers, as CelebA's does."""
+    name = source.stem.lower()
+    named = "partition" in name or ("split" in name and not kind_of(name)[0])  # train_split.txt is a part itself
+    return named and len(labels.texts) > 1 and set(labels.texts) <= {"0", "1", "2"}
 
 
 def _with_short(cells: Cells, path: int, count: int) -> Cells:

@@ -267,12 +267,12 @@ def _range(names: ClassNames, table: Mapping[int, int]) -> str:
 
 
 def _alike(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a note on class names that differ only in case, space, zeros before a number or Unicode form."""
+    """Return a note on class names that differ only in what is hardly seen: case, space, zeros, the Unicode form."""
     seen: dict[str, str] = {}
     for name in classes:
-        plain = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+        plain = "".join(visible(unicodedata.normalize("NFKC", name)).casefold().split())
         other = seen.setdefault(re.sub(r"(?<![\d.])0+(?=\d)", "", plain), name)
-        if other != name and unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other):
+        if other != name and len({visible(unicodedata.normalize("NFC", text)) for text in (name, other)}) == 1:
             return (f"two classes look alike and are kept apart: {other!a} and {name!a}",)
         if other != name:
             return (f"the classes {other!r} and {name!r} differ only in case, spaces or zeros, and are kept apart",)
@@ -285,3 +285,8 @@ def without_images(source: str, classes: tuple[str, ...], labels: NDArray[np.int
     absent = [name for name, there in zip(classes, present, strict=True) if not there]
     named = ", ".join(absent[:10]) + ", ..." * (len(absent) > 10)
     return (f"{source} has no image of {len(absent)} of {len(classes)} classes: {named}",) if absent else ()
+
+
+def visible(name: str) -> str:
+    """Return a name without the letters that have no width, such as U+200B and U+FEFF."""
+    return "".join(letter for letter in name if unicodedata.category(letter) != "Cf")

@@ -22,15 +22,17 @@ from eyas.data.lists.shape import (
     Exists,
     Shape,
     find_shape,
+    is_image_in,
     is_number,
     path_columns,
     plain_words,
 )
+from eyas.data.lists.splits import TITLES
 from eyas.errors import DataError
 
 SAMPLE = 1000  # rows that the layout is found from; all rows are then read by it
+_WIDE = "full-width commas (，) separate nothing: replace them by plain ones (,)."
 HEAD = 1 << 16  # bytes that are read at a time to find it
-_SPLIT_NAMES = frozenset(("split", "set", "subset", "partition", "dataset", "usage", "fold"))
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,7 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     told apart with certainty; it says to pass `--columns`.
     """
     sample = list(islice(chain.from_iterable(block.content()[1] for block in blocks_of(data, HEAD)), SAMPLE))
-    if not sample:
-        needs = "its path, then its label" if labels else "its path"
-        raise DataError(f"{source}: the list is empty. It needs a line per image: {needs}.")
+    _refuse_unread(sample, source, "its path, then its label" if labels else "its path", exists)
     asked = _parse_columns(columns) if columns else {}
     first_line, above = sample[0].strip(), _stands_alone(sample, exists)
     sample = sample[above:]
@@ -77,7 +77,8 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     whole = not (labels or asked) and all("\t" not in line and exists(line) for line in sample[1:] or sample)
     shape = Shape(" ", 1, "path last") if whole else find_shape(sample, asked, exists, quoted=b'"' in data)
     if shape is None:
-        raise DataError(f"{source}: {NO_PATHS}")
+        wide = all("，" in line for line in sample)
+        raise DataError(f"{source}: {_WIDE if wide else NO_PATHS}")
     lone = Shape(",", 1, "quoted")
     if shape.count == 1 and b'"' in data and all(len(row) == 1 for row in lone.cut(sample)):
         shape = lone
@@ -119,6 +120,22 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     columns_of = {"path": roles.path, "label": roles.label} if roles else {}
     splits, hot = (roles.splits, roles.hot) if roles else ((), ())
     return Layout(shape, after, columns_of, splits, hot, cells, frozenset(asked), notes)
+
+
+def _refuse_unread(sample: Sequence[str], source: Path, needs: str, exists: Exists) -> None:
+    """Raise `DataError` for a list without images, and for one whose cells are written in a form that is not read."""
+    needs = f"It needs a line per image: {needs}."
+    if not sample:
+        raise DataError(f"{source}: the list is empty. {needs}")
+    first, body = sample[0].strip(), [line.strip() for line in sample[1:] or sample]
+    words = plain_words(re.split(r"[,;\t|]", first))
+    if len(sample) == 1 and {*words} & (PATH_NAMES | LABEL_NAMES) and not (is_image_in(first) or exists(first)):
+        raise DataError(f"{source}: has a header ({first}) and no line below it. {needs}")
+    if first in ("[", "{") or re.match(r"(\[\s*)?\{\s*\"|\[\s*\"", first):
+        raise DataError(f"{source}: holds JSON, which is not read. {needs}")
+    if all(re.match(r"'[^']*'\s*([,;\t|]|$)", line) for line in body):
+        told = "the cells stand in single quotation marks ('): replace them by double ones (\"), or leave them off"
+        raise DataError(f"{source}: {told}.")
 
 
 def _all_differ(data: bytes, shape: Shape, header: int, column: int) -> bool:
@@ -174,7 +191,7 @@ def _known(names: Sequence[str], places: Sequence[int]) -> bool:
     """Tell whether a first line is a header by its words: one above a column of paths, two without one."""
     if any(is_image(name) for name in names):
         return False
-    known = sum(word in PATH_NAMES | LABEL_NAMES | _SPLIT_NAMES for word in plain_words(names))
+    known = sum(word in PATH_NAMES | LABEL_NAMES | TITLES for word in plain_words(names))
     return known >= (1 if places else 2)
 
 

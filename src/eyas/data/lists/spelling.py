@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -28,7 +29,8 @@ def find_files(
     """
     sizes = look_at(paths, root)
     missing = np.flatnonzero(sizes == MISSING)
-    fitting = _fitting(paths, missing, root) if len(missing) else {}
+    disk = _Disk(root)
+    fitting = _fitting(paths, missing, disk) if len(missing) else {}
     first = [paths[row] for row in range(min(len(paths), 20))]
     ended = 2 * sum(map(is_image, first)) > len(first)
     sure = _sure({path: files for path, files in fitting.items() if not ended or is_image(path)}, paths)
@@ -40,13 +42,16 @@ def find_files(
         paths = _put(paths, rows, others)
         sizes[rows] = look_at(others, root)
     instead = {path: f"; {' and '.join(files[:3])} would fit" for path, files in fitting.items() if files}
+    for path in (paths[row] for row in missing[:REPORTED].tolist()):
+        if path not in instead and (files := disk.near(path)):
+            instead[path] = f"; {' and '.join(files[:3])} {'is' if len(files) == 1 else 'are'} there"
     say_missing(paths, lines, sizes, root, problems, instead)
     return paths, sizes, notes
 
 
-def _fitting(paths: PackedStrings, missing: Ints, root: Root) -> dict[str, list[str]]:
+def _fitting(paths: PackedStrings, missing: Ints, disk: _Disk) -> dict[str, list[str]]:
     """Return the files that each missing path may stand for; none where the first thousand paths have none."""
-    disk, found = _Disk(root), dict[str, list[str]]()
+    found: dict[str, list[str]] = {}
     for count, row in enumerate(missing.tolist()):
         if count == REPORTED and not any(found.values()):
             break
@@ -96,8 +101,17 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def _stem(name: str) -> str:
+    return _key(name.rpartition(".")[0] if is_image(name) else name)
+
+
+def _number(name: str) -> str:
+    """Return what numbered names share that differ in zeros before their number, and no name by itself."""
+    return "/" + _stem(name).lstrip("0")
+
+
 class _Disk:
-    """The files and folders below a root by `_key`; each folder is read once."""
+    """The files and folders below a root by `_key`, those like 0001 by `_number` too; each folder is read once."""
 
     def __init__(self, root: Root) -> None:
         self._root, self._inside = root, Inside(root)
@@ -105,6 +119,16 @@ class _Disk:
 
     def fitting(self, path: str) -> list[str]:
         """Return the files that a path may stand for."""
+        found = self._called(path, _key)
+        exact = [file for file in found if file.rpartition(".")[0] == path]
+        return (exact if len(exact) == 1 else found)[:_FITTING]
+
+    def near(self, path: str) -> list[str]:
+        """Return the files that are called as a path is, but for their ending or for zeros before their number."""
+        return self._called(path, _stem) or self._called(path, _number)
+
+    def _called(self, path: str, key: Callable[[str], str]) -> list[str]:
+        """Return the files in a path's folder, by `_key`, that have the key of its name."""
         *folders, name = path.split("/")
         if is_absolute(path) or ".." in folders:
             return []
@@ -112,9 +136,7 @@ class _Disk:
         for folder in folders:
             wanted = f"{_key(folder)}/"
             heads = [head + found for head in heads for found in self._names(head).get(wanted, ())][:_FITTING]
-        found = [head + file for head in heads for file in self._names(head).get(_key(name), ())]
-        exact = [file for file in found if file.rpartition(".")[0] == path]
-        return (exact if len(exact) == 1 else found)[:_FITTING]
+        return [head + file for head in heads for file in self._names(head).get(key(name), ())]
 
     def _names(self, head: str) -> dict[str, list[str]]:
         """Return what is in a folder: folders with a slash, files by their names with and without the ending."""
@@ -130,7 +152,8 @@ class _Disk:
         except OSError:
             return names
         for name in found:
-            keys = {_key(name)} | ({_key(name.rpartition(".")[0])} if is_image(name) else set())
-            for key in keys:
+            stem = _stem(name)
+            number = {_number(name)} if stem[:1] == "0" and stem.isdecimal() else set()
+            for key in {_key(name), stem} | number:
                 names.setdefault(key, []).append(name)
         return names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -17,11 +18,20 @@ _WORDS = {
     "test": "test", "testing": "test", "tst": "test", "eval": "test", "evaluation": "test", "holdout": "test",
     "heldout": "test", "privatetest": "test", "测试": "test",
 }  # fmt: skip
+_SHORT = {"tr": "train", "va": "val", "vl": "val", "te": "test", "ts": "test"}  # under a header of `TITLES` only
+TITLES = frozenset(("split", "set", "subset", "partition", "dataset", "usage", "fold", "phase"))
 _BESIDE = re.compile(r"(set|split|data|images?|集|数据)$")  # what may follow such a word: `test set`, `train_images`
 YES = frozenset(("1", "1.", "1.0", "1.00", "True", "TRUE", "true"))
 NO = frozenset(("0", "0.", "0.0", "0.00", "False", "FALSE", "false"))
 MINUS = frozenset(("-1", "-1.0"))  # for no, where nothing is 0
 _YES, _NO = frozenset(("true", "yes", "1", "1.0", "t", "y")), frozenset(("false", "no", "0", "0.0", "f", "n"))
+BESIDE = "beside"  # pictures without labels, and what is said of pictures by other means than folders
+_ASIDE = frozenset(
+    ("pred", "prediction", "predictions", "unlabeled", "unlabelled", "unsup", "unknown", "annotation", "annotations",
+     "annot", "label", "labels", "mask", "masks", "gt", "groundtruth", "bbox", "bboxes", "boxes", "json", "xml", "csv",
+     "txt", "meta", "metadata")
+)  # fmt: skip
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")  # seg_train, MyTrain, train2017
 _CERTAIN, _LIKELY = re.compile(r"^is[\W_]*"), frozenset(("split", "partition", "subset"))
 
 
@@ -42,13 +52,14 @@ def meanings(title: str, words: Collection[str]) -> dict[str, str]:
     if flagged and {word.strip().lower() for word in words} <= _YES | _NO:
         rest = "test" if flagged == "train" else "train"
         return {word: flagged if word.strip().lower() in _YES else rest for word in words}
-    return {word: split_of(word) for word in words}
+    short = _SHORT if _plain(title) in TITLES else {}
+    return {word: short.get(_plain(word)) or split_of(word) for word in words}
 
 
 def names_split(title: str, words: Collection[str]) -> bool:
     """Tell whether a column names the split: by its words, whatever its header; a few others may be among them."""
     flag = _flagged(title) and _CERTAIN.match(title.strip().lower())
-    found = meanings(title if flag else "", words).values()
+    found = meanings(title if flag or _plain(title) in TITLES else "", words).values()
     known = [split for split in found if split in SPLITS]
     return bool(known) and (len(known) == len(found) or (len(set(known)) > 1 and 2 * len(known) > len(found)))
 
@@ -90,3 +101,26 @@ def _flagged(title: str) -> str:
 
 def _plain(text: str) -> str:
     return re.sub(r"[\W_]+", "", text.casefold())
+
+
+def kind_of(name: str) -> tuple[str, str]:
+    """Return the split that a folder's name stands for (or `BESIDE`, or "") and what else the name says."""
+    words = _words(name)
+    whole = "".join(words)
+    if kind := _kind(whole):
+        return kind, ""
+    kinds = {kind for word in words if (kind := _kind(word))}
+    kinds = {"train"} if kinds == {"train", "val"} else kinds
+    return (kinds.pop() if len(kinds) == 1 else ""), " ".join(word for word in words if not _kind(word))
+
+
+def _kind(word: str) -> str:
+    return named_split(word) or (BESIDE if word in _ASIDE else "")
+
+
+def _words(name: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFKC", name))]
+
+
+def joined_words(name: str) -> str:
+    return "".join(_words(name))

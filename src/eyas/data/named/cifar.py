@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from eyas.data.images.imageset import ArrayImages, ImageSet
 from eyas.data.named.download import fetch, locked, unpack
 from eyas.data.named.pickled import as_bytes, as_pixels, read_pickle
-from eyas.errors import DataError
+from eyas.errors import DataError, few
 from eyas.files.reading import read_file
 
 PIXELS = 3 * 32 * 32
@@ -43,9 +44,10 @@ class Archive:
         """The name of its file."""
         return self.url.rpartition("/")[2]
 
-    def lies_in(self, directory: Path) -> bool:
-        """Return whether every file of it is there, unpacked."""
-        return all((directory / self.folder / name).exists() for split in self.files.values() for name in split)
+    def lacking_in(self, directory: Path) -> list[str]:
+        """Return which of its files are not there, unpacked."""
+        names = (name for split in self.files.values() for name in split)
+        return [name for name in names if not (directory / self.folder / name).exists()]
 
 
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -115,12 +117,16 @@ def _provided(archive: Archive, directory: Path, mirror: str | None) -> Archive:
     """See that every file is there, one process at a time; return the form that is."""
     forms = [form for form in (archive, archive.also) if form is not None]
     for form in forms:
-        if form.lies_in(directory):
+        if not form.lacking_in(directory):
             return form
     packed = next((form for form in forms if (directory / form.packed).is_file()), archive)
+    for form in forms if not (directory / packed.packed).is_file() else ():
+        if (folder := directory / form.folder).is_dir():
+            missing = few(form.lacking_in(directory))
+            warnings.warn(f"{folder}: lacks {missing}, so {archive.name} is downloaded", RuntimeWarning, stacklevel=2)
     fetch(packed.url, directory / packed.packed, md5=packed.md5, sha256=packed.sha256, mirror=mirror)
     with locked(directory / packed.folder):
-        if not packed.lies_in(directory):
+        if packed.lacking_in(directory):
             _verify(directory / packed.packed, packed.md5)
             unpack(directory / packed.packed, directory)
     return packed
