@@ -18,5 +18,5 @@ def test_the_cache_changes_no_training_picture(pictures, tmp_path, resize, inter
     seen = []
     for cache in ("ram", "none"):
         plan = make_plan(config_of(pictures, **asked, cache=cache), tmp_path)
-        seen.append([plan.varied(plan.train.read(samples), samples, epoch) for epoch in range(3)])
+        seen.append([plan.pipeline.varied(plan.train.read(samples), samples, epoch) for epoch in range(3)])
     assert all(torch.equal(kept, streamed) for kept, streamed in zip(*seen, strict=True))

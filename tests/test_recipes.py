@@ -29,7 +29,7 @@ def test_every_recipe_trains_and_learns(tmp_path, recipe):
 
 def test_fast_begins_with_small_images_and_ends_with_whole_ones(pictures, tmp_path):
     plan = make_plan(make_config({"train": pictures["train"]}, recipe="fast"), tmp_path)
-    assert [plan.size(epoch) for epoch in range(9)] == [20, 20, 24, 24, 28, 28, 32, 32, 32]
+    assert [*plan.pipeline.sizes[:9]] == [20, 20, 24, 24, 28, 28, 32, 32, 32]
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,11 @@ def test_fast_begins_with_small_images_and_ends_with_whole_ones(pictures, tmp_pa
 def test_images_grow_evenly_and_are_whole_in_the_last_third(pictures, tmp_path, size, share, epochs):
     given = {"train": pictures["train"], "model": "swift", "size": size, "progressive_size": share, "epochs": epochs}
     plan = make_plan(make_config(given), tmp_path)
-    sizes = [plan.size(epoch) for epoch in range(epochs)]
+    sizes = [*plan.pipeline.sizes[:epochs]]
     assert sizes == sorted(sizes)
     assert all(size * share - size // 8 - 1 <= one <= size for one in sizes)
     assert epochs == 1 or sizes[-1] == size
-    assert plan.size(epochs) == size  # what is tuned and measured
+    assert plan.pipeline.sizes[-1] == size  # what is tuned and measured
 
 
 def test_precision_auto_is_what_the_device_has_and_is_written_down(pictures, tmp_path):

@@ -125,7 +125,7 @@ def damaged_while_mapped(listed: Path, cache: Path) -> list[str]:
     """Return how the files of a set's pixels end that are used before and after the first one was damaged."""
     from eyas.config.data import DataConfig
     from eyas.data.images.preprocess import Preprocess
-    from eyas.data.pipeline import prepare
+    from eyas.data.prepared import prepare
     from eyas.data.spec import open_images
 
     config = DataConfig(cache="disk", cache_dir=str(cache))

@@ -14,7 +14,8 @@ from tests.conftest import write_pictures
 from eyas.config.data import DataConfig
 from eyas.data.images.imageset import ArrayImages, ImageSet
 from eyas.data.images.preprocess import Preprocess
-from eyas.data.pipeline import Prepared, loaded, prepare
+from eyas.data.pipeline import loaded
+from eyas.data.prepared import Prepared, prepare
 from eyas.data.spec import open_images
 from eyas.errors import DataError
 

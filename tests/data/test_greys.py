@@ -20,7 +20,7 @@ from eyas.config.data import DataConfig, PreprocessConfig
 from eyas.data.images.decode import Decoding, decode, read_image
 from eyas.data.images.greys import found_range
 from eyas.data.images.rgb import eight_bits
-from eyas.data.pipeline import prepare
+from eyas.data.prepared import prepare
 from eyas.data.spec import open_images
 from eyas.errors import CheckpointError, DataError, SettingsError, ShortMemoryError
 from eyas.model.classifier import _pixels

@@ -15,7 +15,7 @@ from tests.conftest import write_pictures
 from eyas.config.data import DataConfig
 from eyas.data.images.preprocess import Preprocess
 from eyas.data.loading.pixel_cache import checksums
-from eyas.data.pipeline import Prepared, prepare
+from eyas.data.prepared import Prepared, prepare
 from eyas.data.spec import open_images
 from eyas.errors import DataError
 

@@ -28,7 +28,8 @@ from eyas.config.data import DataConfig
 from eyas.data.images.imageset import ImageSet, TorchvisionImages
 from eyas.data.images.preprocess import Preprocess
 from eyas.data.named.opening import open_named
-from eyas.data.pipeline import Prepared, loaded, own_change, prepare
+from eyas.data.pipeline import loaded, own_change
+from eyas.data.prepared import Prepared, prepare
 from eyas.data.spec import open_images
 from eyas.errors import TrainingError
 

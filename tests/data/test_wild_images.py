@@ -18,7 +18,7 @@ from tests.kinds import tags_of, turned
 from eyas.config.data import DataConfig
 from eyas.data.images.decode import decode, read_image
 from eyas.data.images.preprocess import Preprocess
-from eyas.data.pipeline import prepare
+from eyas.data.prepared import prepare
 from eyas.data.spec import open_images
 from eyas.errors import DataError
 

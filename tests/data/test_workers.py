@@ -22,7 +22,8 @@ from eyas.data.images.ahead import read_ahead
 from eyas.data.images.imageset import ImageSet
 from eyas.data.images.preprocess import Preprocess
 from eyas.data.loading.workers import read_by_processes
-from eyas.data.pipeline import loaded, prepare
+from eyas.data.pipeline import loaded
+from eyas.data.prepared import prepare
 from eyas.data.spec import open_images
 from eyas.errors import TrainingError
 from eyas.seeds import Indices

@@ -131,7 +131,7 @@ def test_alexnet_trains_deterministically(cuda, pictures, tmp_path):
     config = config_of(pictures, device="cuda", model="alexnet", size=64, epochs=1, batch_size=28, deterministic=True)
     with open_runtime(config.device) as runtime:
         plan = make_plan(config, tmp_path)
-        images = plan.preprocess.normalize(runtime.put(plan.first_images()[:2]))
+        images = plan.preprocess.normalize(runtime.put(plan.pipeline.first_images()[:2]))
         torch.nn.functional.cross_entropy(runtime.place(plan.new_model())(images), runtime.put(torch.tensor([0, 1]))).backward()
 
 

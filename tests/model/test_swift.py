@@ -34,7 +34,7 @@ def test_it_is_primed_with_the_training_images_and_they_are_stored_with_the_weig
     config = config_of(pictures, **FAST, epochs=1)
     plan = make_plan(config, tmp_path)
     expected = build("swift", 3)
-    expected.prime(plan.preprocess.normalize(plan.first_images()))
+    expected.prime(plan.preprocess.normalize(plan.pipeline.first_images()))
     run_fit(config, tmp_path / "run")
     stored, _ = read_tensors(tmp_path / "run" / "last.safetensors", "model")
     assert torch.equal(stored["filters"], expected.get_buffer("filters"))

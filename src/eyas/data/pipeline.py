@@ -1,4 +1,4 @@
-"""From a set of images to batches: decoded once where there is room, read in parallel where not."""
+"""Training images on their whole way: one object from the numbers of samples to batches on the device."""
 
 from __future__ import annotations
 
@@ -8,82 +8,27 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import tee
 from operator import itemgetter
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from eyas.config.data import DataConfig
+from eyas.data.augment.augment import Augment
 from eyas.data.augment.own_transform import Transform, own_transform, transformed
 from eyas.data.images.ahead import HangingError, read_ahead
-from eyas.data.images.imageset import ArrayImages, ImageSet
 from eyas.data.images.preprocess import Preprocess
-from eyas.data.loading.pixel_cache import PixelCache
-from eyas.data.loading.stores import Filling, Marks, Store, are_small, as_tensor, in_memory, mark_of
+from eyas.data.loading.stores import are_small
 from eyas.data.loading.workers import Wanted, read_by_processes
+from eyas.data.order import Order
+from eyas.data.prepared import Prepared, as_batch, decoding_remedy
 from eyas.device.profile import NoSpans, Profile
-from eyas.errors import DataError, FileError, TrainingError
-from eyas.files.system import free_memory
-from eyas.seeds import Indices
-
-SHOWN = 10  # unreadable files named in a message; the rest is counted
+from eyas.device.runtime import Runtime
+from eyas.errors import TrainingError
+from eyas.seeds import Indices, key, permuted
 
 Change = Callable[[Tensor, Indices, int], Tensor]  # of pictures uint8 [B, 3, h, w], one by one, in a batch wanted
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A set whose images were all seen to be readable. Without a store they are decoded each time they are read."""
-
-    images: ImageSet
-    fitting: Preprocess
-    store: Store | None
-    targets: Tensor  # all labels, int64 [N], on the device of the store
-    marks: Marks | None = None  # of the pictures as they were decoded, uint64 [N]
-
-    @staticmethod
-    def of(images: ImageSet, fitting: Preprocess, store: Store | None, marks: Marks | None = None) -> Prepared:
-        """Return the set with its labels as a tensor."""
-        return Prepared(images, fitting, store, torch.from_numpy(images.labels), marks)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def read(self, samples: Indices) -> Tensor:
-        """Return uint8 `[B, 3, h, w]`, for `fit`. Raises `DataError` naming a file that cannot be read any more."""
-        if self.store is not None:
-            return self.store.read(samples)
-        return _as_batch([self.read_one(int(sample)) for sample in samples])
-
-    def read_one(self, sample: int) -> Tensor:
-        """Return one image decoded and fitted, uint8 `[3, size, size]`."""
-        return self.fitting.fit(self.images.image(sample))
-
-    def fit(self, images: Tensor, size: int | None = None) -> Tensor:
-        """Return what `read` gave as uint8 `[B, 3, size, size]` (default: the fitting's size), where it is."""
-        native = self.store is not None and self.store.native
-        # another size is made of the fitted image, as where nothing is kept: the cache must not change a result
-        return self.rescale(self.fitting.fit(images) if native else images, size or self.fitting.size)
-
-    def rescale(self, fitted: Tensor, size: int) -> Tensor:
-        """Return fitted images in another size: nothing is cut off or padded a second time."""
-        return replace(self.fitting, size=size, resize="stretch").fit(fitted)
-
-    def labels(self, samples: Indices) -> Tensor:
-        """Return the labels, int64 [B], on the device of the store."""
-        return self.targets[torch.from_numpy(samples).to(self.targets.device, non_blocking=True)]
-
-    def placed(self, device: torch.device) -> Prepared:
-        """Return the set with its pixels and labels on a CUDA device if there is room for them."""
-        store = None if self.store is None else self.store.placed(device)
-        if store is None or not store.pixels.is_cuda:
-            return self
-        return replace(self, store=store, targets=self.targets.to(device))
-
-    def in_words(self) -> str:
-        """Return where the pixels are, for people."""
-        return "decoded anew for every batch" if self.store is None else self.store.in_words()
 
 
 @dataclass(frozen=True)
@@ -120,77 +65,100 @@ def own_change(spec: str | None, prepared: Prepared, seed: int) -> OwnChange | N
     return change
 
 
-def decoding_remedy(config: DataConfig) -> str:
-    """Return what would shorten the waiting for images that are not kept, in words."""
-    if config.cache == "none":
-        return "--cache auto keeps them in memory or on the disk"
-    return f"the disk keeps them where --cache-dir has room, and --cache-gb is above {config.cache_gb:g}"
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """This process's share of a batch, on the device, augmented: uint8 images `[b, 3, S, S]`, int64 labels [b]."""
+
+    images: Tensor
+    labels: Tensor
+    samples: Indices  # which samples of the training set they are, int64 [b]
+    size: int  # images in the whole batch, over all processes
 
 
-def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checked: bool = False) -> Prepared:
-    """Decode every image once: find those that cannot be, and keep the pixels where `--cache` says there is room.
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Training images on their whole way, from the numbers of samples to batches on the device.
 
-    `checked` skips the look at every image where nothing is kept (a resumed run did it before). Raises `DataError`
-    listing the unreadable images, unless `--skip-unreadable` leaves them out.
+    Read (`prepared`), changed by the user's own function (`change`), flipped, fitted, augmented.
     """
-    if isinstance(images.images, ArrayImages):
-        # grey ones may be a view with three times the same plane
-        pixels = np.ascontiguousarray(images.images.pixels)
-        marks = np.array([mark_of(picture) for picture in pixels], np.uint64)
-        return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True), marks)
-    images = images.decoded(fitting.grey_range, config.max_pixels)
-    if checked and config.cache == "none":
-        return Prepared.of(images, fitting, None)
-    store, seen, refused = _filled(images, fitting, config)
-    marks = seen.marks
-    if refused:
-        where = "kept in memory" if store is not None else "decoded anew for every batch"
-        remedy = "cache_dir in its config.toml" if checked else "--cache-dir"
-        note = f"no folder for decoded images ({refused}): they are {where}; {remedy} names another folder"
-        images = replace(images, notes=(*images.notes, note))
-    if seen.unreadable and not (config.skip_unreadable and seen.readable):
-        raise DataError(_report(images.source, [reason for _, reason in seen.unreadable]))
-    if seen.unreadable:
-        rows = np.array(seen.readable, dtype=np.int64)
-        images = replace(images.select(rows), skipped=images.skipped + len(seen.unreadable))
-        store, marks = None if store is None else replace(store, rows=rows), marks[rows]
-    images = replace(images, notes=(*images.notes, *seen.greys.notes(images.source, fitting.grey_range)))
-    return Prepared.of(images, fitting, store, marks)
+
+    prepared: Prepared
+    preprocess: Preprocess
+    augment: Augment
+    change: Change | None
+    seed: int
+    sizes: tuple[int, ...]  # the side in pixels of the images of each epoch; the last one also of what is tuned
+
+    def batches(self, order: Order, steps: range, config: DataConfig, runtime: Runtime) -> Iterator[Batch]:
+        """Yield this process's share of the batch of every step."""
+        wanted = order.shares(steps, runtime.rank, runtime.world)
+        span = runtime.profile.span
+        read = loaded(
+            self.prepared, wanted, config, change=self.change, profile=runtime.profile, tell=runtime.note
+        )
+        for step, (samples, pixels) in zip(steps, runtime.moved(read), strict=True):
+            with span("resize"):
+                images = self.fitted(pixels, samples, order.epoch(step))
+            with span("augmentation"):
+                images = self.augmented(images, samples, order.epoch(step))
+            yield Batch(images, runtime.put(self.prepared.labels(samples)), samples, order.size(step))
+
+    def fitted(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return pictures as they were read, now flipped and fitted: uint8 `[B, 3, stored, stored]`."""
+        fit = self.prepared.fit if self.change is None else self.prepared.rescale
+        size = self.augment_at(epoch).stored_size
+        drawn: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "samples": samples}
+        # small pictures are flipped sooner than large ones; a stretch commutes with it bit by bit, a cut need not
+        if (self.preprocess.resize, self.preprocess.interpolation) == ("stretch", "bilinear"):
+            return fit(self.augment.flipped(pixels, **drawn), size)
+        return self.augment.flipped(fit(pixels, size), **drawn)
+
+    def augmented(self, fitted: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return what `fitted` gave with an epoch's changes: uint8 `[B, 3, S, S]`."""
+        return self.augment_at(epoch)(fitted, seed=self.seed, epoch=epoch, samples=samples)
+
+    def varied(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return pictures as they were read on the whole way to the network: uint8 `[B, 3, S, S]`."""
+        changed = pixels if self.change is None else self.change(pixels, samples, epoch)
+        return self.augmented(self.fitted(changed, samples, epoch), samples, epoch)
+
+    def augment_at(self, epoch: int) -> Augment:
+        """Return the augmentation to the size of an epoch (from 0)."""
+        return replace(self.augment, size=self.sizes[min(epoch, len(self.sizes) - 1)])
+
+    def placed(self, device: torch.device) -> Pipeline:
+        """Return it with the pixels on a CUDA device if there is room for them."""
+        # the user's own function is given pictures in the machine's memory, perhaps in other processes
+        return self if self.change is not None else replace(self, prepared=self.prepared.placed(device))
+
+    def first_images(self) -> Tensor:
+        """Return the run's first training images, unchanged, for a network that looks at them before it is trained.
+
+        uint8 `[n, 3, S, S]` on the CPU, at most 5 million pixels.
+        """
+        count = min(len(self.prepared), max(16, 5_000_000 // self.preprocess.size**2))
+        samples = permuted(np.arange(count), len(self.prepared), key(self.seed, "order", 0))
+        return self.prepared.fit(self.prepared.read(samples)).cpu()
+
+    def waits_for(self, config: DataConfig) -> list[str]:
+        """Return what a step waits for until its batch is there, and what would shorten it, in words."""
+        reasons = []
+        if self.prepared.store is None:
+            reasons.append(f"images are decoded anew for every batch ({decoding_remedy(config)})")
+        if self.change is not None and not config.workers:
+            reasons.append("--transform goes image by image (--workers does it beside the training)")
+        return reasons
 
 
-def _filled(images: ImageSet, fitting: Preprocess, config: DataConfig) -> tuple[Store | None, Filling, str]:
-    """Return the store of a set, None where nothing is kept, what was seen of its images, and why not in a file."""
-    if config.cache != "disk":
-        limit = {"ram": None, "none": 0}.get(config.cache, free_memory() // 4)
-        store, filling = _in_memory(images, fitting, limit, patient=config.cache != "auto")
-        if store is not None or config.cache != "auto":
-            return store, filling, ""
-    try:
-        cache = PixelCache(Path(config.cache_dir).expanduser(), int(config.cache_gb * 1e9))
-        return *cache.filled(images, fitting), ""
-    except (OSError, FileError) as error:  # the images themselves raise `DataError`
-        why = getattr(error, "strerror", None)
-        refused = f"{config.cache_dir}: {why}" if why else str(error)
-        return *_in_memory(images, fitting, free_memory() // 4), refused
+def sizes(full: int, epochs: int, start: float) -> tuple[int, ...]:
+    """Return the side in pixels of the training images of each epoch, and once more the full one.
 
-
-def _in_memory(
-    images: ImageSet, fitting: Preprocess, limit: int | None, *, patient: bool = True
-) -> tuple[Store | None, Filling]:
-    filling = Filling(len(images), fitting, in_memory(limit), patient=patient)
-    filling.fill(images)
-    store = None if filling.pixels is None else Store(torch.from_numpy(filling.pixels), filling.native)
-    return store, filling
-
-
-def _report(source: str, unreadable: list[str]) -> str:
-    lines = [f"{source}: {len(unreadable)} image(s) cannot be decoded:", *unreadable[:SHOWN]]
-    if len(unreadable) > SHOWN:
-        lines.append(f"... and {len(unreadable) - SHOWN} more.")
-    lines.append(
-        "Mend or remove them, or leave them out with --skip-unreadable (they are counted beside every number)."
-    )
-    return "\n".join(lines)
+    With --progressive-size it grows evenly from the share `start`, in steps of an eighth, and is whole in the last
+    third of the run.
+    """
+    grain, growing = max(1, full // 8), max(1.0, min(2 * epochs / 3, epochs - 1))
+    shares = (start + (1 - start) * min(1.0, epoch / growing) for epoch in range(epochs))
+    return (*(full if share >= 1 else max(1, int(share * full / grain + 1e-9)) * grain for share in shares), full)
 
 
 def loaded(
@@ -252,7 +220,7 @@ def _in_threads(
     if prepared.store is None:
         threads = 1 if are_small(prepared.images) else None
         items = (samples.tolist() for samples, _ in later)
-        batches = map(_as_batch, read_ahead(items, decode, threads=threads, limit=limit))
+        batches = map(as_batch, read_ahead(items, decode, threads=threads, limit=limit))
     elif prepared.store.file is None:
         batches = map(read, (samples for samples, _ in later))
     else:  # its pages may have to come from the disk
@@ -266,11 +234,6 @@ def _in_threads(
             "whole: go on once the disk answers. How long to wait is set by eyas train --worker-timeout, and by "
             "worker_timeout in a run's config.toml."
         ) from None
-
-
-def _as_batch(images: list[Tensor]) -> Tensor:
-    """Return images of one size as one tensor, channels-last in memory."""
-    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +253,7 @@ class _Job:
             return self.prepared.read_one(sample)
 
         if self.prepared.store is None:
-            images = _as_batch([one(sample) for sample in samples.tolist()])
+            images = as_batch([one(sample) for sample in samples.tolist()])
         else:
             images = self.prepared.read(samples)
         return images if self.change is None else self.change(images, samples, epoch)

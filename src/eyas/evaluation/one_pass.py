@@ -12,7 +12,8 @@ from torch.nn import functional as nnf
 from eyas.config.data import DataConfig
 from eyas.data.images.preprocess import Preprocess
 from eyas.data.order import Order
-from eyas.data.pipeline import Prepared, loaded
+from eyas.data.pipeline import loaded
+from eyas.data.prepared import Prepared
 from eyas.device.choice import sums_type, usual_batch
 from eyas.device.runtime import Runtime
 from eyas.evaluation.scores import Scores

@@ -77,7 +77,7 @@ def _images(record: Record, split: str, sets: dict[str, ImageSet]) -> ImageSet:
     images = sets[split]
     if record.scores[split].skipped > images.skipped:
         from eyas.data.images.preprocess import Preprocess
-        from eyas.data.pipeline import prepare
+        from eyas.data.prepared import prepare
 
         fitting = Preprocess.from_dict(record.header["preprocess"])
         images = prepare(images, fitting, record.config.data).images

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from eyas.data.pipeline import loaded
+from eyas.data.pipeline import Batch
 from eyas.device.clock import Clock
 from eyas.device.runtime import Runtime
 from eyas.training.checkpoint import restore
@@ -15,7 +15,7 @@ from eyas.training.records import ended, loss_record, noted, record_epoch, start
 from eyas.training.rollback import told
 from eyas.training.saving import Saver
 from eyas.training.state import TrainState
-from eyas.training.step import Batch, train_step
+from eyas.training.step import train_step
 from eyas.training.weighing import weighed
 
 if TYPE_CHECKING:
@@ -69,13 +69,5 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
 
 
 def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch]:
-    """Yield this process's share of every batch from step `start` to the run's end, on the device and augmented."""
-    order, train, steps = plan.order, plan.train, range(start, plan.total_steps)
-    wanted = order.shares(steps, runtime.rank, runtime.world)
-    read = loaded(train, wanted, plan.config.data, change=plan.change, profile=runtime.profile, tell=runtime.note)
-    for step, (samples, pixels) in zip(steps, runtime.moved(read), strict=True):
-        with runtime.profile.span("resize"):
-            images = plan.fitted(pixels, samples, order.epoch(step))
-        with runtime.profile.span("augmentation"):
-            images = plan.augmented(images, samples, order.epoch(step))
-        yield Batch(images, runtime.put(train.labels(samples)), samples, order.size(step))
+    """Return this process's share of every batch from step `start` to the run's end, on the device and augmented."""
+    return plan.pipeline.batches(plan.order, range(start, plan.total_steps), plan.config.data, runtime)

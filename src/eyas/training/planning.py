@@ -16,7 +16,8 @@ from eyas.data.first_look import first_look
 from eyas.data.images.imageset import ImageSet
 from eyas.data.images.preprocess import Preprocess, resolve_preprocess
 from eyas.data.order import Order
-from eyas.data.pipeline import own_change, prepare
+from eyas.data.pipeline import Pipeline, own_change, sizes
+from eyas.data.prepared import prepare
 from eyas.data.run_sets import Sets, open_sets
 from eyas.device.choice import choose_device, settled_precision
 from eyas.errors import DataError, SettingsError
@@ -69,17 +70,19 @@ def make_plan(
         raise SettingsError(
             f"--batch-size {limits.batch_size} with --drop-last leaves nothing of {len(ready)} training images."
         )
+    pipeline = Pipeline(
+        ready, preprocess, augment, own_change(config.augment.transform, ready, limits.seed), limits.seed,
+        sizes(preprocess.size, limits.epochs, limits.progressive_size),
+    )  # fmt: skip
     plan = Plan(
         config=config,
         directory=Path(directory),
         classes=train.classes,
-        train=ready,
+        pipeline=pipeline,
         evaluations=evaluations,
         selects_on=selects_on,
         order=order,
         preprocess=preprocess,
-        change=own_change(config.augment.transform, ready, limits.seed),
-        augment=augment,
         mix=mixing(config.augment, len(train.classes)),
         loss=Loss(limits.label_smoothing, _class_weights(ready.images, config)),
         learning_rate=LearningRate(

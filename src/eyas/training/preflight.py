@@ -59,7 +59,7 @@ def preflight(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> 
             f"An epoch's last batch has {plan.shortest_batch} image(s) for {runtime.world} processes. "
             "Start fewer processes, or use another --batch-size or --drop-last."
         )
-    for size in sorted({plan.size(epoch) for epoch in range(plan.config.training.epochs)} | {plan.preprocess.size}):
+    for size in sorted({*plan.pipeline.sizes}):
         try:
             check_size(name, classes, size)
         except SettingsError as error:
@@ -72,7 +72,7 @@ def preflight(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> 
     raw = plan.train.read(samples)
     rows.append(("images read", _shape(raw[:_IMAGES]), plan.train.images.place(int(samples[0]))))
     epoch = plan.order.epoch(state.step)
-    images = runtime.put(plan.varied(raw, samples, epoch))
+    images = runtime.put(plan.pipeline.varied(raw, samples, epoch))
     rows.append(("augmented", _shape(images[:_IMAGES]), "as the network's input, still grey levels"))
     inputs = plan.preprocess.normalize(images[:_IMAGES], runtime.order)
     if plan.smallest_part(runtime.world) == 1:

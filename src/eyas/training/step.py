@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from eyas.data.pipeline import Batch
 from eyas.device.runtime import Runtime
 from eyas.seeds import Indices
 from eyas.training.events import Histogram
@@ -20,16 +20,6 @@ from eyas.training.weighing import gradients_of
 
 if TYPE_CHECKING:
     from eyas.training.plan import Plan
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """This process's share of a batch, on the device, augmented: uint8 images `[b, 3, S, S]`, int64 labels [b]."""
-
-    images: Tensor
-    labels: Tensor
-    samples: Indices  # which samples of the training set they are, int64 [b]
-    size: int  # images in the whole batch, over all processes
 
 
 def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtime: Runtime) -> tuple[Histogram, ...]:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from eyas.config.training import DeviceConfig
+from eyas.data.pipeline import Batch
 from eyas.device.choice import first_line, is_out_of_memory
 from eyas.device.runtime import Runtime
 from eyas.training.state import TrainState
-from eyas.training.step import Batch, train_step
+from eyas.training.step import train_step
 
 if TYPE_CHECKING:
     from eyas.training.plan import Plan
@@ -95,7 +96,7 @@ def _measured(plan: Plan, runtime: Runtime) -> tuple[float, float]:
     state = TrainState.fresh(plan, runtime)
     network = runtime.compiled(state.model, parts=state.parts(plan))  # each process alone: what differs is computing
     samples = plan.order.share(0, runtime.rank, runtime.world)
-    images = runtime.put(plan.varied(plan.train.read(samples), samples, plan.config.training.epochs))
+    images = runtime.put(plan.pipeline.varied(plan.train.read(samples), samples, plan.config.training.epochs))
     batch = Batch(images, runtime.put(plan.train.labels(samples)), samples, plan.order.size(0))
     seconds = []
     for _ in range(1 + _TIMED):

@@ -51,7 +51,7 @@ def evaluate(
         if known := trained_on(model, opened):
             said = f"the model was trained on {known:,} of these images, and is more often right on them than on others"
             opened = replace(opened, notes=(*opened.notes, said))
-    from eyas.data.pipeline import prepare  # by now the mistakes that need no torch are told
+    from eyas.data.prepared import prepare
     from eyas.device.choice import usual_batch
     from eyas.device.runtime import open_runtime
     from eyas.evaluation.one_pass import evaluate as pass_over
