@@ -162,7 +162,7 @@ def inspect(arguments: Arguments) -> int:
     from eyas.verbs.inspect import inspect as audit
     from eyas.verbs.inspect import print_audit, write_audit
 
-    found = audit(given.data, given.against, settings=given.data_config(), html=given.html)
+    found = audit(given.data, given.against, settings=given.data_config(), html=given.html, language=given.language)
     write_audit(found, json_file=given.json_file, csv_file=given.csv_file)
     print_audit(found)
     return DataError.exit_code if given.strict and found.wrong else 0

@@ -17,9 +17,9 @@ from eyas.evaluation.confidence import fitted_temperature, reliability, softmax,
 from eyas.files.atomic import write_bytes
 from eyas.files.pathnames import quoted
 from eyas.predicting.table import write_table
+from eyas.render.language import LANGUAGES
 from eyas.render.material import DOUBTS, Calibration, Material
-from eyas.render.page import page
-from eyas.render.words import LANGUAGES
+from eyas.render.report_page import report_page
 from eyas.run_folder.mistakes import DOUBTS_SHOWN, Pictures, doubted_labels, errors_of, rows_of, shares_of, shown_doubts
 from eyas.run_folder.origin import Origin
 from eyas.run_folder.record import Record, read_record
@@ -53,7 +53,7 @@ def report(
     if out is None and material.missing and target.exists() and b"<img" in target.read_bytes():
         raise DataError(f"{target}: is left as it is, since its pictures are gone now: {material.missing[0]} "
                         "--out FILE writes a page without them.")  # fmt: skip
-    text = page(replace(material, audit=_audit(record)) if audit else material, language)
+    text = report_page(replace(material, audit=_audit(record)) if audit else material, language)
     _write_doubts(target.with_name(DOUBTS), material, ours=out is None)
     write_bytes(target, text.encode("utf-8", "backslashreplace"))
     return target
