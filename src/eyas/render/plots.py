@@ -114,7 +114,12 @@ def curves_plot(
         return ""
     every = known + [value for curve in beside for value in curve.values if value == value]
     log = min(every) > TINY and max(every) > 30 * min(every) and whole is None
-    ticks = _log_ticks(min(known), max(known)) if log else _ticks(min(known), max(known), whole)
+    if log:  # the powers of ten around the values, at most about six
+        first, last = math.floor(math.log10(min(known)) + 1e-9), math.ceil(math.log10(max(known)) - 1e-9)
+        last = max(last, first + 1)
+        ticks = [10.0**power for power in range(first, last + 1, max(1, (last - first) // 5))]
+    else:
+        ticks = _ticks(min(known), max(known), whole)
     span = (min(*ticks, *known), max(*ticks, *known))
     frame = Frame((min(epochs) - 0.3, max(epochs) + 0.3), span, log)
     points = (
@@ -205,10 +210,3 @@ def _ticks(low: float, high: float, whole: tuple[float, float] | None) -> list[f
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     found = [float(f"{place * step:.15g}") for place in range(first, last + 1)]
     return [tick for tick in found if whole is None or whole[0] <= tick <= whole[1]]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Return the powers of ten around low to high, at most about six."""
-    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
-    last = max(last, first + 1)
-    return [10.0**power for power in range(first, last + 1, max(1, (last - first) // 5))]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from eyas.data.findings import KINDS
 from eyas.evaluation.confidence import BINS
-from eyas.evaluation.scores import Scores
 from eyas.render.html import page
 from eyas.render.language import language
 from eyas.render.material import DOUBTS, Material
@@ -21,23 +19,19 @@ COUNTED = 25  # classes up to which a confusion matrix is a table of its counts
 
 def report_page(material: Material, spoken: str) -> str:
     """Return the page of a run in a language of `LANGUAGES`. The same material gives the same text."""
-    scores = None if material.split is None else material.scores[material.split]
+    words = language(spoken).words
     totals = {} if material.audit is None else material.audit.totals
-    return page("report.html", spoken, {
+    values: dict[str, Any] = {
         "run": material,
-        "scores": scores,
+        "scores": None,
         "seconds": sum(float(row["seconds"]) for row in material.rows if row.get("seconds")),
         "bins": BINS,
         "doubts_file": DOUBTS,
         "found": [(kind, totals[kind]) for kind in KINDS if totals.get(kind)],
         "leaks": sum(totals.get(kind, 0) for kind in ("leak", "near-leak")),
-        **_course(material, language(spoken).words),
-        **({} if scores is None else _answers(material, scores)),
-    })  # fmt: skip
+    }
 
-
-def _course(material: Material, words: Mapping[str, str]) -> dict[str, Any]:
-    """Return the curves of the training: loss, accuracy, learning rate and time by epoch."""
+    # the course of the training: loss, accuracy, learning rate and time by epoch
     epochs = [float(row["epoch"]) for row in material.rows]
     losses, rights = (
         [Curve(split, column(material.rows, f"{split}_{measure}", epochs), words[split]) for split in SPLITS]
@@ -46,7 +40,7 @@ def _course(material: Material, words: Mapping[str, str]) -> dict[str, Any]:
     rate = Curve("plain", column(material.rows, "lr", epochs), words["lr"])
     band = [column(material.rows, f"test_accuracy_{end}", epochs) for end in ("low", "high")]
     best = float(material.facts["epoch"])
-    return {
+    values |= {
         "legend": [(curve.kind, curve.name) for curve in losses if any(value == value for value in curve.values)],
         "banded": any(low == low for low in band[0]),
         "charts": {
@@ -57,18 +51,20 @@ def _course(material: Material, words: Mapping[str, str]) -> dict[str, Any]:
         },
     }
 
-
-def _answers(material: Material, scores: Scores) -> dict[str, Any]:
-    """Return what there is to show of the answers on the set that is shown in full."""
-    rows = class_rows(scores)
-    shown = rows if len(rows) <= CLASSES_SHOWN + 5 else rows[:CLASSES_SHOWN]
-    small = len(rows) <= COUNTED
-    return {
-        "shown": shown,
-        "rest": rows[len(shown) :],
-        "table": confusion_table(scores) if small else None,
-        "cells": () if small else confusion_cells(scores),
-        "most_cells": CELLS if (scores.confusion > 0).sum() > CELLS else None,
-        "mistakes": frequent_mistakes(scores),
-        "reliability": material.calibration and reliability_plot(material.calibration.now),
-    }
+    # the answers on the set that is shown in full
+    if material.split is not None:
+        scores = material.scores[material.split]
+        rows = class_rows(scores)
+        shown = rows if len(rows) <= CLASSES_SHOWN + 5 else rows[:CLASSES_SHOWN]
+        small = len(rows) <= COUNTED
+        values |= {
+            "scores": scores,
+            "shown": shown,
+            "rest": rows[len(shown) :],
+            "table": confusion_table(scores) if small else None,
+            "cells": () if small else confusion_cells(scores),
+            "most_cells": CELLS if (scores.confusion > 0).sum() > CELLS else None,
+            "mistakes": frequent_mistakes(scores),
+            "reliability": material.calibration and reliability_plot(material.calibration.now),
+        }
+    return page("report.html", spoken, values)

@@ -68,10 +68,19 @@ def compare(*runs: str | Path) -> Comparison:
 
     Raises `SettingsError` for fewer than two runs, `DataError` or `CheckpointError` where one cannot be read.
     """
+    from eyas.config.run_config import differing, make_config, said_setting
+
     if len(runs) < 2:
         raise SettingsError("Name two runs or more: eyas compare RUN RUN...")
     folders = [run_folder(run) for run in runs]
-    found = tuple(_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True))
+    names = [folder.absolute().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = list(map(str, folders))
+    found = []
+    for name, header in zip(names, map(read_header, folders), strict=True):
+        about, temperature = header["facts"], header.get("temperature", 1.0)
+        scores = about["epoch"], about["selects_on"], about["scores"]
+        found.append(ComparedRun(name, header["model"], *scores, temperature))
     answers = [_answers(folder, run) for folder, run in zip(folders, found, strict=True)]
     notes = tuple(said for said in answers if isinstance(said, str))
     notes += tuple(f"{run.name}: was measured on no set, so there is nothing to compare." for run in found
@@ -82,21 +91,17 @@ def compare(*runs: str | Path) -> Comparison:
             differences += _differences(one.name, ones, other.name, others)
     if not differences and not notes:
         notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
-    settings = _settings(folders)
+    configs = differing([make_config(file=folder / "config.toml") for folder in folders])
+    settings = tuple((name, tuple(said_setting(one[name]) for one in configs)) for name in configs[0])
     temperatures = tuple(f"{run.temperature:.4g}" for run in found)
     if len(set(temperatures)) > 1:
         settings += (("temperature (eyas calibrate)", temperatures),)
-    return Comparison(found, tuple(_holm(differences)), settings, notes, tuple(map(_epochs, folders)))
+    tables = [folder / "metrics.csv" for folder in folders]
+    epochs = tuple(tuple(read_table(table)) if table.exists() else () for table in tables)
+    return Comparison(tuple(found), tuple(_holm(differences)), settings, notes, epochs)
 
 
 Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samples, right class, answered class)
-
-
-def _run(folder: Path, name: str) -> ComparedRun:
-    header = read_header(folder)
-    about = header["facts"]
-    temperature = header.get("temperature", 1.0)
-    return ComparedRun(name, header["model"], about["epoch"], about["selects_on"], about["scores"], temperature)
 
 
 def _answers(folder: Path, run: ComparedRun) -> Answers | str:
@@ -108,11 +113,6 @@ def _answers(folder: Path, run: ComparedRun) -> Answers | str:
         split: (one.samples, np.array(one.classes)[one.targets], np.array(one.classes)[one.predicted])
         for split, one in found.items()
     }
-
-
-def _epochs(folder: Path) -> tuple[dict[str, str], ...]:
-    table = folder / "metrics.csv"
-    return tuple(read_table(table)) if table.exists() else ()
 
 
 def _differences(one: str, ones: Answers, other: str, others: Answers) -> list[Difference]:
@@ -138,19 +138,6 @@ def _holm(rows: list[Difference]) -> list[Difference]:
         largest = max(largest, min(1.0, (len(rows) - rank) * rows[number].p))
         adjusted[number] = replace(rows[number], p=largest)
     return [adjusted[number] for number in range(len(rows))]
-
-
-def _settings(folders: list[Path]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    from eyas.config.run_config import differing, make_config, said_setting
-
-    found = differing([make_config(file=folder / "config.toml") for folder in folders])
-    return tuple((name, tuple(said_setting(one[name]) for one in found)) for name in found[0])
-
-
-def _names(folders: list[Path]) -> list[str]:
-    """Return the folders' own names where they differ, else their paths."""
-    names = [folder.absolute().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
 def write_comparison(comparison: Comparison, path: str) -> None:
