@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from eyas.render.chinese import in_chinese
+from eyas.render.language import language
 
 SAID = (
     "compact; weights: from a b.pth (model without 'x.'): 122 tensors, all but the head, which starts fresh for these classes.",
@@ -33,9 +33,10 @@ SAID = (
 
 @pytest.mark.parametrize("words", SAID)
 def test_what_a_run_says_is_in_chinese_but_for_names_and_commands(words: str) -> None:
-    beside = re.sub(r"<code>.*?</code>", "", in_chinese(words))
+    said = language("zh").translated(words)
+    beside = re.sub(r"<code>.*?</code>", "", said)
     assert re.search(r"[\u4e00-\u9fff]", beside)
     assert not re.search(r"[A-Za-z]{2,}", beside.replace("Windows", ""))
-    for code in re.findall(r"<code>(.*?)</code>", in_chinese(words)):
+    for code in re.findall(r"<code>(.*?)</code>", said):
         assert " the " not in code
         assert not code.startswith(("weights", "Weights"))

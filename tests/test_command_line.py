@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -244,7 +245,7 @@ REACHED = {  # a part of the source -> the commands whose users read its message
     "answers": ("predict",), "auditing.py": ("inspect",), "data/classes.py": READ, "data/lists/columns.py": READ, "data/lists/labels.py": READ,
     "data/lists/listing.py": READ, "data/lists/paths.py": (*READ, "predict"), "data/named/download.py": (*READ, "datasets"),
     "data/named/table.py": (*READ, "datasets"), "data/named/torchvision_sets.py": (*READ, "datasets"), "exporting.py": ("export",), "predict.py": ("predict",), "plan.py": ("train",),
-    "serve": ("serve",), "shipping": ("export",), "audit/view.py": ("inspect",), "render/sheet.py": ("inspect",),
+    "serve": ("serve",), "shipping": ("export",), "audit/view.py": ("inspect",), "render/audit_page.py": ("inspect",),
     "sinks/remote.py": ("train",), "model/failures.py": ("train",), "model/pretrained.py": ("train",), "model/shapes.py": ("train",),
 }  # fmt: skip
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?=[\s.,;:)=]|$)")
@@ -252,6 +253,9 @@ _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)(?=[\s.,;:)=]|$)")
 
 def messages(file: Path) -> Iterator[str]:
     """Yield the texts of a file but for its docstrings and styles, f-strings whole."""
+    if file.suffix == ".toml":
+        yield from (text for table in tomllib.loads(file.read_text(encoding="utf-8")).values() for text in table.values())
+        return
     tree = ast.parse(file.read_text(encoding="utf-8"))
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node) if part is not node}
     said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -270,7 +274,7 @@ def of_another_command(text: str) -> set[str]:
     return {*found, *re.findall(r"train without them: --([a-z-]+)", text)}
 
 
-@pytest.mark.parametrize("file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE)))
+@pytest.mark.parametrize("file", sorted([*SOURCE.rglob("*.py"), *SOURCE.rglob("words/*.toml")]), ids=lambda file: str(file.relative_to(SOURCE)))
 def test_every_flag_that_a_message_names_is_one_of_the_commands_that_say_it(file):
     known = {flag.written[2:] for command, flag in FLAGS} | {"help", "version", "logdir"}  # the last: of tensorboard
     name = file.relative_to(SOURCE).as_posix()

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ CORE = {
     "errors": 81,
     "terminal": 131,
     "files": 810,
-    "config": 1438,
+    "config": 1440,
     "seeds": 77,
     "device": 883,
     "data.images": 1701,
@@ -35,23 +36,23 @@ CORE = {
     "data": 1569,
     "evaluation": 398,
     "model": 1648,
-    "training": 2576,
+    "training": 2552,
 }
 # What a training does not need: the core imports none of these.
 SATELLITES = {
-    "render": 1973,
+    "render": 1037,
     "sinks": 2457,
     "audit": 888,
     "predicting": 620,
     "run_folder": 465,
     "exporting": 1005,
     "serve": 1326,
-    "verbs": 2199,
+    "verbs": 2163,
     "cli": 141,
     "__main__": 7,
 }
 ROOMS = CORE | SATELLITES
-WHOLE = 27507  # lines of Python under src/eyas
+WHOLE = 26513  # lines of Python under src/eyas
 WORKS_WITHOUT_TRAINING = (
     "verbs.predict", "verbs.export", "exporting.quantise", "exporting.readme", "exporting.onnx_file", "verbs.serve", "serve.app", "serve.examples",
     "model.classifier", "data.spec", "data.images.preprocess", "model.zoo",
@@ -150,7 +151,7 @@ def shown_calls(kind: str) -> list[tuple[str, str]]:
 def test_it_is_five_calls_from_the_command_to_the_step_and_they_are_those_of_the_documentation():
     calls = shown_calls("control")
     assert len(calls) == 6
-    for (place, name), (_, called) in zip(calls[1:], calls[2:], strict=False):  # main finds the verb by its name
+    for (place, name), (_, called) in pairwise(calls[1:]):  # main finds the verb by its name
         assert re.search(rf"\b{called}\(", ast.unparse(function(place, name))), f"{name} does not call {called}"
     assert "step(state.optimizer)" in ast.unparse(function(*calls[-1]))
 

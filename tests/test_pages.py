@@ -11,7 +11,9 @@ from PIL import Image
 import eyas
 from eyas.cli import main
 from eyas.config.data import DataConfig
-from eyas.render.chinese import in_chinese
+from eyas.render.html import foreign, picture
+from eyas.render.language import language as language_of
+from eyas.render.plots import Curve, curves_plot
 from eyas.verbs.compare import compare, write_page
 from tests.conftest import write_pictures
 from tests.pages import Prose
@@ -19,6 +21,7 @@ from tests.runs import QUICK
 from tests.test_reporting import relabelled
 
 NAMES = {"eyas", "Wilson", "Grad", "CAM", "McNemar", "HTTP", "config", "toml", "png"}  # beside F1 and p, which are shorter
+FILES = {"train", "test", "list", "wrong", "txt", "copy", "broken", "PNG", "RGB"}  # what an audit shows names them
 OWN = {"red", "green", "blue", "compact", "run", "chance", "blind", "good"}  # classes, the network, folders of the runs
 
 
@@ -30,8 +33,8 @@ def pages(tmp_path_factory) -> dict[str, str]:
     write_pictures(train, {"red": 24, "green": 18, "blue": 16})
     write_pictures(test, {"red": 14, "green": 14, "blue": 14}, seed=2)
     relabelled(str(test / "list.txt"), test / "wrong.txt", 6)
-    for folder, picture in ((train / "green", train / "red" / "000.png"), (test / "red", train / "red" / "001.png")):
-        (folder / "copy.png").write_bytes(picture.read_bytes())
+    for folder, copied in ((train / "green", train / "red" / "000.png"), (test / "red", train / "red" / "001.png")):
+        (folder / "copy.png").write_bytes(copied.read_bytes())
     with (train / "list.txt").open("a") as file:
         file.write("green/copy.png green\n")
     with (test / "wrong.txt").open("a") as file:
@@ -53,9 +56,10 @@ def pages(tmp_path_factory) -> dict[str, str]:
         made[f"compare, {language}"] = (place / "compare.html").read_text(encoding="utf-8")
     Image.new("RGB", (20, 20)).save(test / "red" / "001.png")
     made["pictures gone, zh"] = eyas.report(folders[0], language="zh", out=place / "gone.html").read_text(encoding="utf-8")
-    assert main(["inspect", str(train / "list.txt"), "--against", str(test / "wrong.txt"), "--html", str(place / "a.html"),
-                 "--cache-dir", str(place / "cache")]) == 0  # fmt: skip
-    made["inspect"] = (place / "a.html").read_text(encoding="utf-8")
+    for spoken in ("en", "zh"):
+        assert main(["inspect", str(train / "list.txt"), "--against", str(test / "wrong.txt"), "--html", str(place / "a.html"),
+                     "--cache-dir", str(place / "cache"), "--language", spoken]) == 0  # fmt: skip
+        made[f"inspect, {spoken}"] = (place / "a.html").read_text(encoding="utf-8").replace(str(place), "")
     return made
 
 
@@ -70,9 +74,10 @@ def test_no_page_has_signs_of_markdown(pages):
 
 def test_a_chinese_page_has_no_english_words_but_names(pages):
     chinese = [name for name in pages if name.endswith("zh")]
-    assert len(chinese) == 5
+    assert len(chinese) == 6
     for name in chinese:
         left = set(re.findall(r"[A-Za-z]{3,}", Prose(pages[name]).text)) - NAMES - OWN
+        left -= FILES if name.startswith("inspect") else set()
         assert not left, f"{name}: {sorted(left)}"
 
 
@@ -83,6 +88,22 @@ def test_an_english_page_has_no_chinese_words(pages):
 
 
 def test_what_a_run_says_in_a_form_that_is_not_known_is_quoted():
+    in_chinese = language_of("zh").translated
     assert in_chinese("train.txt: 500 images, 10 classes") == "<code>train.txt</code>：500 张图片，10 个类别"
     assert in_chinese("val.txt: 9 images; chooses the best epoch") == "<code>val.txt</code>：9 张图片；用于选出最佳轮次"
     assert in_chinese("something <new> happened") == "<code>something &lt;new&gt; happened</code>"
+
+
+def test_what_is_put_into_a_page_is_escaped_also_in_attributes_and_in_a_chart_and_no_template_turns_that_off():
+    name = "\"'><script>{{ 1 }}</script>\u202e`x` {0}"
+    chart = curves_plot([1, 2], [Curve("train", [0.5, 0.25], name)])
+    cell = picture(Image.new("RGB", (4, 4)), name)
+    sentence = language_of("en").say("always", name=name, share="1 %")
+    for html in (chart, cell, sentence, foreign(name)):
+        assert "<script" not in html
+        assert "{{ 1 }}" in html
+        assert "<code>" not in html
+    assert Prose(cell).words == [name]
+    assert f"{name} 1: 0.5" in Prose(chart).words
+    for file in Path(eyas.__file__).parent.glob("render/templates/*"):
+        assert not re.search(r"\|\s*safe\b|autoescape", file.read_text(encoding="utf-8")), file

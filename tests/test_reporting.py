@@ -20,8 +20,8 @@ from eyas.errors import CheckpointError, DataError, SettingsError
 from eyas.evaluation.confidence import BOUNDS, softmax
 from eyas.files.atomic import PREDICTIONS
 from eyas.files.tensors import read_tensors, write_tensors
+from eyas.render.language import LANGUAGES, language
 from eyas.render.material import DOUBTS
-from eyas.render.words import CHINESE, ENGLISH, FINDINGS
 from eyas.run_folder.record import read_record
 from tests.conftest import write_pictures
 from tests.pages import Seen
@@ -204,15 +204,16 @@ def test_in_chinese_all_words_are_chinese(run):
     assert "测试图片" in seen.text
     assert "混淆矩阵" in seen.text
     assert not [
-        phrase for key, phrase in ENGLISH.items() if phrase in seen.text and len(phrase) > 12 and key != "made by"
+        phrase for key, phrase in language("en").words.items() if phrase in seen.text and len(phrase) > 12 and key != "made by"
     ]
     assert '<html lang="zh-CN">' in (run / "report.html").read_text(encoding="utf-8")
 
 
 def test_both_languages_say_the_same_things():
-    assert ENGLISH.keys() == CHINESE.keys()
-    for key in ENGLISH:
-        fields = [sorted(set(re.findall(r"{(\w+)}", words[key]))) for words in (ENGLISH, CHINESE)]
+    english, chinese = (language(name).words for name in LANGUAGES)
+    assert english.keys() == chinese.keys()
+    for key in english:
+        fields = [sorted(set(re.findall(r"{(\w+[^}]*)}", words[key]))) for words in (english, chinese)]
         assert fields[0] == fields[1] or key == "not selected", key
 
 
@@ -229,7 +230,7 @@ def test_it_says_what_an_audit_finds_where_one_is_asked_for(pictures, tmp_path):
 
 
 def test_every_kind_of_finding_has_a_chinese_name():
-    assert FINDINGS.keys() == KINDS.keys()
+    assert language("zh").findings.keys() == language("zh").remedies.keys() == KINDS.keys()
 
 
 def test_an_unknown_language_is_refused(run):

@@ -76,7 +76,7 @@ def test_pixels_are_kept_on_the_device_only_if_they_fit_into_a_quarter_of_it(emu
 
 
 def test_a_snapshot_of_tensors_on_a_device_lies_in_host_memory(cuda):
-    from eyas.training.snapshot import Snapshot
+    from eyas.training.state import Snapshot
 
     values = {"a": torch.arange(12.0).reshape(3, 4).to("cuda"), "b": torch.ones(2, dtype=torch.int64).to("cuda")}
     snapshot = Snapshot()

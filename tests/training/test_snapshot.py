@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eyas.training.snapshot import Snapshot
+from eyas.training.state import Snapshot
 
 
 def odd_tensors(device: str = "cpu") -> dict[str, Tensor]:

@@ -183,6 +183,8 @@ class InspectFlags(Reading):
     """File to write a row for every image of each finding to."""
     html: str | None = None
     """File to write a page to that shows the worst findings as pictures, side by side."""
+    language: Literal["en", "zh"] = "en"
+    """Language of the page."""
     strict: bool = False
     """Exit with code 65 where something was found that makes a result wrong or stops the training."""
 

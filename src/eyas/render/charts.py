@@ -49,8 +49,20 @@ def per_class_chart(scores: Scores) -> Figure:
     names, family = lettered([scores.classes[number] for number in shown])
     labels = [f"{name}  ({scores.support[number]:,})" for name, number in zip(names, shown, strict=True)]
     axes.set_yticks(rows, labels, fontfamily=family, parse_math=False)
-    _share_axis(axes, values)
-    _f1_column(axes, scores.f1[shown])
+    _plain(axes)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    # the axis of shares fits the values, in tenths, with room for the dots at its ends
+    low = np.floor(np.nanmin(values) * 10 - 0.2) / 10 if known.any() else 0.0
+    low = max(min(low, 0.8), 0.0)
+    axes.set_xlim(low - 0.03 * (1 - low), 1 + 0.03 * (1 - low))
+    axes.xaxis.set_major_formatter(_tick)
+    axes.grid(axis="x", color=LINE, linewidth=0.7)
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "center", "ha": "right", "fontsize": 9}
+    for row, value in enumerate(scores.f1[shown]):  # at the right end of each row
+        text = "no samples" if np.isnan(value) else _percent(value)
+        axes.annotate(text, (1.12, row), color=INK, annotation_clip=False, **place)
+    axes.annotate("F1", (1.12, -0.9), color=QUIET, annotation_clip=False, **place)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     note = "" if len(shown) == len(order) else f": the {len(shown)} lowest F1 of {len(order)} classes"
     _title(
@@ -75,9 +87,26 @@ def confusion_chart(scores: Scores) -> Figure:
     # a square-root scale: confusions of a few per cent are what the picture is looked at for
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest", rasterized=count > NAMES_SHOWN)
-    if count <= COUNTS_SHOWN:
-        _counts(axes, scores.confusion, shares)
-    _class_axes(axes, scores.classes)
+    for (row, column), number in np.ndenumerate(scores.confusion) if count <= COUNTS_SHOWN else ():
+        if number:
+            colour = "white" if shares[row, column] > 0.3 else INK
+            text = f"{number:,}" if number < 10_000 else f"{number / 1000:.0f}k"
+            size = 11 if count <= 6 else 9 if count <= 12 else 7
+            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+    _plain(axes)
+    axes.spines[:].set_visible(False)
+    if count <= NAMES_SHOWN:  # else the axes number the classes
+        names, family = lettered(scores.classes)
+        style: dict[str, Any] = {"fontsize": 10 if count <= 12 else 8 if count <= 30 else 6.5, "fontfamily": family}
+        style |= {"parse_math": False, "color": INK}
+        axes.set_yticks(np.arange(count), names, **style)
+        axes.set_xticks(np.arange(count), names, rotation=90 if count > 3 else 0, **style)
+        axes.tick_params(length=0)
+        edges = np.arange(count + 1) - 0.5
+        axes.hlines(edges, -0.5, count - 0.5, color="white", linewidth=1)
+        axes.vlines(edges, -0.5, count - 0.5, color="white", linewidth=1)
+    axes.set_xlim(-0.5, count - 0.5)
+    axes.set_ylim(count - 0.5, -0.5)
     marks = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]
     bar = figure.colorbar(image, ax=axes, shrink=0.8, fraction=0.04, pad=0.02, ticks=marks, format=_tick)
     bar.ax.tick_params(colors=QUIET, labelsize=9)
@@ -93,7 +122,7 @@ def confusion_chart(scores: Scores) -> Figure:
 
 def curves_chart(rows: Sequence[Mapping[str, str | float]]) -> Figure:
     """Return loss, accuracy, learning rate and time by epoch (rows of `metrics.csv`), the best marked."""
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     figure = new_figure(10.4, 6.8)
     loss, accuracy, rate, seconds = figure.subplots(2, 2).flat
@@ -104,7 +133,13 @@ def curves_chart(rows: Sequence[Mapping[str, str | float]]) -> Figure:
     low, high = _column(rows, "test_accuracy_low"), _column(rows, "test_accuracy_high")
     accuracy.fill_between(epochs, low, high, color=BLUE, alpha=0.13, linewidth=0)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))  # with the digits that its range needs
-    _rate_curve(rate, epochs, _column(rows, "lr"))
+    rates = _column(rows, "lr")
+    rate.step(epochs, rates, where="mid", color=INK, marker="o", markersize=3.5)
+    known = rates[rates > 0]
+    if len(known) and known.max() > 30 * known.min():  # more than one and a half powers of ten
+        rate.set_yscale("log")
+    elif len(known):
+        rate.set_ylim(0, 1.15 * known.max())
     seconds.bar(epochs, _column(rows, "seconds"), color=QUIET, width=0.7 if len(epochs) > 3 else 0.3)
     best = [epoch for epoch, flag in zip(epochs, _column(rows, "best"), strict=True) if flag == 1][-1:]
     marked = "".join(f"; dotted line: best, epoch {epoch:g}" for epoch in best)
@@ -114,7 +149,10 @@ def curves_chart(rows: Sequence[Mapping[str, str | float]]) -> Figure:
     _title(seconds, "Seconds per epoch", "of the training steps")
     for axes in (loss, accuracy, rate, seconds):
         _plain(axes)
-        _epoch_axis(axes, epochs)
+        axes.set_xlim(0.5, max(epochs.max(initial=1), 1) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))  # whole epochs
+        axes.set_xlabel("epoch", color=QUIET)
+        axes.grid(axis="y", color=LINE, linewidth=0.7)
         for epoch in best:
             axes.axvline(epoch, color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=0)
     handles, labels = loss.get_legend_handles_labels()
@@ -144,66 +182,6 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=110, layout=layout, facecolor="white")
 
 
-def _share_axis(axes: Axes, values: np.ndarray) -> None:
-    """Fit the axis of shares to the values, in tenths, with room for the dots at its ends."""
-    known = values[~np.isnan(values)]
-    low = np.floor(known.min() * 10 - 0.2) / 10 if len(known) else 0.0
-    low = max(min(low, 0.8), 0.0)
-    pad = (1 - low) * 0.03
-    axes.set_xlim(low - pad, 1 + pad)
-    axes.xaxis.set_major_formatter(_tick)
-    axes.grid(axis="x", color=LINE, linewidth=0.7)
-    _plain(axes)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-
-
-def _f1_column(axes: Axes, f1: np.ndarray) -> None:
-    """Write the F1 of each row at its right end."""
-    place: dict[str, Any] = {
-        "xycoords": ("axes fraction", "data"),
-        "va": "center",
-        "ha": "right",
-        "fontsize": 9,
-    }
-    for row, value in enumerate(f1):
-        text = "no samples" if np.isnan(value) else _percent(value)
-        axes.annotate(text, (1.12, row), color=INK, annotation_clip=False, **place)
-    axes.annotate("F1", (1.12, -0.9), color=QUIET, annotation_clip=False, **place)
-
-
-def _counts(axes: Axes, confusion: np.ndarray, shares: np.ndarray) -> None:
-    """Print the counts in their cells, zeros left out."""
-    size = 11 if len(confusion) <= 6 else 9 if len(confusion) <= 12 else 7
-    for (row, column), count in np.ndenumerate(confusion):
-        if count:
-            colour = "white" if shares[row, column] > 0.3 else INK
-            text = f"{count:,}" if count < 10_000 else f"{count / 1000:.0f}k"
-            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
-
-
-def _class_axes(axes: Axes, classes: Sequence[str]) -> None:
-    """Name the classes on both axes; where there is no room, number them."""
-    count = len(classes)
-    _plain(axes)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    if count <= NAMES_SHOWN:
-        names, family = lettered(classes)
-        size = 10 if count <= 12 else 8 if count <= 30 else 6.5
-        style: dict[str, Any] = {"fontsize": size, "fontfamily": family, "parse_math": False, "color": INK}
-        upright = count > 3
-        axes.set_yticks(np.arange(count), names, **style)
-        axes.set_xticks(np.arange(count), names, rotation=90 if upright else 0, **style)
-        axes.tick_params(length=0)
-    edges = np.arange(count + 1) - 0.5
-    if count <= NAMES_SHOWN:
-        axes.hlines(edges, -0.5, count - 0.5, color="white", linewidth=1)
-        axes.vlines(edges, -0.5, count - 0.5, color="white", linewidth=1)
-    axes.set_xlim(-0.5, count - 0.5)
-    axes.set_ylim(count - 0.5, -0.5)
-
-
 def _worst_confusions(scores: Scores, room: int) -> tuple[str, list[str]]:
     """Return up to three of the most frequent confusions in `room` characters, and the fonts for them."""
     mistakes = scores.confusion.copy()
@@ -224,31 +202,10 @@ def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, split: str) -> No
         axes.plot(epochs, values, color=colour, linestyle=line, linewidth=1.8, label=split, **markers)
 
 
-def _rate_curve(axes: Axes, epochs: np.ndarray, values: np.ndarray) -> None:
-    """Draw the learning rate from zero; by powers of ten where it spans more than one and a half of them."""
-    axes.step(epochs, values, where="mid", color=INK, marker="o", markersize=3.5)
-    known = values[values > 0]
-    if len(known) and known.max() > 30 * known.min():
-        axes.set_yscale("log")
-    elif len(known):
-        axes.set_ylim(0, 1.15 * known.max())
-
-
 def _column(rows: Sequence[Mapping[str, str | float]], name: str) -> np.ndarray:
     """Return a column as float64, nan where it is empty."""
     cells = [row.get(name, "") for row in rows]
     return np.array([np.nan if cell in ("", None) else float(cell) for cell in cells])
-
-
-def _epoch_axis(axes: Axes, epochs: np.ndarray) -> None:
-    """Label whole epochs only, also where there is one."""
-    from matplotlib.ticker import MaxNLocator
-
-    last = epochs.max() if len(epochs) else 1
-    axes.set_xlim(0.5, max(last, 1) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
-    axes.set_xlabel("epoch", color=QUIET)
-    axes.grid(axis="y", color=LINE, linewidth=0.7)
 
 
 def _plain(axes: Axes) -> None:

@@ -18,27 +18,21 @@ def lettered(names: Sequence[str], *, longest: int = 24) -> tuple[list[str], lis
     A name with a character that no known font of this machine has becomes `class 7`, 7 being its place in
     `names`; of a name longer than `longest` the middle is left out: its end may be what tells it from others.
     """
-    wanted = {ord(character) for name in names for character in name}
-    fonts = [LATIN]
-    missing = wanted - _characters(LATIN)
-    for family in _installed() if missing else ():
-        found = missing & _characters(family)
-        if found:
+    from matplotlib.font_manager import fontManager
+
+    fonts, missing = [LATIN], set(map(ord, "".join(names))) - _characters(LATIN)
+    installed = {font.name for font in fontManager.ttflist} if missing else set()
+    for family in EASTERN:
+        if family in installed and (found := missing & _characters(family)):
             fonts.append(family)
             missing -= found
+    head = longest * 2 // 3
+    cut = [name if len(name) <= longest else f"{name[:head]}…{name[head + 1 - longest :]}" for name in names]
     shown = [
-        f"class {number}" if missing & set(map(ord, name)) or not name.strip() else _cut(name, longest)
+        f"class {number}" if missing & set(map(ord, name)) or not name.strip() else cut[number]
         for number, name in enumerate(names)
     ]
     return shown, fonts
-
-
-def _installed() -> list[str]:
-    """Return the families of `EASTERN` that this machine has."""
-    from matplotlib.font_manager import fontManager
-
-    there = {font.name for font in fontManager.ttflist}
-    return [family for family in EASTERN if family in there]
 
 
 def _characters(family: str) -> set[int]:
@@ -46,8 +40,3 @@ def _characters(family: str) -> set[int]:
     from matplotlib.font_manager import findfont, get_font
 
     return set(get_font(findfont(family)).get_charmap())
-
-
-def _cut(name: str, longest: int) -> str:
-    head = longest * 2 // 3
-    return name if len(name) <= longest else f"{name[:head]}…{name[head + 1 - longest :]}"

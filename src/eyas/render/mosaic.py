@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eyas.evaluation.confidence import softmax
 from eyas.evaluation.scores import Scores
 from eyas.render.charts import GREEN, INK, ORANGE, QUIET, new_figure
 from eyas.render.lettering import lettered
@@ -45,8 +46,11 @@ def answers_chart(shown: Pictured, scores: Scores) -> Figure:
     names, family = lettered(scores.classes, longest=16)
     captions = []
     for sample in shown.samples:
-        label, answer = _label(scores, sample), int(scores.predicted[sample])  # type: ignore[index]
-        share = _share(scores, sample)
+        label = -1 if scores.targets is None else int(scores.targets[sample])
+        answer = int(scores.predicted[sample])  # type: ignore[index]
+        share = ""  # the answer's probability, where the logits are kept
+        if scores.logits is not None:
+            share = f" {softmax(scores.logits[sample : sample + 1]).max():.0%}"
         if label == answer:
             captions.append(Caption(f"{names[answer]}{share}", GREEN, frame=1.0))
         else:
@@ -84,15 +88,3 @@ def _mosaic(
     if title:
         figure.suptitle(title, fontsize=10, color=QUIET)
     return figure
-
-
-def _label(scores: Scores, sample: int) -> int:
-    return int(scores.targets[sample]) if scores.targets is not None else -1
-
-
-def _share(scores: Scores, sample: int) -> str:
-    """Return the answer's probability in words, nothing where the logits are not kept."""
-    if scores.logits is None:
-        return ""
-    logits = scores.logits[sample].astype(np.float64)
-    return f" {1 / np.exp(logits - logits.max()).sum():.0%}"

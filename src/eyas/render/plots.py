@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import Any
 
 from eyas.evaluation.confidence import BINS, Reliability
+from eyas.render.html import rendered
 
 WIDTH, HEIGHT = 400, 240  # of a chart, in units of which a small screen shows about one a pixel
 LEFT, RIGHT, TOP, BOTTOM = 46, 18, 12, 28  # room for the axes
-SQUARES, DIAMONDS = {"val", "run1", "run4", "run7"}, {"test", "run2", "run5"}  # marks of curves; others have dots
-MARKED = 30  # points up to which each has a mark
 
 Said = Callable[[float, int], str]  # a number in so many digits
 TINY = 1e-300  # what is smaller is nothing
@@ -27,6 +26,17 @@ class Curve:
     kind: str
     values: Sequence[float]  # nan where there is none
     name: str  # what its points say
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of a chart, in its units, and what it says; `strength` is its opacity."""
+
+    x: float  # its middle
+    top: float
+    width: float
+    said: str
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +75,23 @@ def said_number(value: float, digits: int = 3) -> str:
 
 def tick_labels(ticks: Sequence[float], said: Said) -> list[str]:
     """Return what ticks say, in as many digits as it takes to tell them apart and to say where they stand."""
-    exact = [_number(said(tick, EXACT)) for tick in ticks]
+
+    def number(label: str) -> float:
+        return float(label.removesuffix(" %"))
+
+    exact = [number(said(tick, EXACT)) for tick in ticks]
     gap = min((abs(one - other) for one, other in itertools.pairwise(exact)), default=math.inf)
     for digits in range(3, EXACT):
         labels = [said(tick, digits) for tick in ticks]
-        if all(abs(_number(label) - value) <= 0.01 * gap for label, value in zip(labels, exact, strict=True)):
+        if all(abs(number(label) - value) <= 0.01 * gap for label, value in zip(labels, exact, strict=True)):
             return labels
     return [said(tick, EXACT) for tick in ticks]
 
 
-def _number(label: str) -> float:
-    return float(label.removesuffix(" %"))
+def column(rows: Iterable[Mapping[str, str]], name: str, epochs: Sequence[float]) -> list[float]:
+    """Return a column of `metrics.csv` by epoch, nan where there is no value."""
+    found = {float(row["epoch"]): float(row[name]) for row in rows if row.get(name)}
+    return [found.get(epoch, math.nan) for epoch in epochs]
 
 
 def curves_plot(
@@ -83,7 +99,7 @@ def curves_plot(
     curves: Sequence[Curve],
     *,
     said: Said = said_number,
-    band: tuple[Sequence[float], Sequence[float]] | None = None,
+    band: Sequence[Sequence[float]] | None = None,
     best: float | None = None,
     beside: Sequence[Curve] = (),
     whole: tuple[float, float] | None = None,
@@ -98,18 +114,29 @@ def curves_plot(
         return ""
     every = known + [value for curve in beside for value in curve.values if value == value]
     log = min(every) > TINY and max(every) > 30 * min(every) and whole is None
-    ticks = _log_ticks(min(known), max(known)) if log else _ticks(min(known), max(known), whole)
+    if log:  # the powers of ten around the values, at most about six
+        first, last = math.floor(math.log10(min(known)) + 1e-9), math.ceil(math.log10(max(known)) - 1e-9)
+        last = max(last, first + 1)
+        ticks = [10.0**power for power in range(first, last + 1, max(1, (last - first) // 5))]
+    else:
+        ticks = _ticks(min(known), max(known), whole)
     span = (min(*ticks, *known), max(*ticks, *known))
     frame = Frame((min(epochs) - 0.3, max(epochs) + 0.3), span, log)
-    marks = [tick for tick in _ticks(min(epochs), max(epochs), None) if tick == int(tick)] or [epochs[0]]
-    marks = [mark for mark in marks if min(epochs) <= mark <= max(epochs)]
-    return _svg([
-        *_axes(frame, marks, ticks, said_number, said),
-        *(_band(frame, epochs, band) if band else ()),
-        *((f'<line class=best x1="{frame.across(best):.1f}" x2="{frame.across(best):.1f}" y1="{TOP}" '
-           f'y2="{HEIGHT - BOTTOM}"/>',) if best is not None else ()),
-        *(part for curve in curves for part in _curve(frame, epochs, curve, said)),
-    ])  # fmt: skip
+    points = (
+        [
+            (frame.across(epoch), frame.down(value), f"{curve.name} {epoch:g}: {said(value, DIGITS)}")
+            for epoch, value in zip(epochs, curve.values, strict=True)
+            if value == value
+        ]
+        for curve in curves
+    )
+    ends = zip(epochs, *band, strict=True) if band else ()
+    between = [(x, low, high) for x, low, high in ends if low == low and high == high]
+    return _plot(frame, _epoch_ticks(epochs), ticks, said, {
+        "curves": [(curve.kind, places) for curve, places in zip(curves, points, strict=True)],
+        "band": [(frame.across(x), frame.down(low), frame.down(high)) for x, low, high in between],
+        "best": None if best is None else frame.across(best),
+    })  # fmt: skip
 
 
 def bars_plot(epochs: Sequence[float], values: Sequence[float], *, said: Said = said_number) -> str:
@@ -119,14 +146,13 @@ def bars_plot(epochs: Sequence[float], values: Sequence[float], *, said: Said = 
         return ""
     ticks = _ticks(0.0, max(known), None)
     frame = Frame((min(epochs) - 0.6, max(epochs) + 0.6), (0.0, max(*ticks, *known)))
-    marks = [tick for tick in _ticks(min(epochs), max(epochs), None) if tick == int(tick)] or [epochs[0]]
-    marks = [mark for mark in marks if min(epochs) <= mark <= max(epochs)]
     width = min(0.75 * (frame.across(1) - frame.across(0)), 40)
-    bars = (
-        _bar(frame, epoch, value, width, f"{epoch:g}: {said(value, DIGITS)}")
+    bars = [
+        Bar(frame.across(epoch), frame.down(value), width, f"{epoch:g}: {said(value, DIGITS)}")
         for epoch, value in zip(epochs, values, strict=True)
-    )
-    return _svg([*_axes(frame, marks, ticks, said_number, said), *bars])
+        if value == value
+    ]
+    return _plot(frame, _epoch_ticks(epochs), ticks, said, {"bars": bars})
 
 
 def reliability_plot(found: Reliability) -> str:
@@ -137,92 +163,40 @@ def reliability_plot(found: Reliability) -> str:
     frame = Frame((0.0, 1.0), (0.0, 1.0))
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
     width = (frame.across(1 / BINS) - frame.across(0)) - 2
-    most = found.counts.max()
-    parts = [*_axes(frame, ticks, ticks, said_share, said_share)]
+    bars, dots = [], []
     for place, (count, sure, right) in enumerate(zip(found.counts, found.confidence, found.accuracy, strict=True)):
         if count:
             said = f"{said_share(sure, 4)}: {said_share(right, 4)} ({count:,})"
-            strength = 0.25 + 0.75 * math.sqrt(count / most)
-            parts.append(_bar(frame, (place + 0.5) / BINS, right, width, said, strength))
-            x, y = frame.across(sure), frame.down(right)
-            parts.append(f'<circle class=dot cx="{x:.1f}" cy="{y:.1f}" r="3"/>')
-    parts.append(
-        f'<line class=ideal x1="{frame.across(0):.1f}" y1="{frame.down(0):.1f}" '
-        f'x2="{frame.across(1):.1f}" y2="{frame.down(1):.1f}"/>'
-    )
-    return _svg(parts)
+            strength = 0.25 + 0.75 * math.sqrt(count / found.counts.max())
+            bars.append(Bar(frame.across((place + 0.5) / BINS), frame.down(right), width, said, strength))
+            dots.append((frame.across(sure), frame.down(right)))
+    return _plot(frame, ticks, ticks, said_share, {"bars": bars, "dots": dots}, said_x=said_share)
 
 
-def _svg(parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
+def _plot(
+    frame: Frame,
+    xs: Sequence[float],
+    ys: Sequence[float],
+    said: Said,
+    drawn: Mapping[str, Any],
+    said_x: Said = said_number,
+) -> str:
+    """Return a chart with ticks at `xs` and `ys` as SVG."""
+    nothing: dict[str, Any] = {"curves": (), "band": (), "best": None, "bars": (), "dots": ()}
+    return rendered("plot.svg", {
+        **nothing,
+        **drawn,
+        "box": (LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM),
+        "size": (WIDTH, HEIGHT),
+        "xs": zip(map(frame.across, xs), tick_labels(xs, said_x), strict=True),
+        "ys": zip(map(frame.down, ys), tick_labels(ys, said), strict=True),
+    })  # fmt: skip
 
 
-def _axes(frame: Frame, xs: Sequence[float], ys: Sequence[float], said_x: Said, said_y: Said) -> Iterator[str]:
-    for value, label in zip(ys, tick_labels(ys, said_y), strict=True):
-        y = frame.down(value)
-        yield f'<line class=grid x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class=tick x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(label)}</text>'
-    for value, label in zip(xs, tick_labels(xs, said_x), strict=True):
-        yield (
-            f'<text class=tick x="{frame.across(value):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">'
-            f"{escape(label)}</text>"
-        )
-
-
-def _band(frame: Frame, epochs: Sequence[float], band: tuple[Sequence[float], Sequence[float]]) -> Iterator[str]:
-    low, high = band
-    known = [place for place in range(len(epochs)) if low[place] == low[place] and high[place] == high[place]]
-    if len(known) > 1:
-        way = [(epochs[place], high[place]) for place in known] + [(epochs[place], low[place]) for place in known[::-1]]
-        yield f'<polygon class=band points="{_points(frame, way)}"/>'
-    else:  # one epoch has no width
-        for place in known:
-            x = frame.across(epochs[place])
-            top, bottom = frame.down(high[place]), frame.down(low[place])
-            yield f'<line class="band whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
-
-
-def _curve(frame: Frame, epochs: Sequence[float], curve: Curve, said: Said) -> Iterator[str]:
-    known = [(epoch, value) for epoch, value in zip(epochs, curve.values, strict=True) if value == value]
-    if not known:
-        return
-    yield f'<polyline class="curve {curve.kind}" points="{_points(frame, known)}"/>'
-    each = max(1, math.ceil(len(known) / MARKED))
-    for epoch, value in known[::each]:
-        words = f"{curve.name} {epoch:g}: {said(value, DIGITS)}"
-        yield _mark(curve.kind, frame.across(epoch), frame.down(value), words)
-
-
-def _mark(kind: str, x: float, y: float, said: str) -> str:
-    """Return a mark whose shape says which curve it is of, with its value as a text that shows on a pointer's rest."""
-    title = f"<title>{escape(said)}</title>"
-    if kind in SQUARES:
-        return f'<rect class="mark {kind}" x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6">{title}</rect>'
-    if kind in DIAMONDS:
-        return f'<path class="mark {kind}" d="M{x:.1f} {y - 4:.1f}l4 4l-4 4l-4 -4z">{title}</path>'
-    return f'<circle class="mark {kind}" cx="{x:.1f}" cy="{y:.1f}" r="3">{title}</circle>'
-
-
-def legend_mark(kind: str, name: str) -> str:
-    """Return a short piece of a curve with its mark, for a legend; `name` shows on a pointer's rest."""
-    return (
-        f'<svg class=key viewBox="0 0 30 12" aria-hidden="true"><polyline class="curve {kind}" points="0,6 30,6"/>'
-        f"{_mark(kind, 15, 6, name)}</svg>"
-    )
-
-
-def _bar(frame: Frame, x: float, value: float, width: float, said: str, strength: float = 1.0) -> str:
-    if value != value:
-        return ""
-    top, bottom = frame.down(value), frame.down(frame.y[0])
-    return (
-        f'<rect class=bar x="{frame.across(x) - width / 2:.1f}" y="{top:.1f}" width="{width:.1f}" '
-        f'height="{max(bottom - top, 0.5):.1f}" opacity="{strength:.2f}"><title>{escape(said)}</title></rect>'
-    )
-
-
-def _points(frame: Frame, way: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{frame.across(x):.1f},{frame.down(y):.1f}" for x, y in way)
+def _epoch_ticks(epochs: Sequence[float]) -> list[float]:
+    """Return the whole epochs that an axis names."""
+    marks = [tick for tick in _ticks(min(epochs), max(epochs), None) if tick == int(tick)] or [epochs[0]]
+    return [mark for mark in marks if min(epochs) <= mark <= max(epochs)]
 
 
 def _ticks(low: float, high: float, whole: tuple[float, float] | None) -> list[float]:
@@ -236,10 +210,3 @@ def _ticks(low: float, high: float, whole: tuple[float, float] | None) -> list[f
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     found = [float(f"{place * step:.15g}") for place in range(first, last + 1)]
     return [tick for tick in found if whole is None or whole[0] <= tick <= whole[1]]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Return the powers of ten around low to high, at most about six."""
-    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
-    last = max(last, first + 1)
-    return [10.0**power for power in range(first, last + 1, max(1, (last - first) // 5))]

@@ -23,8 +23,7 @@ from eyas.model.classifier import model_header
 from eyas.training.events import Noted, Saved
 from eyas.training.fingerprint import changed_files, changed_samples
 from eyas.training.finite import diverged
-from eyas.training.snapshot import Snapshot
-from eyas.training.state import TrainState, measured_model
+from eyas.training.state import Snapshot, TrainState, measured_model
 
 if TYPE_CHECKING:
     from eyas.training.plan import Plan

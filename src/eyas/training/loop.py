@@ -11,12 +11,11 @@ from eyas.device.runtime import Runtime
 from eyas.training.checkpoint import restore
 from eyas.training.epoch import Events, end_epoch, saved
 from eyas.training.events import Progress
-from eyas.training.records import ended, loss_record, noted, record_epoch, started
+from eyas.training.records import ended, loss_record, noted, record_epoch, started, weighed
 from eyas.training.rollback import told
 from eyas.training.saving import Saver
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
-from eyas.training.weighing import weighed
 
 if TYPE_CHECKING:
     from eyas.training.plan import Plan

@@ -62,9 +62,7 @@ def make_plan(
     wider = augment.stored_size > preprocess.size
     fitting = preprocess.enlarged(augment.stored_size) if wider else preprocess
     ready = prepare(train, fitting, config.data, checked=resuming)
-    evaluations = {
-        split: prepare(images, preprocess, config.data, checked=resuming) for split, images in others.items()
-    }
+    evaluations = {name: prepare(images, preprocess, config.data, checked=resuming) for name, images in others.items()}
     order = Order(len(ready), limits.batch_size, limits.seed, drop_last=limits.drop_last)
     if order.steps_per_epoch == 0:
         raise SettingsError(

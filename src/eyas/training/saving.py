@@ -12,8 +12,7 @@ import torch
 from eyas.device.runtime import Runtime
 from eyas.training.checkpoint import Checkpoint, EpochDone, checkpoint_of, write_checkpoint
 from eyas.training.events import Saved
-from eyas.training.snapshot import Snapshot
-from eyas.training.state import TrainState
+from eyas.training.state import Snapshot, TrainState
 
 if TYPE_CHECKING:
     from eyas.training.plan import Plan

@@ -15,8 +15,8 @@ from eyas.seeds import Indices
 from eyas.training.events import Histogram
 from eyas.training.finite import check_step
 from eyas.training.optim import set_learning_rate
+from eyas.training.records import gradients_of
 from eyas.training.state import Sums, TrainState
-from eyas.training.weighing import gradients_of
 
 if TYPE_CHECKING:
     from eyas.training.plan import Plan

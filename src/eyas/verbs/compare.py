@@ -18,7 +18,6 @@ from eyas.files.atomic import PREDICTIONS, write_bytes, write_text
 from eyas.run_folder.record import read_answers, read_header, run_folder
 from eyas.sinks.table import read_table
 
-HEAD_WORDS = ("run", "model", "best epoch", "set", "accuracy", "loss")  # on a page, keys of its words
 RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
 
 
@@ -70,10 +69,19 @@ def compare(*runs: str | Path) -> Comparison:
 
     Raises `SettingsError` for fewer than two runs, `DataError` or `CheckpointError` where one cannot be read.
     """
+    from eyas.config.run_config import differing, make_config, said_setting
+
     if len(runs) < 2:
         raise SettingsError("Name two runs or more: eyas compare RUN RUN...")
     folders = [run_folder(run) for run in runs]
-    found = tuple(_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True))
+    names = [folder.absolute().name for folder in folders]
+    if len(set(names)) < len(names):
+        names = list(map(str, folders))
+    found = []
+    for name, header in zip(names, map(read_header, folders), strict=True):
+        about, temperature = header["facts"], header.get("temperature", 1.0)
+        scores = about["epoch"], about["selects_on"], about["scores"]
+        found.append(ComparedRun(name, header["model"], *scores, temperature))
     answers = [_answers(folder, run) for folder, run in zip(folders, found, strict=True)]
     notes = tuple(said for said in answers if isinstance(said, str))
     notes += tuple(f"{run.name}: was measured on no set, so there is nothing to compare." for run in found
@@ -84,21 +92,17 @@ def compare(*runs: str | Path) -> Comparison:
             differences += _differences(one.name, ones, other.name, others)
     if not differences and not notes:
         notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
-    settings = _settings(folders)
+    configs = differing([make_config(file=folder / "config.toml") for folder in folders])
+    settings = tuple((name, tuple(said_setting(one[name]) for one in configs)) for name in configs[0])
     temperatures = tuple(f"{run.temperature:.4g}" for run in found)
     if len(set(temperatures)) > 1:
         settings += (("temperature (eyas calibrate)", temperatures),)
-    return Comparison(found, tuple(_holm(differences)), settings, notes, tuple(map(_epochs, folders)))
+    tables = [folder / "metrics.csv" for folder in folders]
+    epochs = tuple(tuple(read_table(table)) if table.exists() else () for table in tables)
+    return Comparison(tuple(found), tuple(_holm(differences)), settings, notes, epochs)
 
 
 Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samples, right class, answered class)
-
-
-def _run(folder: Path, name: str) -> ComparedRun:
-    header = read_header(folder)
-    about = header["facts"]
-    temperature = header.get("temperature", 1.0)
-    return ComparedRun(name, header["model"], about["epoch"], about["selects_on"], about["scores"], temperature)
 
 
 def _answers(folder: Path, run: ComparedRun) -> Answers | str:
@@ -110,11 +114,6 @@ def _answers(folder: Path, run: ComparedRun) -> Answers | str:
         split: (one.samples, np.array(one.classes)[one.targets], np.array(one.classes)[one.predicted])
         for split, one in found.items()
     }
-
-
-def _epochs(folder: Path) -> tuple[dict[str, str], ...]:
-    table = folder / "metrics.csv"
-    return tuple(read_table(table)) if table.exists() else ()
 
 
 def _differences(one: str, ones: Answers, other: str, others: Answers) -> list[Difference]:
@@ -142,39 +141,24 @@ def _holm(rows: list[Difference]) -> list[Difference]:
     return [adjusted[number] for number in range(len(rows))]
 
 
-def _settings(folders: list[Path]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    from eyas.config.run_config import differing, make_config, said_setting
-
-    found = differing([make_config(file=folder / "config.toml") for folder in folders])
-    return tuple((name, tuple(said_setting(one[name]) for one in found)) for name in found[0])
-
-
-def _names(folders: list[Path]) -> list[str]:
-    """Return the folders' own names where they differ, else their paths."""
-    names = [folder.absolute().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
-
-
 def write_comparison(comparison: Comparison, path: str) -> None:
     """Write all of it to a JSON file."""
     write_text(Path(path), json.dumps(asdict(comparison), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
-def write_page(comparison: Comparison, path: str, language: str) -> None:
-    """Write all of it, with the curves over each other, to an HTML file."""
-    from eyas.render.chinese import in_chinese
-    from eyas.render.html import marked, text
-    from eyas.render.side_by_side import SideBySide, Table, side_by_side_page
-    from eyas.render.words import LANGUAGES
+def write_page(comparison: Comparison, path: str, spoken: str) -> None:
+    """Write all of it, with the curves over each other, to an HTML file, in a language of `LANGUAGES`."""
+    from eyas.render.comparison_page import comparison_page
+    from eyas.render.language import language
 
-    words = LANGUAGES[language]
-    names = tuple(run.name for run in comparison.runs)
-    told = in_chinese if language == "zh" else marked
-    verdicts = (*map(told, comparison.notes), *(text(_in_words(row, words)) for row in comparison.differences))
-    settings = Table((words["setting"], *names), tuple((name, *values) for name, values in comparison.settings))
-    runs = Table(tuple(words[head] for head in HEAD_WORDS), tuple(_run_rows(comparison, words)))
-    shown = SideBySide(names, comparison.epochs, runs, verdicts, settings)
-    write_bytes(Path(path), side_by_side_page(shown, language).encode("utf-8", "backslashreplace"))
+    words = language(spoken).words
+    page = comparison_page([run.name for run in comparison.runs], comparison.epochs, {
+        "runs": list(_run_rows(comparison, words)),
+        "notes": comparison.notes,
+        "differences": [said_difference(row, words) for row in comparison.differences],
+        "settings": comparison.settings,
+    }, spoken)  # fmt: skip
+    write_bytes(Path(path), page.encode("utf-8", "backslashreplace"))
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -182,11 +166,10 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from eyas.render.words import ENGLISH
     from eyas.terminal.clean import clean
 
     console = Console(soft_wrap=True)
-    console.print(_table(RUN_HEADS, _run_rows(comparison, {**ENGLISH, "val": "val"})))
+    console.print(_table(RUN_HEADS, _run_rows(comparison, _terminal_words())))
     for note in comparison.notes:
         console.print(Text(clean(note)))
     console.print()
@@ -200,30 +183,23 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(Text("\nTheir settings are the same."))
 
 
-def said_difference(row: Difference) -> str:
-    """Return one difference in words."""
-    low, high = (100 * end for end in row.interval)
-    verdict = "larger than chance" if row.is_larger_than_chance else "not larger than chance"
-    return (
-        f"{row.second} against {row.first} on {row.split}: {100 * row.difference:+.2f} points "
-        f"[{low:+.2f}, {high:+.2f}] of {row.count:,} images; {row.only_second:,} only it has right, "
-        f"{row.only_first:,} only the other: {verdict} (McNemar, p {_said_p(row.p)})"
-    )
+def _terminal_words() -> Mapping[str, str]:
+    """Return the English words; sets are called as their flags are."""
+    from eyas.render.language import language
+
+    return {**language("en").words, "train": "train", "val": "val", "test": "test"}
 
 
-def _in_words(row: Difference, words: Mapping[str, str]) -> str:
-    """Return one difference in the words of a page."""
+def said_difference(row: Difference, words: Mapping[str, str] | None = None) -> str:
+    """Return one difference in the words of a language, by default those of the terminal."""
+    words = words or _terminal_words()
     low, high = (100 * end for end in row.interval)
+    p = f"= {row.p:.2g}" if row.p >= 0.0001 else "< 0.0001"
     return words["difference"].format(
-        first=row.first, second=row.second, split=words[row.split], points=f"{100 * row.difference:+.2f}",
-        low=f"{low:+.2f}", high=f"{high:+.2f}", count=f"{row.count:,}", won=f"{row.only_second:,}",
-        lost=f"{row.only_first:,}", p=_said_p(row.p),
+        first=row.first, second=row.second, split=words[row.split], points=100 * row.difference, low=low, high=high,
+        count=row.count, won=row.only_second, lost=row.only_first, p=p,
         verdict=words["larger" if row.is_larger_than_chance else "not larger"],
     )  # fmt: skip
-
-
-def _said_p(p: float) -> str:
-    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
 def _run_rows(comparison: Comparison, words: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
@@ -232,8 +208,8 @@ def _run_rows(comparison: Comparison, words: Mapping[str, str]) -> Iterator[tupl
         for split, scores in run.scores.items():
             low, high = scores["interval"]
             said = f"{100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
-            said = words["accuracy of"].format(said=said, count=f"{scores['count']:,}")
-            said += words["also skipped"].format(count=f"{scores['skipped']:,}") if scores["skipped"] else ""
+            said = words["accuracy of"].format(said=said, count=scores["count"])
+            said += words["also skipped"].format(count=scores["skipped"]) if scores["skipped"] else ""
             said += words["also selected"].format(split=words[split]) if run.selects_on == split else ""
             yield run.name, run.model, str(run.epoch), words[split], said, f"{scores['loss']:.4f}"
 

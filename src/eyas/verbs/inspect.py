@@ -31,20 +31,21 @@ def inspect(
     *,
     settings: DataConfig | None = None,
     html: str | Path | None = None,
+    language: str = "en",
 ) -> Audit:
     """Return what is to find in a data spec, with all its splits, and between it and the spec `against`.
 
-    `html` is a file to write the worst findings to, as pictures. Unreadable images and lines of lists that cannot be
-    used are findings. Raises `DataError` where nothing can be looked at.
+    `html` is a file to write the worst findings to, as pictures, in a `language`: en or zh. Unreadable images and lines
+    of lists that cannot be used are findings. Raises `DataError` where nothing can be looked at.
     """
     config = settings or DataConfig()
     parts = open_parts(str(data), None if against is None else str(against), config)
     found = audit_parts(parts, config)
     if html is not None:
-        from eyas.render.sheet import sheet
+        from eyas.render.audit_page import audit_page
 
-        names = " against ".join(str(spec) for spec in (data, against) if spec is not None)
-        _write(Path(html), sheet(found, f"Data audit of {names}", lambda seen: _picture(parts, seen)))
+        specs = [str(spec) for spec in (data, against) if spec is not None]
+        _write(Path(html), audit_page(found, specs, lambda seen: _picture(parts, seen), language))
     return found
 
 
@@ -114,7 +115,7 @@ def _write(path: Path, text: str) -> None:
 def command(arguments: list[str]) -> int:
     """`eyas inspect`: look at a set before training: unreadable files, duplicates, leaks, wrong labels."""
     given = parsed(InspectFlags, "inspect", arguments)
-    found = inspect(given.data, given.against, settings=given.data_config(), html=given.html)
+    found = inspect(given.data, given.against, settings=given.data_config(), html=given.html, language=given.language)
     write_audit(found, json_file=given.json_file, csv_file=given.csv_file)
     print_audit(found)
     return DataError.exit_code if given.strict and found.wrong else 0

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from eyas.config.data import PreprocessConfig
 from eyas.config.flags import ReportFlags, parsed
-from eyas.config.run_config import NO_RESULT, RunConfig, make_config, said_setting
-from eyas.data.findings import Audit
+from eyas.config.run_config import NO_RESULT, make_config, said_setting
 from eyas.data.images.imageset import ImageSet
 from eyas.data.parts import Part
 from eyas.errors import DataError, EyasError, SettingsError, suggest
@@ -18,9 +17,9 @@ from eyas.evaluation.confidence import fitted_temperature, reliability, softmax,
 from eyas.files.atomic import write_bytes
 from eyas.files.pathnames import quoted
 from eyas.predicting.table import write_table
+from eyas.render.language import LANGUAGES
 from eyas.render.material import DOUBTS, Calibration, Material
-from eyas.render.page import page
-from eyas.render.words import LANGUAGES
+from eyas.render.report_page import report_page
 from eyas.run_folder.mistakes import DOUBTS_SHOWN, Pictures, doubted_labels, errors_of, rows_of, shares_of, shown_doubts
 from eyas.run_folder.origin import Origin
 from eyas.run_folder.record import Record, read_record
@@ -54,18 +53,23 @@ def report(
     if out is None and material.missing and target.exists() and b"<img" in target.read_bytes():
         raise DataError(f"{target}: is left as it is, since its pictures are gone now: {material.missing[0]} "
                         "--out FILE writes a page without them.")  # fmt: skip
-    text = page(replace(material, audit=_audit(record)) if audit else material, language)
-    _write_doubts(target.with_name(DOUBTS), material, ours=out is None)
+    if audit:
+        from eyas.data.images.preprocess import Preprocess
+        from eyas.verbs.inspect import audit_parts
+
+        train, others = Origin(record.folder, record.config).sets()
+        grey_range = Preprocess.from_dict(record.header["preprocess"]).grey_range
+        opened = {"train": train, **others}
+        parts = tuple(Part(split, images.decoded(grey_range)) for split, images in opened.items())
+        material = replace(material, audit=audit_parts(parts, record.config.data))
+    text = report_page(material, language)
+    doubts = target.with_name(DOUBTS)
+    if material.doubtful:
+        write_table(doubts, {"path": str, "label": str, "suggested": str, "probability": float}, material.doubtful)
+    elif out is None and material.doubtful is not None:
+        doubts.unlink(missing_ok=True)  # of an earlier page of this run: none is doubted any more
     write_bytes(target, text.encode("utf-8", "backslashreplace"))
     return target
-
-
-def _write_doubts(path: Path, material: Material, *, ours: bool) -> None:
-    """Write the doubted labels beside the page; where none is left, those of an earlier page of `ours` go."""
-    if material.doubtful:
-        write_table(path, {"path": str, "label": str, "suggested": str, "probability": float}, material.doubtful)
-    elif ours and material.doubtful is not None:
-        path.unlink(missing_ok=True)
 
 
 class AtTheEnd:
@@ -93,6 +97,8 @@ class AtTheEnd:
 
 def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -> Material:
     """Return everything that a page shows of a run."""
+    from eyas.data.images.preprocess import Preprocess
+
     split = next((name for name in ("test", "val") if name in record.scores), None)
     errors = found = doubted = None
     pictures = Pictures({}, None)
@@ -104,6 +110,14 @@ def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -
             errors = errors_of(record, split, pictures, [] if doubted is None else doubted[:DOUBTS_SHOWN])
     started = next((event for event in record.events if event["event"] == "started"), {})
     noted = [(event["message"], event["warning"]) for event in record.events if event["event"] == "noted"]
+    standard = make_config({"train": record.config.data.train}).model_dump(mode="json")
+    standard["preprocess"] |= PreprocessConfig(**Preprocess().to_dict()).model_dump(mode="json")
+    settings = [
+        (name, said_setting(value), said_setting(standard[section][name]))
+        for section, entries in record.config.model_dump(mode="json").items()
+        for name, value in entries.items()
+        if value != standard[section][name] and name not in NO_RESULT and (section, name) != ("data", "train")
+    ]
     return Material(
         name=record.folder.absolute().name,
         model=record.header["model"],
@@ -117,25 +131,13 @@ def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -
         errors=errors,
         doubts=None if doubted is None else shown_doubts(record, doubted, pictures),
         doubtful=rows_of(doubted, record, pictures),
-        settings=_settings(record.config),
+        settings=tuple(settings),
         toml=(record.folder / "config.toml").read_text(encoding="utf-8"),
         commands=_commands(record),
         audit=None,
         missing=pictures.missing,
         version=version("eyas"),
     )
-
-
-def _audit(record: Record) -> Audit:
-    """Return what there is to find in the images of a run."""
-    from eyas.data.images.preprocess import Preprocess
-    from eyas.verbs.inspect import audit_parts
-
-    train, others = Origin(record.folder, record.config).sets()
-    grey_range = Preprocess.from_dict(record.header["preprocess"]).grey_range
-    sets = {"train": train, **others}
-    parts = tuple(Part(split, images.decoded(grey_range)) for split, images in sets.items())
-    return audit_parts(parts, record.config.data)
 
 
 def _calibration(record: Record, split: str) -> Calibration | None:
@@ -157,21 +159,6 @@ def _calibration(record: Record, split: str) -> Calibration | None:
     then = None if fitted is None else reliability(softmax(scores.logits, fitted), scores.targets)
     table = thresholds(shares, scores.targets)
     return Calibration(reliability(shares, scores.targets), table, stored, fitted, on, basis.count, then)
-
-
-def _settings(config: RunConfig) -> tuple[tuple[str, str, str], ...]:
-    """Return the settings that differ from the standard recipe's."""
-    from eyas.data.images.preprocess import Preprocess
-
-    standard = make_config({"train": config.data.train}).model_dump(mode="json")
-    standard["preprocess"] |= PreprocessConfig(**Preprocess().to_dict()).model_dump(mode="json")
-    rows = []
-    for section, entries in config.model_dump(mode="json").items():
-        for name, value in entries.items():
-            usual = standard[section][name]
-            if value != usual and name not in NO_RESULT and not (section == "data" and name == "train"):
-                rows.append((name, said_setting(value), said_setting(usual)))
-    return tuple(rows)
 
 
 def _commands(record: Record) -> tuple[tuple[str, str], ...]:
