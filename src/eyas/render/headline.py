@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from eyas.evaluation.measures import ONCE, measured, numbers_of
 from eyas.evaluation.scores import Scores
 from eyas.render.html import marked, text
 from eyas.render.material import Material
@@ -66,8 +67,9 @@ def _cards(material: Material, words: Words) -> Iterator[tuple[str, str]]:
     yield words["model"], material.model
     if material.split is not None:
         scores = material.scores[material.split]
-        yield words["loss"], f"{scores.loss:.4f}"
-        yield words["macro f1"], f"{100 * scores.macro_f1:.2f} %"
+        numbers = numbers_of(scores, ONCE)
+        for one in measured(numbers, ONCE)[1:]:  # the accuracy stands above
+            yield one.heading(words["language"]), one.said(numbers)
     best = words["of"].format(part=material.facts["epoch"], whole=len(material.rows))
     yield words["best epoch"], best
     yield words["time"], _duration(sum(_column(material, "seconds", zero=True)), words)
@@ -79,14 +81,16 @@ def splits(material: Material, words: Words) -> Iterator[str]:
     """Yield a row for every set that was measured, where there are several."""
     if len(material.scores) < 2:
         return
-    heads = ("set", "images", "right", "accuracy", "interval", "loss", "macro f1")
+    rest = measured({name: None for scores in material.scores.values() for name in numbers_of(scores, ONCE)}, ONCE)[1:]
+    heads = [words[head] for head in ("set", "images", "right", "accuracy", "interval")]
+    heads += [one.heading(words["language"]) for one in rest]
     yield f"<section><h2>{words['splits']}</h2><div class=wide><table><tr>"
-    yield f"{''.join(f'<th>{words[head]}</th>' for head in heads)}</tr>"
+    yield f"{''.join(f'<th>{head}</th>' for head in heads)}</tr>"
     for split, scores in material.scores.items():
         low, high = (100 * end for end in scores.interval)
         cells = (
             *(f"{scores.count:,}", f"{scores.correct:,}", f"{100 * scores.accuracy:.2f} %"),
-            *(f"{low:.2f} – {high:.2f} %", f"{scores.loss:.4f}", f"{100 * scores.macro_f1:.2f} %"),
+            *(f"{low:.2f} – {high:.2f} %", *(one.said(numbers_of(scores, ONCE)) for one in rest)),
         )
         yield f"<tr><td>{words[split]}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
     yield "</table></div></section>"

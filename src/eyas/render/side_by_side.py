@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from eyas.evaluation.measures import measured
 from eyas.render.html import head, stylesheet, text
 from eyas.render.plots import Curve, curves_plot, legend_mark, said_number, said_share
 from eyas.render.words import LANGUAGES, Words
 
 STYLES = 8  # curves that can be told apart
-MEASURES = (
-    *(("test_accuracy", "test", "accuracy"), ("val_accuracy", "val", "accuracy"), ("test_loss", "test", "loss")),
-    *(("val_loss", "val", "loss"), ("train_loss", "train", "loss"), ("lr", "", "lr")),
-)
 
 Rows = Sequence[dict[str, str]]  # of a metrics.csv
 
@@ -80,15 +77,19 @@ def _curves(shown: SideBySide, words: Words) -> Iterator[str]:
         yield f"<span>{legend_mark(kind, name)}{text(name)}</span>"
     yield "</p><div class=charts>"
     epochs = [float(epoch) for epoch in range(1, last + 1)]
-    drawn = {column: _over_each_other(shown, kinds, column, last) for column, _, _ in MEASURES}
-    for column, split, name in MEASURES:
-        share = name == "accuracy"
-        beside = [curve for other, _, same in MEASURES if same == name for curve in drawn[other]]
-        said = said_share if share else said_number
-        chart = curves_plot(epochs, drawn[column], said=said, beside=beside, whole=(0.0, 1.0) if share else None)
-        if chart:
-            on = f" ({words[split]})" if split else ""
-            yield f"<div class=chart><h3>{words[name]}{on}</h3>{chart}</div>"
+    columns = {name.partition("_")[2]: None for rows in shown.epochs for row in rows for name in row}
+    measures = measured({"accuracy": None, "loss": None, **columns})
+    charts = [(one.heading(words["language"]), one.name, one.is_share, ("test", "val")) for one in measures]
+    for name, column, share, sets in (*charts, (words["lr"], "lr", False, ("",))):
+        splits = (*sets, "train") if column == "loss" else sets
+        drawn = {split: _over_each_other(shown, kinds, f"{split}_{column}".lstrip("_"), last) for split in splits}
+        beside = [curve for curves in drawn.values() for curve in curves]
+        said, whole = (said_share, (0.0, 1.0)) if share else (said_number, None)
+        for split, curves in drawn.items():
+            chart = curves_plot(epochs, curves, said=said, beside=beside, whole=whole)
+            if chart:
+                on = f" ({words[split]})" if split else ""
+                yield f"<div class=chart><h3>{name}{on}</h3>{chart}</div>"
     yield "</div></section>"
 
 

@@ -9,12 +9,13 @@ import time
 from html import escape
 from typing import Any
 
+from eyas.evaluation.measures import said_verdict
 from eyas.sinks.rows import log_line
-from eyas.sinks.story import EpochRow, Story
+from eyas.sinks.story import EpochRow, Pace, Story
 from eyas.sinks.summary import result
-from eyas.sinks.table import evaluated_cells, trained_cells
-from eyas.sinks.wording import Pace, said_duration, said_loss, said_percent, said_rate, said_verdict
+from eyas.sinks.table import cells
 from eyas.terminal.clean import clean
+from eyas.terminal.wording import said_duration, said_loss, said_percent, said_rate
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
 
 OFTEN = 0.5  # seconds between two lines of progress
@@ -62,10 +63,8 @@ class NotebookView:
                     self._words()
             case Trained():
                 self._said = f"step {event.step:,}: loss {said_loss(event.loss)}"
-            case EpochTrained():
-                self._rows.setdefault(event.epoch, {}).update(trained_cells(event))
-            case Evaluated():
-                self._rows.setdefault(event.epoch, {}).update(evaluated_cells(event))
+            case EpochTrained() | Evaluated():
+                self._rows.setdefault(event.epoch, {}).update(cells(event))
             case EpochOver():
                 self._words()
                 if now - self._drawn > self._cost / SHARE:

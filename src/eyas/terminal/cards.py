@@ -6,7 +6,6 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from eyas.terminal.clean import clean
 
@@ -25,14 +24,12 @@ def prediction_card(probabilities: Sequence[tuple[str, float]]) -> str:
     return _card(f'<table style="border-collapse:collapse">{"".join(rows)}</table>')
 
 
-def classifier_card(
-    model: str, classes: Sequence[str], about: Iterable[tuple[str, str]], scores: dict[str, dict[str, Any]]
-) -> str:
-    """Return a classifier's facts: its network, classes, what is `about` it, and its scores by split."""
+def classifier_card(model: str, classes: Sequence[str], about: Iterable[tuple[str, str]]) -> str:
+    """Return a classifier's facts: its network, classes, and what is `about` it."""
     more = f" and {len(classes) - NAMES:,} more" if len(classes) > NAMES else ""
     named = ", ".join(clean(name) for name in classes[:NAMES]) + more
     facts = [("network", model), (f"{len(classes):,} classes", named), *about]
-    return _card(_pairs([*facts, *((f"{split} set", _scored(found)) for split, found in scores.items())]))
+    return _card(_pairs(facts))
 
 
 def run_card(facts: Iterable[tuple[str, str]], curves: Path) -> str:
@@ -51,14 +48,6 @@ def _bar(name: str, share: float, *, quiet: bool = False) -> str:
     return (
         f'<tr style="{style}background:none"><td style="{cell}">{_safe(name)}</td>'
         f'<td style="{cell};text-align:right">{100 * share:.1f} %</td><td style="{cell}">{bar}</td></tr>'
-    )
-
-
-def _scored(scores: dict[str, Any]) -> str:
-    low, high = scores["interval"]
-    return (
-        f"accuracy {100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of {scores['count']:,} images "
-        f"({scores['source']}); loss {scores['loss']:.4f}; macro F1 {100 * scores['macro_f1']:.2f} %"
     )
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eyas.config.run_config import differing, said_setting
 from eyas.errors import SettingsError
+from eyas.evaluation.measures import ACCURACY, Measure, measured
 from eyas.evaluation.significance import SIGNIFICANT, mcnemar, paired_interval
-from eyas.files.atomic import PREDICTIONS, write_bytes, write_text
-from eyas.run_folder.record import read_answers, read_header, run_folder
-from eyas.sinks.table import read_table
+from eyas.files.atomic import PREDICTIONS, write_bytes
+from eyas.files.json_file import write_json
+from eyas.run_folder.record import Record, read_record
 
-HEAD_WORDS = ("run", "model", "best epoch", "set", "accuracy", "loss")  # on a page, keys of its words
-RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
+HEAD_WORDS = ("run", "model", "best epoch", "set")  # on a page, keys of its words
+RUN_HEADS = ("run", "model", "epoch", "on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,10 @@ def compare(*runs: str | Path) -> Comparison:
     """
     if len(runs) < 2:
         raise SettingsError("Name two runs or more: eyas compare RUN RUN...")
-    folders = [run_folder(run) for run in runs]
-    found = tuple(_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True))
-    answers = [_answers(folder, run) for folder, run in zip(folders, found, strict=True)]
+    records = [read_record(run) for run in runs]
+    folders = [record.folder for record in records]
+    found = tuple(_run(record, name) for record, name in zip(records, _names(folders), strict=True))
+    answers = [_answers(record, run.name) for record, run in zip(records, found, strict=True)]
     notes = tuple(said for said in answers if isinstance(said, str))
     notes += tuple(f"{run.name}: was measured on no set, so there is nothing to compare." for run in found
                    if not run.scores)  # fmt: skip
@@ -83,37 +85,32 @@ def compare(*runs: str | Path) -> Comparison:
             differences += _differences(one.name, ones, other.name, others)
     if not differences and not notes:
         notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
-    settings = _settings(folders)
+    different = differing([record.config for record in records])
+    settings = tuple((name, tuple(said_setting(one[name]) for one in different)) for name in different[0])
     temperatures = tuple(f"{run.temperature:.4g}" for run in found)
     if len(set(temperatures)) > 1:
         settings += (("temperature (eyas calibrate)", temperatures),)
-    return Comparison(found, tuple(_holm(differences)), settings, notes, tuple(map(_epochs, folders)))
+    return Comparison(found, tuple(_holm(differences)), settings, notes, tuple(record.rows for record in records))
 
 
 Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samples, right class, answered class)
 
 
-def _run(folder: Path, name: str) -> ComparedRun:
-    header = read_header(folder)
+def _run(record: Record, name: str) -> ComparedRun:
+    header = record.header
     about = header["facts"]
     temperature = header.get("temperature", 1.0)
     return ComparedRun(name, header["model"], about["epoch"], about["selects_on"], about["scores"], temperature)
 
 
-def _answers(folder: Path, run: ComparedRun) -> Answers | str:
+def _answers(record: Record, name: str) -> Answers | str:
     """Return the best model's answers, or a sentence that says why there are none."""
-    found = read_answers(folder, run.epoch)
-    if found is None:
-        return f"{run.name}: has no {PREDICTIONS}, so its answers cannot be compared sample by sample."
+    if record.answers is None:
+        return f"{name}: has no {PREDICTIONS}, so its answers cannot be compared sample by sample."
     return {
         split: (one.samples, np.array(one.classes)[one.targets], np.array(one.classes)[one.predicted])
-        for split, one in found.items()
+        for split, one in record.answers.items()
     }
-
-
-def _epochs(folder: Path) -> tuple[dict[str, str], ...]:
-    table = folder / "metrics.csv"
-    return tuple(read_table(table)) if table.exists() else ()
 
 
 def _differences(one: str, ones: Answers, other: str, others: Answers) -> list[Difference]:
@@ -132,20 +129,11 @@ def _differences(one: str, ones: Answers, other: str, others: Answers) -> list[D
 
 def _holm(rows: list[Difference]) -> list[Difference]:
     """Return the rows with p as it is after several comparisons (Holm 1979), in the order given."""
-    from dataclasses import replace
-
     adjusted, largest = {}, 0.0
     for rank, number in enumerate(sorted(range(len(rows)), key=lambda one: rows[one].p)):
         largest = max(largest, min(1.0, (len(rows) - rank) * rows[number].p))
         adjusted[number] = replace(rows[number], p=largest)
     return [adjusted[number] for number in range(len(rows))]
-
-
-def _settings(folders: list[Path]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    from eyas.config.run_config import differing, make_config, said_setting
-
-    found = differing([make_config(file=folder / "config.toml") for folder in folders])
-    return tuple((name, tuple(said_setting(one[name]) for one in found)) for name in found[0])
 
 
 def _names(folders: list[Path]) -> list[str]:
@@ -156,7 +144,7 @@ def _names(folders: list[Path]) -> list[str]:
 
 def write_comparison(comparison: Comparison, path: str) -> None:
     """Write all of it to a JSON file."""
-    write_text(Path(path), json.dumps(asdict(comparison), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    write_json(path, comparison)
 
 
 def write_page(comparison: Comparison, path: str, language: str) -> None:
@@ -171,7 +159,8 @@ def write_page(comparison: Comparison, path: str, language: str) -> None:
     told = in_chinese if language == "zh" else marked
     verdicts = (*map(told, comparison.notes), *(text(_in_words(row, words)) for row in comparison.differences))
     settings = Table((words["setting"], *names), tuple((name, *values) for name, values in comparison.settings))
-    runs = Table(tuple(words[head] for head in HEAD_WORDS), tuple(_run_rows(comparison, words)))
+    measures = (one.heading(words["language"]) for one in _shown(comparison))
+    runs = Table((*(words[head] for head in HEAD_WORDS), *measures), tuple(_run_rows(comparison, words)))
     shown = SideBySide(names, comparison.epochs, runs, verdicts, settings)
     write_bytes(Path(path), side_by_side_page(shown, language).encode("utf-8", "backslashreplace"))
 
@@ -183,9 +172,11 @@ def print_comparison(comparison: Comparison) -> None:
 
     from eyas.render.words import ENGLISH
     from eyas.terminal.clean import clean
+    from eyas.terminal.tables import table
 
     console = Console(soft_wrap=True)
-    console.print(_table(RUN_HEADS, _run_rows(comparison, {**ENGLISH, "val": "val"})))
+    heads = (*RUN_HEADS, *(one.label for one in _shown(comparison)))
+    console.print(table(heads, _run_rows(comparison, {**ENGLISH, "val": "val"})))
     for note in comparison.notes:
         console.print(Text(clean(note)))
     console.print()
@@ -194,7 +185,7 @@ def print_comparison(comparison: Comparison) -> None:
     if comparison.settings:
         console.print()
         names = tuple(run.name for run in comparison.runs)
-        console.print(_table(("setting", *names), (((name, *values)) for name, values in comparison.settings)))
+        console.print(table(("setting", *names), ((name, *values) for name, values in comparison.settings)))
     else:
         console.print(Text("\nTheir settings are the same."))
 
@@ -225,27 +216,19 @@ def _said_p(p: float) -> str:
     return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
+def _shown(comparison: Comparison) -> list[Measure]:
+    """Return the measures that any run has."""
+    names = {name: None for run in comparison.runs for scores in run.scores.values() for name in scores}
+    return measured({"accuracy": None, "loss": None, **names})
+
+
 def _run_rows(comparison: Comparison, words: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each run and each set that it was measured on."""
+    shown = _shown(comparison)
     for run in comparison.runs:
         for split, scores in run.scores.items():
-            low, high = scores["interval"]
-            said = f"{100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
-            said = words["accuracy of"].format(said=said, count=f"{scores['count']:,}")
+            said = words["accuracy of"].format(said=ACCURACY.said(scores), count=f"{scores['count']:,}")
             said += words["also skipped"].format(count=f"{scores['skipped']:,}") if scores["skipped"] else ""
             said += words["also selected"].format(split=words[split]) if run.selects_on == split else ""
-            yield run.name, run.model, str(run.epoch), words[split], said, f"{scores['loss']:.4f}"
-
-
-def _table(heads: tuple[str, ...], rows: Any) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    from eyas.terminal.clean import clean
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for head in heads:
-        table.add_column(Text(clean(head)), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(clean(cell)) for cell in row))
-    return table
+            cells = (said if one is ACCURACY else one.said(scores) for one in shown)
+            yield run.name, run.model, str(run.epoch), words[split], *cells
