@@ -48,6 +48,8 @@ class Measuring(Reading):
 
     skip_unreadable: bool = False
     """Leave images out that cannot be decoded (they are listed and counted) instead of stopping at once."""
+    top_k: Annotated[int, Field(ge=2)] | None = None
+    """Also measure how often the right class is among the K most probable ones. Default: 5 of more than 10 classes."""
 
 
 class DataConfig(Measuring):

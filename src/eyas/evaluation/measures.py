@@ -5,10 +5,13 @@ Files, curves, the terminal, pages and comparisons go through this table; none o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from eyas.errors import SettingsError
 from eyas.evaluation.scores import Scores
 from eyas.terminal.wording import said_loss, said_percent, said_share
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from eyas.config.data import Measuring
 
+TOP_K, MANY = 5, 10  # of more classes than this the top 5 are measured without being asked for
 FILES, ONCE, ALWAYS = range(3)  # shown in files and as curves; also where a set's result is; also epoch by epoch
 Numbers = Mapping[str, Any]  # of one set: what `numbers_of` gives, and a model's file and events.jsonl say
 Count = Callable[["Tensor", "Tensor"], "Tensor"]  # logits [B, C] and classes [B] -> bool [B]: which samples count
@@ -70,11 +74,31 @@ def counted(settings: Measuring, classes: int) -> dict[str, Count]:
 
     Raises `SettingsError` where one is asked for that so many classes do not have.
     """
-    return {}
+    k = settings.top_k or (TOP_K if classes > MANY else None)
+    if k is None:
+        return {}
+    if k >= classes:
+        raise SettingsError(f"--top-k {k}: there are {classes} classes, so the right one always is among {k}. "
+                            "Name a smaller number, or leave it out.")  # fmt: skip
+    return {f"top{k}_accuracy": partial(in_top, k=k)}
+
+
+def in_top(logits: Tensor, labels: Tensor, k: int) -> Tensor:
+    """Return bool [B]: whether the class [B] is among the `k` largest of its logits [B, C].
+
+    Of equal logits the class of the lower number comes first, as in `argmax`. A logit that is not a number is no hit.
+    """
+    own = logits.gather(1, labels[:, None])
+    larger = (~(logits <= own)).sum(1)
+    equal = (logits == own).cumsum(1).gather(1, labels[:, None])[:, 0]  # up to the class, and with it
+    return larger + equal <= k
 
 
 def measure_named(name: str) -> Measure | None:
     """Return the measure of this name; None for any other name."""
+    if found := re.fullmatch(r"top([1-9][0-9]{0,8})_accuracy", name):
+        names = (f"Top-{found[1]} accuracy", f"前 {found[1]} 准确率")
+        return Measure(name, f"top-{found[1]} accuracy", names, ALWAYS, interval=f"{name}_interval")
     return next((one for one in MEASURES if one.name == name), None)
 
 
