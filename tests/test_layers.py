@@ -22,7 +22,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # raises a budget and says why in the commit.
 CORE = {
     "errors": 81,
-    "terminal": 209,
+    "terminal": 210,
     "files": 843,
     "config": 1442,
     "seeds": 77,
@@ -42,16 +42,16 @@ SATELLITES = {
     "render": 1978,
     "predicting": 611,
     "run_folder": 564,
-    "sinks": 2063,
+    "sinks": 2057,
     "audit": 880,
     "exporting": 1005,
     "serve": 1326,
-    "verbs": 2185,
+    "verbs": 2168,
     "cli": 123,
     "__main__": 7,
 }
 ROOMS = CORE | SATELLITES
-WHOLE = 27244  # lines of Python under src/eyas
+WHOLE = 27222  # lines of Python under src/eyas
 WORKS_WITHOUT_TRAINING = (
     "verbs.predict", "verbs.export", "exporting.quantise", "exporting.readme", "exporting.onnx_file", "verbs.serve", "serve.app", "serve.examples",
     "model.classifier", "data.spec", "data.images.preprocess", "model.zoo",

@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from eyas.sinks.notebook import NotebookView, in_notebook
-from eyas.sinks.rows import RowLayout, Verdict, log_line
+from eyas.sinks.rows import RowLayout, Verdict, log_line, progress_words
 from eyas.sinks.story import EpochRow, Pace, Story
 from eyas.sinks.summary import closing, estimate, opening, profile_table
 from eyas.terminal.clean import clean
-from eyas.terminal.wording import said_duration, said_loss, said_percent, said_rate
+from eyas.terminal.wording import said_duration, said_loss, said_percent
 from eyas.training.events import Evaluated, Event, Finished, Noted, Profiled, Progress, Started, Trained
 
 if TYPE_CHECKING:
@@ -231,10 +231,9 @@ def _bar(event: Progress, started: Started, left: float | None) -> RenderableTyp
     share = said_percent(event.step / total, 0)
     top.add_row(f"epoch {epoch}/{started.epochs}", ProgressBar(total=total, completed=event.step), share, rest)
     if event.stage == "train":
-        speed = (said_rate(event.images_per_second), f"waiting for data {said_percent(event.waiting, 0)}")
-        doing: tuple[str, ...] = (f"step {event.step:,}/{total:,}", f"loss {said_loss(event.loss)}", *speed)
+        doing = [f"step {event.step:,}/{total:,}", *progress_words(event)]
     else:
-        doing = (f"{event.stage}: {event.done:,} of {event.total:,}",)
+        doing = [f"{event.stage}: {event.done:,} of {event.total:,}"]
     both = Table.grid(expand=True)
     both.add_row(top)
     both.add_row(Text("  ".join(doing), no_wrap=True, overflow="ellipsis"))

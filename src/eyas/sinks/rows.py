@@ -13,7 +13,7 @@ from eyas.sinks.story import EpochRow
 from eyas.sinks.summary import selected
 from eyas.terminal.clean import clean
 from eyas.terminal.wording import said_clock, said_duration, said_loss, said_percent, said_rate
-from eyas.training.events import Started
+from eyas.training.events import EpochTrained, Progress, Started
 
 GAP = 2  # blanks between two columns
 MOVED = 0.1  # a share that differs by so much from what was last said is news
@@ -109,16 +109,19 @@ def _column(split: str, one: Measure, *, wide: bool) -> Column:
     return Column(f"{above}\n{below}", max(len(above), 8) if one.is_share else 6, cell)
 
 
+def progress_words(event: Progress | EpochTrained) -> list[str]:
+    """Return the loss, the speed and the waiting of a training."""
+    waiting = f"waiting for data {said_percent(event.waiting, 0)}"
+    return [f"loss {said_loss(event.loss)}", said_rate(event.images_per_second), waiting]
+
+
 def log_line(row: EpochRow, started: Started | None) -> str:
     """Return an epoch as one line of a log."""
     parts = []
     if row.trained is not None:
-        trained = row.trained
-        parts.append(
-            f"train loss {said_loss(trained.loss)}, accuracy {said_percent(trained.accuracy)}, lr {trained.lr:.4g}; "
-            f"{said_duration(trained.seconds)}, {said_rate(trained.images_per_second)}, "
-            f"waiting for data {said_percent(trained.waiting, 0)}"
-        )
+        trained, (loss, *speed) = row.trained, progress_words(row.trained)
+        parts.append(f"train {loss}, accuracy {said_percent(trained.accuracy)}, lr {trained.lr:.4g}")
+        parts.append(", ".join([said_duration(trained.seconds), *speed]))
     for split, result in row.evaluated.items():
         numbers = numbers_of(result.scores, ALWAYS)
         said = (f"{one.label} {one.said_of(numbers)}" for one in _measures(row, split))

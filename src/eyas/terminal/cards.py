@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from html import escape
 from pathlib import Path
 
-from eyas.terminal.clean import clean
+from eyas.terminal.clean import clean, clean_html
 
 BLUE = "#0072B2"  # as in the charts
 BARS = 5  # of a prediction; the rest is summed up
@@ -46,7 +45,7 @@ def _bar(name: str, share: float, *, quiet: bool = False) -> str:
     bar = f'<div style="background:{BLUE};height:.8em;width:{10 * share:.2f}em;min-width:1px"></div>'
     cell = "padding:1px 8px;border:0;text-align:left;background:none"
     return (
-        f'<tr style="{style}background:none"><td style="{cell}">{_safe(name)}</td>'
+        f'<tr style="{style}background:none"><td style="{cell}">{clean_html(name)}</td>'
         f'<td style="{cell};text-align:right">{100 * share:.1f} %</td><td style="{cell}">{bar}</td></tr>'
     )
 
@@ -54,8 +53,8 @@ def _bar(name: str, share: float, *, quiet: bool = False) -> str:
 def _pairs(rows: Iterable[tuple[str, str]]) -> str:
     cell = "padding:1px 12px 1px 0;border:0;text-align:left;vertical-align:top;background:none"
     lines = (
-        f'<tr style="background:none"><td style="{cell};opacity:.65;white-space:nowrap">{_safe(what)}</td>'
-        f'<td style="{cell}">{_safe(value)}</td></tr>'
+        f'<tr style="background:none"><td style="{cell};opacity:.65;white-space:nowrap">{clean_html(what)}</td>'
+        f'<td style="{cell}">{clean_html(value)}</td></tr>'
         for what, value in rows
     )
     return f'<table style="border-collapse:collapse">{"".join(lines)}</table>'
@@ -63,7 +62,3 @@ def _pairs(rows: Iterable[tuple[str, str]]) -> str:
 
 def _card(content: str) -> str:
     return f'<div style="font-size:95%">{content}</div>'
-
-
-def _safe(text: object) -> str:
-    return escape(clean(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from html import escape
 
 STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # controls, directions, undecodable bytes, line separators
 
@@ -21,3 +22,8 @@ def clean(text: object) -> str:
 def clean_lines(text: object) -> str:
     """Return `text` as `clean` does, its line ends kept: for messages of several lines."""
     return "\n".join(clean(line) for line in str(text).split("\n"))
+
+
+def clean_html(text: object) -> str:
+    """Return `text` as `clean` does, as HTML."""
+    return escape(clean(text))

@@ -16,10 +16,12 @@ from eyas.evaluation.measures import ACCURACY, Measure, measured
 from eyas.evaluation.significance import SIGNIFICANT, mcnemar, paired_interval
 from eyas.files.atomic import PREDICTIONS, write_bytes
 from eyas.files.json_file import write_json
+from eyas.render.words import ENGLISH, LANGUAGES
 from eyas.run_folder.record import Record, read_record
 
 HEAD_WORDS = ("run", "model", "best epoch", "set")  # on a page, keys of its words
 RUN_HEADS = ("run", "model", "epoch", "on")
+TERMINAL = {**ENGLISH, "val": "val"}  # words: its sets are called as the flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,11 @@ def write_page(comparison: Comparison, path: str, language: str) -> None:
     from eyas.render.chinese import in_chinese
     from eyas.render.html import marked, text
     from eyas.render.side_by_side import SideBySide, Table, side_by_side_page
-    from eyas.render.words import LANGUAGES
 
     words = LANGUAGES[language]
     names = tuple(run.name for run in comparison.runs)
     told = in_chinese if language == "zh" else marked
-    verdicts = (*map(told, comparison.notes), *(text(_in_words(row, words)) for row in comparison.differences))
+    verdicts = (*map(told, comparison.notes), *(text(said_difference(row, words)) for row in comparison.differences))
     settings = Table((words["setting"], *names), tuple((name, *values) for name, values in comparison.settings))
     measures = (one.heading(words["language"]) for one in _shown(comparison))
     runs = Table((*(words[head] for head in HEAD_WORDS), *measures), tuple(_run_rows(comparison, words)))
@@ -170,13 +171,12 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from eyas.render.words import ENGLISH
     from eyas.terminal.clean import clean
     from eyas.terminal.tables import table
 
     console = Console(soft_wrap=True)
     heads = (*RUN_HEADS, *(one.label for one in _shown(comparison)))
-    console.print(table(heads, _run_rows(comparison, {**ENGLISH, "val": "val"})))
+    console.print(table(heads, _run_rows(comparison, TERMINAL)))
     for note in comparison.notes:
         console.print(Text(clean(note)))
     console.print()
@@ -190,30 +190,15 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(Text("\nTheir settings are the same."))
 
 
-def said_difference(row: Difference) -> str:
+def said_difference(row: Difference, words: Mapping[str, str] = TERMINAL) -> str:
     """Return one difference in words."""
-    low, high = (100 * end for end in row.interval)
-    verdict = "larger than chance" if row.is_larger_than_chance else "not larger than chance"
-    return (
-        f"{row.second} against {row.first} on {row.split}: {100 * row.difference:+.2f} points "
-        f"[{low:+.2f}, {high:+.2f}] of {row.count:,} images; {row.only_second:,} only it has right, "
-        f"{row.only_first:,} only the other: {verdict} (McNemar, p {_said_p(row.p)})"
-    )
-
-
-def _in_words(row: Difference, words: Mapping[str, str]) -> str:
-    """Return one difference in the words of a page."""
     low, high = (100 * end for end in row.interval)
     return words["difference"].format(
         first=row.first, second=row.second, split=words[row.split], points=f"{100 * row.difference:+.2f}",
         low=f"{low:+.2f}", high=f"{high:+.2f}", count=f"{row.count:,}", won=f"{row.only_second:,}",
-        lost=f"{row.only_first:,}", p=_said_p(row.p),
+        lost=f"{row.only_first:,}", p=f"= {row.p:.2g}" if row.p >= 0.0001 else "< 0.0001",
         verdict=words["larger" if row.is_larger_than_chance else "not larger"],
     )  # fmt: skip
-
-
-def _said_p(p: float) -> str:
-    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
 def _shown(comparison: Comparison) -> list[Measure]:

@@ -20,6 +20,7 @@ from eyas.errors import FileError, RunInUseError, SettingsError, TrainingError
 from eyas.files.atomic import CONFIG, check_name, folder_lock, make_folder, remove_lock, write_text
 from eyas.files.pathnames import safe_name
 from eyas.run_folder.origin import Origin, placed, run_of
+from eyas.run_folder.record import Record
 from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.remote import check_loggers
 from eyas.training.events import Event, Finished
@@ -54,10 +55,7 @@ class Run:
     @property
     def history(self) -> list[dict[str, str]]:
         """The rows of metrics.csv, one per epoch."""
-        import csv
-
-        with (self.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return list(Record(self.directory).rows)
 
     def _repr_html_(self) -> str:
         """Show the run's result and curves in a notebook."""
