@@ -14,7 +14,7 @@ import eyas
 from eyas.evaluation.scores import Scores
 from eyas.files.tensors import read_tensors
 from eyas.render.mosaic import answers_chart
-from eyas.sinks.board_summaries import pr_curves
+from eyas.sinks.board import pr_curves
 from eyas.sinks.scalars import COMPARED, BestSoFar
 from eyas.training.events import Evaluated, Pictured
 

@@ -14,10 +14,11 @@ from rich.console import Console
 from sample_run import finished, scores, started, steps, whole
 
 from eyas.config.training import OutputConfig
+from eyas.evaluation.measures import said_accuracy
 from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.console import LiveConsole, PlainConsole, Unbreakable
-from eyas.sinks.wording import said_accuracy, said_clock, said_duration, said_loss
 from eyas.terminal.clean import clean
+from eyas.terminal.wording import said_clock, said_duration, said_loss
 from eyas.training.events import Evaluated, Event, Noted, Progress
 
 

@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from eyas.data.findings import KINDS, Audit, Finding, PartSummary
-from eyas.sinks.wording import said_percent
 from eyas.terminal.clean import clean, clean_lines
+from eyas.terminal.tables import table
+from eyas.terminal.wording import said_percent
 
 PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
 EXAMPLES = 5  # findings of a kind that are shown
@@ -49,15 +50,14 @@ def _verdict(audit: Audit) -> str:
 
 
 def _parts(parts: tuple[PartSummary, ...]) -> Table:
-    table = _table("part", "images", "unreadable", "classes", "width", "height", "files")
+    heads = ("part", "images", "unreadable", "classes", "width", "height", "files")
+    rows = []
     for part in parts:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in part.kinds[:4])
         more = ", ..." if len(part.kinds) > 4 else ""
-        table.add_row(
-            Text(clean(part.name)), f"{part.images:,}", f"{part.unreadable:,}", f"{len(part.classes):,}",
-            _spread(part.widths), _spread(part.heights), Text(clean(kinds + more)),
-        )  # fmt: skip
-    return table
+        counts = (f"{number:,}" for number in (part.images, part.unreadable, len(part.classes)))
+        rows.append((part.name, *counts, _spread(part.widths), _spread(part.heights), kinds + more))
+    return table(heads, rows, right=heads[1:-1])
 
 
 def _spread(spread: tuple[int, int, int] | None) -> str:
@@ -73,10 +73,10 @@ def _class_table(parts: tuple[PartSummary, ...]) -> Iterator[RenderableType]:
     names = sorted(dict.fromkeys(name for count in counts for name in count), key=lambda name: counts[0].get(name, 0))
     if len(names) > CLASSES_SHOWN:
         yield Text(f"The {CLASSES_SHOWN} smallest of {len(names):,} classes")
-    table = _table("class", *(clean(part.name) for part in parts))
-    for name in names[:CLASSES_SHOWN]:
-        table.add_row(Text(clean(name)), *(f"{count[name]:,}" if name in count else "-" for count in counts))
-    yield table
+    shown = names[:CLASSES_SHOWN]
+    rows = ((name, *(f"{count[name]:,}" if name in count else "-" for count in counts)) for name in shown)
+    heads = ("class", *(part.name for part in parts))
+    yield table(heads, rows, right=heads[1:])
 
 
 def _kind(audit: Audit, kind: str) -> Iterator[RenderableType]:
@@ -110,11 +110,3 @@ def _lines(finding: Finding) -> Iterator[Text]:
         yield Text(f"  {'=' if number else '-'} {clean(seen.place)}  [{clean(seen.label)}]{said}")
     if finding.count > MEMBERS:
         yield Text(f"    and {finding.count - MEMBERS:,} more", style="dim")
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column(Text(first), overflow="fold")
-    for head in others:
-        table.add_column(Text(head), justify="left" if head == "files" else "right", overflow="fold")
-    return table

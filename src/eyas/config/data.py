@@ -43,7 +43,16 @@ class Reading(Section):
         return DataConfig(**self.model_dump(include=set(DataConfig.model_fields), exclude_none=True))
 
 
-class DataConfig(Reading):
+class Measuring(Reading):
+    """How a set is read and measured."""
+
+    skip_unreadable: bool = False
+    """Leave images out that cannot be decoded (they are listed and counted) instead of stopping at once."""
+    top_k: Annotated[int, Field(ge=2)] | None = None
+    """Also measure how often the right class is among the K most probable ones. Default: 5 of more than 10 classes."""
+
+
+class DataConfig(Measuring):
     """Which images to train and to measure on."""
 
     train: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TRAIN")] = ""
@@ -52,8 +61,6 @@ class DataConfig(Reading):
     """Test set, named like the training set; read after every epoch. Default: that set's own; none: no test set."""
     val: str | None = None
     """Validation set that chooses the best epoch: a data spec, a share of the training set such as 0.1, or none."""
-    skip_unreadable: bool = False
-    """Leave images out that cannot be decoded (they are listed and counted) instead of stopping before training."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that decode images not kept, and run a --transform; 0: threads do. Results are equal."""
     cache: Literal["auto", "ram", "disk", "none"] = "auto"

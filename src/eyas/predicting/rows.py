@@ -15,8 +15,8 @@ from typing import Any, Protocol, TextIO
 from eyas.errors import SettingsError, suggest
 from eyas.files.atomic import atomic_path
 from eyas.predicting.answer import Answer
-from eyas.sinks.wording import FORMULA, no_formula
 from eyas.terminal.clean import STEERING, clean
+from eyas.terminal.wording import FORMULA, no_formula
 
 GROUP = 10_000  # rows of a Parquet file that are held in memory and written together
 _OWN = re.compile(r"path|error|top|(label|probability)(_\d+)?", re.IGNORECASE)  # columns and keys of an answer

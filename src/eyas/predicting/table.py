@@ -9,9 +9,9 @@ from pathlib import Path
 
 from eyas.data.images.imageset import FileImages, ImageSet
 from eyas.files.atomic import atomic_path
+from eyas.files.json_file import strict
 from eyas.predicting.rows import _arrow, _as_utf8, _escaped, check_form
-from eyas.sinks.jsonl import strict
-from eyas.sinks.wording import FORMULA, no_formula
+from eyas.terminal.wording import FORMULA, no_formula
 
 Cell = str | float | bool | None
 

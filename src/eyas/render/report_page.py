@@ -6,6 +6,7 @@ from typing import Any
 
 from eyas.data.findings import KINDS
 from eyas.evaluation.confidence import BINS
+from eyas.evaluation.measures import ONCE, measured, numbers_of
 from eyas.render.html import page
 from eyas.render.language import language
 from eyas.render.material import DOUBTS, Material
@@ -24,6 +25,7 @@ def report_page(material: Material, spoken: str) -> str:
     values: dict[str, Any] = {
         "run": material,
         "scores": None,
+        "measures": [],
         "seconds": sum(float(row["seconds"]) for row in material.rows if row.get("seconds")),
         "bins": BINS,
         "doubts_file": DOUBTS,
@@ -51,6 +53,14 @@ def report_page(material: Material, spoken: str) -> str:
         },
     }
 
+    # the other measures of each set: the accuracy has its own place
+    numbers = {split: numbers_of(scores, ONCE) for split, scores in material.scores.items()}
+    others = measured({name: None for found in numbers.values() for name in found}, ONCE)[1:]
+    values |= {
+        "other_heads": [one.heading(spoken) for one in others],
+        "others": {split: [one.said(found) for one in others] for split, found in numbers.items()},
+    }
+
     # the answers on the set that is shown in full
     if material.split is not None:
         scores = material.scores[material.split]
@@ -59,6 +69,7 @@ def report_page(material: Material, spoken: str) -> str:
         small = len(rows) <= COUNTED
         values |= {
             "scores": scores,
+            "measures": list(zip(values["other_heads"], values["others"][material.split], strict=True)),
             "shown": shown,
             "rest": rows[len(shown) :],
             "table": confusion_table(scores) if small else None,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eyas.errors import FileError
-from eyas.sinks.board_past import drop_past
-from eyas.sinks.board_summaries import (
+from eyas.sinks.board import (
+    EventFile,
+    drop_past,
     histogram,
     hparams_end,
     hparams_experiment,
@@ -18,7 +19,6 @@ from eyas.sinks.board_summaries import (
     markdown,
     pr_curves,
 )
-from eyas.sinks.event_file import EventFile
 from eyas.sinks.scalars import CURVES_CLASSES, BestSoFar, best_scalars, epoch_scalars, evaluated_scalars
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Started, Trained, Weighed
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from eyas.device.runtime import Runtime
 from eyas.errors import CheckpointError, SettingsError
+from eyas.evaluation.measures import ONCE, numbers_of
 from eyas.evaluation.scores import Scores
 from eyas.files.atomic import CONFIG, PREDICTIONS, link, make_folder
 from eyas.files.pathnames import last_part
@@ -272,13 +273,7 @@ def _facts(state: TrainState, plan: Plan, scores: dict[str, Scores]) -> dict[str
         "scores": {
             split: {
                 "source": last_part(plan.evaluations[split].images.source),
-                "count": score.count,
-                "skipped": score.skipped,
-                "correct": score.correct,
-                "accuracy": score.accuracy,
-                "interval": score.interval,
-                "loss": score.loss,
-                "macro_f1": score.macro_f1,
+                **numbers_of(score, ONCE),
             }
             for split, score in scores.items()
         },

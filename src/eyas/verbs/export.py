@@ -143,7 +143,7 @@ def print_export(exported: Exported) -> None:
     """Print what was written and what was checked."""
     from rich.console import Console
 
-    from eyas.sinks.summary import pairs
+    from eyas.terminal.tables import pairs
 
     facts = exported.facts
     size = f"{exported.path.stat().st_size / 1e6:.1f} MB"

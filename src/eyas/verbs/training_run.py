@@ -13,6 +13,7 @@ from eyas.config.run_config import RunConfig, to_toml
 from eyas.device.trace import TRACE
 from eyas.errors import INTERRUPTED, FileError, SettingsError, TrainingError
 from eyas.files.atomic import CONFIG, folder_lock, write_text
+from eyas.run_folder.record import Record
 from eyas.sinks import Sinks, open_sinks
 from eyas.training.events import Event, Finished
 
@@ -46,10 +47,7 @@ class Run:
     @property
     def history(self) -> list[dict[str, str]]:
         """The rows of metrics.csv, one per epoch."""
-        import csv
-
-        with (self.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return list(Record(self.directory).rows)
 
     def _repr_html_(self) -> str:
         """Show the run's result and curves in a notebook."""
