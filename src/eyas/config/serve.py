@@ -37,8 +37,6 @@ class ServeConfig(Section):
     """Pictures that a request may have; more are refused (422)."""
     memory_mb: Annotated[float, Field(gt=0)] = 512.0
     """Megabytes of requests held in memory at once; more are refused (503)."""
-    allow_urls: bool = False
-    """Take also addresses of pictures, and fetch them: public http and https addresses only."""
     allow_host: tuple[str, ...] = ()
     """Names that the server goes by (the Host header); requests for others are refused (400). Default: any."""
     proxy: str | None = None

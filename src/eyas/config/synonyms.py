@@ -137,6 +137,7 @@ OTHERWISE: Mapping[str, str] = {
         "but for the momentum, an optimiser's numbers are those of PyTorch",
     "height width imgheight imgwidth imageheight imagewidth": "images become squares, of --size; --resize says how",
     "tb": "TensorBoard's files are always written",
+    "allowurls": "the server fetches no addresses; pictures are sent, up to --max-mb in a request",
 }  # fmt: skip
 _FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
 

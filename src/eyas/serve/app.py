@@ -15,7 +15,7 @@ from eyas.errors import suggest
 from eyas.serve.edge import PAGE, PREDICT, Edge, failed
 from eyas.serve.metrics import CONTENT_TYPE
 from eyas.serve.refusal import MEANINGS, RefusalError
-from eyas.serve.schema import About, Addresses, Answers, Failed, State
+from eyas.serve.schema import About, Answers, Failed, State
 from eyas.serve.service import GoneError, Service
 
 PAGE_FILES = {
@@ -77,8 +77,6 @@ def _request_body(service: Service) -> dict[str, Any]:
     }
     content: dict[str, Any] = {"multipart/form-data": {"schema": form}}
     content |= {kind: {"schema": picture} for kind in ("image/*", "application/octet-stream")}
-    if service.config.allow_urls:
-        content["application/json"] = {"schema": Addresses.model_json_schema()}
     return {"required": True, "content": content}
 
 
@@ -99,12 +97,11 @@ def _add_states(app: FastAPI, service: Service) -> None:
 
     @app.get("/about", response_model=About, summary="What answers here.", responses=_fails(400, 500))
     async def about() -> Response:
-        limits = {"max_mb": config.max_mb, "max_files": config.max_files, "timeout": config.timeout}
         said = {
             "model": classifier.model,
             "classes": list(classifier.classes),
             "preprocessing": classifier.preprocess.in_words(),
-            "limits": limits | {"urls": config.allow_urls},
+            "limits": {"max_mb": config.max_mb, "max_files": config.max_files, "timeout": config.timeout},
             "examples": [
                 {"address": f"examples/{number}", "label": example.label}
                 for number, example in enumerate(service.examples)

@@ -27,7 +27,6 @@ from eyas.terminal.clean import clean
 
 T = TypeVar("T")
 LARGE = 12_000_000  # pixels: of larger pictures one at a time is decoded: each takes up to 16 bytes a pixel
-FETCHING = 4  # addresses that are fetched at once
 MAP_SIDE = 384  # pixels of a map's longer side
 _ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
 
@@ -56,7 +55,6 @@ class Decoder:
         self.decoding = Decoding(preprocess.grey_range, max_pixels)
         self._small = _Threads("eyas-decoding", min(8, os.cpu_count() or 1))
         self._large = _Threads("eyas-decoding-large", 1)
-        self._fetching = _Threads("eyas-fetching", FETCHING)
 
     async def fitted(self, upload: Upload, *, shown: bool) -> Fitted:
         """Return a picture that the network can take. Raises `RefusalError` 415 or 422, saying which file and why."""
@@ -84,13 +82,9 @@ class Decoder:
         """Return what `work` gives, computed in one of the threads."""
         return await asyncio.wrap_future(self._small.ask(work))
 
-    async def fetched(self, work: Callable[[], T]) -> T:
-        """Return what `work` gives, which waits for others: in threads that no decoding waits for."""
-        return await asyncio.wrap_future(self._fetching.ask(work))
-
     def close(self) -> None:
         """Let the threads end."""
-        for threads in (self._small, self._large, self._fetching):
+        for threads in (self._small, self._large):
             threads.dismiss()
 
 

@@ -72,7 +72,7 @@ class Service:
         with self.gate.entered(client_of(request.scope)) as guest:
             try:
                 async with asyncio.timeout(self.config.timeout):
-                    uploads = await read_uploads(request, guest, self.config, self.decoder)
+                    uploads = await read_uploads(request, guest, self.config)
                     return await _while_there(request, self._answers(uploads, top=top, mapped=mapped))
             except TimeoutError:
                 raise _too_late(guest, self.config.timeout) from None

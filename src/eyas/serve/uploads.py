@@ -1,12 +1,10 @@
-"""The pictures in a request: a form, the bytes themselves, or addresses. Read in memory, counted as they come."""
+"""The pictures in a request: a form, or the bytes themselves. Read in memory, counted as they come."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 from fastapi import Request
-from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -14,17 +12,15 @@ from starlette.requests import ClientDisconnect
 
 from eyas.config.serve import ServeConfig
 from eyas.serve.limits import Guest
-from eyas.serve.pictures import Decoder, Upload
+from eyas.serve.pictures import Upload
 from eyas.serve.refusal import RefusalError
-from eyas.serve.schema import Addresses
-from eyas.serve.urls import fetch
 
 FIELDS = ("file", "files")  # of a form; one may come several times
 ONE_FIELD = "A form may have files called `file`, or files called `files`, and nothing else."
 RAW = ("application/octet-stream", "image/")  # the body is the picture itself
 
 
-async def read_uploads(request: Request, guest: Guest, config: ServeConfig, decoder: Decoder) -> list[Upload]:
+async def read_uploads(request: Request, guest: Guest, config: ServeConfig) -> list[Upload]:
     """Return the files of a request, their bytes and places counted in `guest`.
 
     Raises `RefusalError`: 400 for a malformed body, 413 while too much of it comes, 415 for a kind that is not taken.
@@ -36,18 +32,9 @@ async def read_uploads(request: Request, guest: Guest, config: ServeConfig, deco
     elif kind.startswith(RAW):
         body = b"".join([chunk async for chunk in _counted(request, guest)])
         uploads = [Upload("picture 1", body)] if body else []
-    elif kind == "application/json" and config.allow_urls:
-        return await _fetched(await _addresses(request, guest), guest, config, decoder)
-    elif kind == "application/json":
-        raise RefusalError(
-            415, "unknown_request", "Addresses of pictures are switched off here (eyas serve --allow-urls takes them). "
-            "Send a form (multipart/form-data), or a picture as image/...",
-        )  # fmt: skip
     else:
-        also = ", or addresses as application/json" if config.allow_urls else ""
-        raise RefusalError(
-            415, "unknown_request", f"Send a form (multipart/form-data), or a picture as image/...{also}."
-        )
+        words = "Send a form (multipart/form-data), or a picture as image/..."
+        raise RefusalError(415, "unknown_request", words + ("; addresses are not fetched." if kind == "application/json" else "."))
     guest.bring(len(uploads))
     return uploads
 
@@ -90,26 +77,6 @@ async def _upload(place: int, field: str, value: UploadFile | str) -> Upload:
         raise RefusalError(422, "no_picture", f"`{field}` is a text; send a file.")
     name = (value.filename or "").replace("\\", "/").rpartition("/")[2][:200]
     return Upload(name or f"picture {place}", await value.read())
-
-
-async def _addresses(request: Request, guest: Guest) -> list[str]:
-    body = b"".join([chunk async for chunk in _counted(request, guest)])
-    try:
-        return Addresses.model_validate_json(body).urls
-    except ValidationError:
-        raise RefusalError(422, "wrong_body", 'The body must be {"urls": ["https://..."]}.') from None
-
-
-async def _fetched(urls: list[str], guest: Guest, config: ServeConfig, decoder: Decoder) -> list[Upload]:
-    """Return what lies at the addresses; places are taken before anything is fetched."""
-    guest.bring(len(urls))
-
-    async def upload(place: int, url: str) -> Upload:
-        data = await decoder.fetched(lambda: fetch(url, most=int(config.max_mb * 1e6), seconds=config.timeout))
-        guest.hold(len(data))
-        return Upload(f"picture {place}", data)
-
-    return list(await asyncio.gather(*(upload(place, url) for place, url in enumerate(urls, 1))))
 
 
 async def _counted(request: Request, guest: Guest) -> AsyncGenerator[bytes, None]:
