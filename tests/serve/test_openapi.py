@@ -30,7 +30,7 @@ def api() -> Iterator[Running]:
     schemathesis.openapi.format("binary", pictures())
     for kind in ("image/*", "application/octet-stream"):
         schemathesis.openapi.media_type(kind, pictures())
-    with serving(classifier_of(), max_mb=1, max_files=3, per_client=0) as running:
+    with serving(classifier_of(), max_mb=1, max_files=3) as running:
         running.service.examples = [Example(file_of(scene(1), "JPEG"), None)]
         yield running
 

@@ -25,7 +25,7 @@ PAGE_FILES = {
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-PREDICT_FAILS = (400, 408, 413, 415, 422, 429, 500, 503)
+PREDICT_FAILS = (400, 408, 413, 415, 422, 500, 503)
 CLIENT_GONE = 499  # nobody reads it; the metrics count it
 
 

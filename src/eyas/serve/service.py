@@ -13,7 +13,6 @@ from fastapi import Request
 from eyas.config.serve import ServeConfig
 from eyas.model.classifier import Classifier
 from eyas.serve.batching import Batcher, Job
-from eyas.serve.edge import client_of
 from eyas.serve.examples import Example
 from eyas.serve.limits import Gate, Guest
 from eyas.serve.metrics import Metrics
@@ -69,7 +68,7 @@ class Service:
 
         Raises `RefusalError`; `GoneError` where the client went away, whose pictures are then not computed.
         """
-        with self.gate.entered(client_of(request.scope)) as guest:
+        with self.gate.entered() as guest:
             try:
                 async with asyncio.timeout(self.config.timeout):
                     uploads = await read_uploads(request, guest, self.config)

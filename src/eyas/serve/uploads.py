@@ -34,7 +34,7 @@ async def read_uploads(request: Request, guest: Guest, config: ServeConfig) -> l
         uploads = [Upload("picture 1", body)] if body else []
     else:
         words = "Send a form (multipart/form-data), or a picture as image/..."
-        raise RefusalError(415, "unknown_request", words + ("; addresses are not fetched." if kind == "application/json" else "."))
+        raise RefusalError(415, "unknown_request", words)
     guest.bring(len(uploads))
     return uploads
 

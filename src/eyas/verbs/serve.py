@@ -98,7 +98,7 @@ def make_server(service: Service) -> uvicorn.Server:
     settings: dict[str, Any] = {
         "http": "h11", "ws": "none", "loop": "asyncio", "lifespan": "off",
         "log_config": None, "access_log": False, "server_header": False,
-        "proxy_headers": config.proxy is not None, "forwarded_allow_ips": config.proxy or "",
+        "proxy_headers": False,
         "timeout_graceful_shutdown": _patience(config),
     }  # fmt: skip
     return uvicorn.Server(uvicorn.Config(make_app(service), **settings))
