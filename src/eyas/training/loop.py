@@ -31,7 +31,7 @@ from eyas.training.events import (
 )
 from eyas.training.fingerprint import software
 from eyas.training.finite import check_window, diverged
-from eyas.training.preflight import drawn, pictured, preflight
+from eyas.training.preflight import pictured, preflight
 from eyas.training.rollback import told
 from eyas.training.saving import Saver
 from eyas.training.state import Sums, TrainState
@@ -210,7 +210,6 @@ def started(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> St
         waits_for=plan.waits_for,
         settings=plain_settings(plan.config, plan.preprocess.to_dict()),
         pictured=pictured(plan) if runtime.is_main else (),
-        graph=drawn(state, plan) if runtime.is_main else b"",
     )
 
 
