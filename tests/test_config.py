@@ -154,7 +154,7 @@ def test_a_setting_that_is_gone_is_passed_over_with_its_default_and_refused_othe
     file.write_text("[output]\ngraph = true\n")
     with pytest.raises(SettingsError, match=r"config\.toml: \[output\] has no setting 'graph'\. TensorBoard shows no"):
         make_config(file=file)
-    with pytest.raises(SettingsError, match="graph: there is no such setting. TensorBoard shows no"):
+    with pytest.raises(SettingsError, match=r"graph: there is no such setting\. TensorBoard shows no"):
         make_config({"graph": False})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import multiprocessing
 import shutil
 from collections.abc import Iterator
@@ -54,17 +55,20 @@ class Run:
     @property
     def history(self) -> list[dict[str, str]]:
         """The rows of metrics.csv, one per epoch."""
-        import csv
+        from eyas.sinks.table import read_table
 
-        with (self.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return read_table(self.directory / "metrics.csv")
 
     def _repr_html_(self) -> str:
         """Show the run's result and curves in a notebook."""
+        from eyas.render.charts import curves_chart
         from eyas.sinks.summary import result
         from eyas.terminal.cards import run_card
 
-        return run_card([("run", str(self.directory)), *result(self.finished)], self.directory / "charts/curves.svg")
+        curves = io.BytesIO()
+        if (self.directory / "metrics.csv").exists() and (rows := self.history):
+            curves_chart(rows).savefig(curves, format="svg")
+        return run_card([("run", str(self.directory)), *result(self.finished)], curves.getvalue())
 
 
 def train(
@@ -153,7 +157,14 @@ def resume(
     if complete and not places:
         return None
     if saved is not None and longer.training.epochs != config.training.epochs and not stretch_schedule:
-        _check_horizon(config, longer)
+        from eyas.training.optim import HORIZON
+
+        if config.schedule.schedule in HORIZON:
+            raise SettingsError(
+                f"--epochs {longer.training.epochs}: the learning rate's course ({config.schedule.schedule}) was laid "
+                f"out for {config.training.epochs} epochs and would jump. Add --stretch-schedule to take the longer "
+                "course."
+            )
     with open_runtime(longer.device, profile=longer.output.profile) as runtime, _locked(directory, runtime):
         allowed = frozenset({"epochs"} if stretch_schedule else ()) | frozenset({"files"} if changed_files else ())
         with runtime.profile.span("preparing"):
@@ -210,7 +221,7 @@ def _drained(plan: Plan, first: Event, events: Iterator[Event], runtime: Runtime
 
     directory, config = plan.directory, plan.config
     sets = {split: prepared.images for split, prepared in plan.evaluations.items()}
-    with _told_to_go_on(directory):
+    try:
         sinks = Sinks(())
         if runtime.is_main:
             page = AtTheEnd(directory, config.output.report, sets, config.device.device)
@@ -222,18 +233,11 @@ def _drained(plan: Plan, first: Event, events: Iterator[Event], runtime: Runtime
             sinks.write(event)
             for event in events:
                 sinks.write(event)
-    assert isinstance(event, Finished)
-    return Run(directory, event)
-
-
-@contextlib.contextmanager
-def _told_to_go_on(directory: Path) -> Iterator[None]:
-    """Say of a file that ends a run which has begun how to go on."""
-    try:
-        yield
     except FileError as error:
         hint = f"What was saved before is whole. Once that is mended: eyas resume {directory}"
         raise FileError(f"{error}\n{hint}") from error
+    assert isinstance(event, Finished)
+    return Run(directory, event)
 
 
 def _unfinished(header: dict[str, Any], config: RunConfig, *, told_more: bool) -> bool:
@@ -245,16 +249,6 @@ def _unfinished(header: dict[str, Any], config: RunConfig, *, told_more: bool) -
             f"--epochs {asked}: {done} are trained already. Give more, or use epochs/epoch-{asked:03d}.safetensors."
         )
     return done < asked and (told_more or not state["stopped"])
-
-
-def _check_horizon(config: RunConfig, longer: RunConfig) -> None:
-    from eyas.training.optim import HORIZON
-
-    if config.schedule.schedule in HORIZON:
-        raise SettingsError(
-            f"--epochs {longer.training.epochs}: the learning rate's course ({config.schedule.schedule}) was laid "
-            f"out for {config.training.epochs} epochs and would jump. Add --stretch-schedule to take the longer course."
-        )
 
 
 def new_directory(config: RunConfig) -> Path:
