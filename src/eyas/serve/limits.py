@@ -9,7 +9,6 @@ from eyas.config.serve import ServeConfig
 from eyas.serve.refusal import RefusalError
 
 MEMORY = 512e6  # bytes of all requests together; more only where a single request may have more
-BUSY = "Too many pictures are waiting; try again in a moment."
 
 
 class Gate:
@@ -27,9 +26,7 @@ class Gate:
         """Raise `RefusalError` 503 where a request would not be let in now."""
         if self.stopping:
             raise RefusalError(503, "stopping", "The server is stopping.")
-        if self.requests >= self.config.queue:
-            raise RefusalError(503, "busy", BUSY)
-        self.refuse_full(1)
+        self.refuse_full(1 + max(0, self.requests - self.pictures))  # a request that has not arrived holds a place too
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[Guest]:
@@ -47,7 +44,7 @@ class Gate:
     def refuse_full(self, pictures: int) -> None:
         """Raise `RefusalError` 503 where so many more pictures have no place."""
         if self.pictures + pictures > self.config.queue:
-            raise RefusalError(503, "busy", BUSY)
+            raise RefusalError(503, "busy", "Too many pictures are waiting; try again in a moment.")
 
 
 class Guest:
@@ -61,12 +58,13 @@ class Guest:
 
     def announce(self, length: str | None) -> None:
         """Refuse by Content-Length what would be refused while it is read."""
-        if length is not None and length.isdecimal():
-            self._refuse_bytes(int(length))
+        most = self.gate.config.max_mb
+        if length is not None and length.isdecimal() and int(length) > most * 1e6:
+            raise RefusalError(413, "too_large", f"A request may have {most:g} MB; this one has more.")
 
     def hold(self, count: int) -> None:
         """Take `count` bytes more; raises `RefusalError` 413 where they are too many, 503 where there is no room."""
-        self._refuse_bytes(self.bytes + count)
+        self.announce(str(self.bytes + count))
         if self.gate.bytes + count > self.gate.memory:
             raise RefusalError(503, "busy", "Too many requests are being read; try again in a moment.")
         self.bytes += count
@@ -76,18 +74,11 @@ class Guest:
         """Take places for the pictures of a request that has arrived; raises `RefusalError` 422 or 503."""
         most = self.gate.config.max_files
         if not pictures:
-            raise RefusalError(
-                422, "no_picture", "The request holds no picture: send a form with a file called `file`."
-            )
+            message = "The request holds no picture: send a form with a file called `file`."
+            raise RefusalError(422, "no_picture", message)
         if pictures > most:
             raise RefusalError(422, "too_many_pictures", f"A request may have {most} pictures; this one has more.")
         self.gate.refuse_full(pictures)
         self.arrived = True
         self.pictures += pictures
         self.gate.pictures += pictures
-
-    def _refuse_bytes(self, count: int) -> None:
-        if count > self.gate.config.max_mb * 1e6:
-            raise RefusalError(
-                413, "too_large", f"A request may have {self.gate.config.max_mb:g} MB; this one has more."
-            )

@@ -28,9 +28,9 @@ async def read_uploads(request: Request, guest: Guest, config: ServeConfig) -> l
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     guest.announce(request.headers.get("content-length"))
     if kind == "multipart/form-data":
-        uploads = await _of_form(request, guest, config)
+        uploads = await of_form(request, guest, config)
     elif kind.startswith(RAW):
-        body = b"".join([chunk async for chunk in _counted(request, guest)])
+        body = b"".join([chunk async for chunk in counted(request, guest)])
         uploads = [Upload("picture 1", body)] if body else []
     else:
         words = "Send a form (multipart/form-data), or a picture as image/..."
@@ -39,10 +39,19 @@ async def read_uploads(request: Request, guest: Guest, config: ServeConfig) -> l
     return uploads
 
 
-async def _of_form(request: Request, guest: Guest, config: ServeConfig) -> list[Upload]:
+async def of_form(request: Request, guest: Guest, config: ServeConfig) -> list[Upload]:
+    """Return the files of a form."""
     refused: list[RefusalError] = []
-    parts = _kept_from(_counted(request, guest), refused)
-    parser = MultiPartParser(request.headers, parts, max_files=config.max_files, max_fields=8)
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        try:
+            async for part in counted(request, guest):
+                yield part
+        except RefusalError as error:  # told to the parser as its own error, so that it closes its files
+            refused.append(error)
+            raise MultiPartException("refused") from error
+
+    parser = MultiPartParser(request.headers, parts(), max_files=config.max_files, max_fields=8)
     parser.spool_max_size = int(config.max_mb * 1e6) + 1  # never on the disk
     try:
         form = await parser.parse()
@@ -52,34 +61,22 @@ async def _of_form(request: Request, guest: Guest, config: ServeConfig) -> list[
         if "Too many files" in str(error):
             guest.bring(config.max_files + 1)  # refuses in the words for it
         raise RefusalError(400, "malformed", "The form cannot be read: it is malformed.") from None
+    uploads = []
     try:
-        if len({field for field, _ in form.multi_items()}) > 1:
-            raise RefusalError(422, "unknown_field", ONE_FIELD)
-        return [await _upload(place, *item) for place, item in enumerate(form.multi_items(), 1)]
+        names = {field for field, _ in form.multi_items()}
+        for place, (field, value) in enumerate(form.multi_items(), 1):
+            if len(names) > 1 or field not in FIELDS:
+                raise RefusalError(422, "unknown_field", ONE_FIELD)
+            if not isinstance(value, UploadFile):
+                raise RefusalError(422, "no_picture", f"`{field}` is a text; send a file.")
+            name = (value.filename or "").replace("\\", "/").rpartition("/")[2][:200]
+            uploads.append(Upload(name or f"picture {place}", await value.read()))
     finally:
         await form.close()
+    return uploads
 
 
-async def _kept_from(parts: AsyncGenerator[bytes, None], refused: list[RefusalError]) -> AsyncGenerator[bytes, None]:
-    """Yield the parts; a refusal is put aside, and told to the parser as its own error, so that it closes files."""
-    try:
-        async for part in parts:
-            yield part
-    except RefusalError as error:
-        refused.append(error)
-        raise MultiPartException("refused") from error
-
-
-async def _upload(place: int, field: str, value: UploadFile | str) -> Upload:
-    if field not in FIELDS:
-        raise RefusalError(422, "unknown_field", ONE_FIELD)
-    if not isinstance(value, UploadFile):
-        raise RefusalError(422, "no_picture", f"`{field}` is a text; send a file.")
-    name = (value.filename or "").replace("\\", "/").rpartition("/")[2][:200]
-    return Upload(name or f"picture {place}", await value.read())
-
-
-async def _counted(request: Request, guest: Guest) -> AsyncGenerator[bytes, None]:
+async def counted(request: Request, guest: Guest) -> AsyncGenerator[bytes, None]:
     """Yield the parts of a body as they come; raises `RefusalError` where they become too many bytes."""
     try:
         async for chunk in request.stream():
