@@ -21,7 +21,6 @@ from eyas.files.atomic import file_lock
 from eyas.files.system import replace
 
 BLOCK = 1 << 18
-Advance = Callable[[int], object]
 TIMEOUT = 60.0  # seconds without a byte
 ATTEMPTS = 3  # a connection that breaks off is taken up again where it broke
 
@@ -31,23 +30,43 @@ def fetch(
 ) -> Path:
     """Download `url` to `target` unless it is there; return `target`. A broken download is taken up again.
 
-    `mirror` is the address (or path) of a folder that holds the file instead. The checksums are verified
-    before the file gets its name. Raises `DataError` where the host cannot be reached, the body is cut off,
-    or the sum is wrong.
+    `mirror` is the address (or path) of a folder that holds the file instead. A file that is there has to have the
+    checksums too. Raises `DataError` where the host cannot be reached, the body is cut off, or a sum is wrong.
     """
-    address = _mirrored(url, mirror)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    address = url if mirror is None else mirror_url(mirror) + url.rpartition("/")[2]
     with locked(target):
         if target.exists():
+            if wrong := wrong_checksum(target, md5, sha256):
+                raise DataError(f"{target}: has {wrong}: not whole. Remove it to download the set.")
             return target
         part = target.with_name(f"{target.name}.part")
         try:
-            _receive_all(address, part)
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    receive(address, part)
+                    break
+                except (http.client.IncompleteRead, ConnectionError, TimeoutError):
+                    if attempt == ATTEMPTS:
+                        raise
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise unreachable(address, target, error) from None
-        _verify(part, address, md5, sha256)
+        if wrong := wrong_checksum(part, md5, sha256):
+            part.unlink()
+            again = "It was removed; try again, or use another --mirror."
+            raise DataError(f"{address}: what was downloaded has {wrong}. {again}")
         replace(part, target)
     return target
+
+
+def wrong_checksum(path: Path, md5: str | None, sha256: str | None) -> str:
+    """Return which checksum a file has instead of the one that it should have; "" where there is nothing wrong."""
+    for method, wanted in (("sha256", sha256), ("md5", md5)):
+        if wanted is not None:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, method).hexdigest()
+            if found != wanted:
+                return f"the {method} checksum {found}, not {wanted}"
+    return ""
 
 
 def unreachable(address: str, target: Path, error: Exception) -> DataError:
@@ -84,22 +103,7 @@ def mirror_url(mirror: str) -> str:
     return address.rstrip("/") + "/"
 
 
-def _mirrored(url: str, mirror: str | None) -> str:
-    return url if mirror is None else mirror_url(mirror) + url.rpartition("/")[2]
-
-
-def _receive_all(address: str, part: Path) -> None:
-    """Receive into `part` until it is whole; a connection that breaks is tried again."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            _receive(address, part)
-            return
-        except (http.client.IncompleteRead, ConnectionError, TimeoutError):
-            if attempt == ATTEMPTS:
-                raise
-
-
-def _receive(address: str, part: Path) -> None:
+def receive(address: str, part: Path) -> None:
     """Receive what `part` still lacks; from the start where the server ignores ranges."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(address, headers={"User-Agent": "eyas"})
@@ -114,13 +118,13 @@ def _receive(address: str, part: Path) -> None:
         if error.headers.get("Content-Range") == f"bytes */{have}":
             return None
         part.unlink()
-        return _receive(address, part)
+        return receive(address, part)
     with response:
         resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         start = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
-        with part.open("ab" if resumed else "wb") as file, _shown(address, start, total) as advance:
+        with part.open("ab" if resumed else "wb") as file, progress(address, start, total) as advance:
             while block := response.read(BLOCK):
                 file.write(block)
                 advance(len(block))
@@ -130,50 +134,26 @@ def _receive(address: str, part: Path) -> None:
     return None
 
 
-class _Lines:
-    """Progress without a terminal: a line at the start, at each quarter, and at the end."""
-
-    def __init__(self, name: str, done: int, total: int | None) -> None:
-        self.name, self.done, self.total, self.said = name, done, total, -1
-
-    def __call__(self, count: int) -> None:
-        self.done += count
-        quarter = 4 * self.done // self.total if self.total else 0
-        if quarter > self.said:
-            self.said = quarter
-            of = f" of {self.total / 1e6:.1f}" if self.total else ""
-            print(f"Downloading {self.name}: {self.done / 1e6:.1f}{of} MB", file=sys.stderr)
-
-
 @contextlib.contextmanager
-def _shown(address: str, start: int, total: int | None) -> Iterator[Advance]:
-    name = address.rpartition("/")[2]
+def progress(address: str, start: int, total: int | None) -> Iterator[Callable[[int], object]]:
+    """Show how far a download is: a bar on a terminal, else a line at its start, at each quarter and at its end."""
+    name, done, said = address.rpartition("/")[2], start, -1
+
+    def lines(count: int) -> None:
+        nonlocal done, said
+        done += count
+        quarter = 4 * done // total if total else 0
+        if quarter > said:
+            said = quarter
+            of = f" of {total / 1e6:.1f}" if total else ""
+            print(f"Downloading {name}: {done / 1e6:.1f}{of} MB", file=sys.stderr)
+
     if not sys.stderr.isatty():
-        yield _Lines(name, start, total)
+        yield lines
         return
     from rich.console import Console
 
-    columns = (
-        TextColumn("Downloading {task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(name, total=total, completed=start)
-        yield lambda count: progress.advance(task, count)
-
-
-def _verify(part: Path, address: str, md5: str | None, sha256: str | None) -> None:
-    """Remove `part` and raise `DataError` where a checksum is wrong."""
-    for method, wanted in (("sha256", sha256), ("md5", md5)):
-        if wanted is None:
-            continue
-        with part.open("rb") as file:
-            found = hashlib.file_digest(file, method).hexdigest()
-        if found != wanted:
-            part.unlink()
-            raise DataError(
-                f"{address}: what was downloaded has the {method} checksum {found}, not {wanted}. "
-                "It was removed; try again, or use another --mirror."
-            )
+    columns = (TextColumn("Downloading {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=total, completed=start)
+        yield lambda count: bar.advance(task, count)
