@@ -70,9 +70,8 @@ def _write_onnx(
 ) -> Written:
     from eyas.exporting.checking import check
     from eyas.exporting.facts import as_texts
-    from eyas.exporting.graph import whole
+    from eyas.exporting.graph import traced, whole
     from eyas.exporting.onnx_file import content_of, open_onnx, refuse_large, to_onnx
-    from eyas.exporting.program import traced
 
     refuse_large(classifier.network, classifier.model)
     program = traced(whole(classifier), classifier.model, settings.batch)
@@ -118,8 +117,7 @@ def _write_pt2(
 ) -> Written:
     from eyas.exporting.checking import check
     from eyas.exporting.facts import as_texts
-    from eyas.exporting.graph import whole
-    from eyas.exporting.program import open_pt2, to_pt2, traced
+    from eyas.exporting.graph import open_pt2, to_pt2, traced, whole
 
     program = traced(whole(classifier), classifier.model, settings.batch)
     with atomic_path(target) as temporary:
