@@ -62,7 +62,14 @@ class Remote:
                     self._measured[best.split] = best.scores
                     self._put(Numbers("epoch", best.epoch, best_scalars(best)))
             case Finished():
-                self._put(self._ended(event))
+                split = "test" if "test" in self._measured else next(iter(self._measured), "")
+                rows: tuple[tuple[str, float, float, float, int], ...] = ()
+                if scores := self._measured.get(split):
+                    columns = (scores.precision, scores.recall, scores.f1, scores.support)
+                    rows = tuple(zip(scores.classes, *(column.tolist() for column in columns), strict=True))
+                file = self._directory / "best.safetensors"
+                wanted = self._log_model and event.reason != "interrupted" and file.exists()
+                self._put(Ended(event.reason, split, rows, file if wanted else None))
 
     def close(self) -> None:
         """Wait a while for what is still to be sent; may be called twice."""
@@ -76,17 +83,6 @@ class Remote:
         if thread.is_alive():
             self._give_up("it did not answer in time")
 
-    def _ended(self, event: Finished) -> Ended:
-        split = "test" if "test" in self._measured else next(iter(self._measured), "")
-        rows: tuple[tuple[str, float, float, float, int], ...] = ()
-        if split:
-            scores = self._measured[split]
-            columns = (scores.precision.tolist(), scores.recall.tolist(), scores.f1.tolist(), scores.support.tolist())
-            rows = tuple(zip(scores.classes, *columns, strict=True))
-        best = self._directory / "best.safetensors"
-        model = best if self._log_model and event.reason != "interrupted" and best.exists() else None
-        return Ended(event.reason, split, rows, model)
-
     def _put(self, item: Begun | Numbers | Ended | None) -> None:
         if self._given_up.is_set():
             return
@@ -97,39 +93,32 @@ class Remote:
 
     def _work(self) -> None:
         """Send what comes until there is nothing more, or until something fails."""
-        try:
-            self._send()
-        except BaseException as error:  # whatever a service raises: the training has nothing to do with it
-            self._give_up((str(error).strip().splitlines() or [type(error).__name__])[0])
-
-    def _send(self) -> None:
+        known: str | None = None  # the id of the remote run that this run was logged to before
         reason = ""
-        while not self._given_up.is_set():
-            match self._waiting.get():
-                case Begun() as begun:
-                    number = self._service.begin(begun, self._known())
-                    with atomic_path(self._file, lasting=False) as path:
-                        path.write_text(json.dumps({"id": number}), encoding="utf-8")
-                    self._begun.set()
-                    if self._telling:
-                        _say(f"logging to {self._service.name}: {self._service.place()}")
-                case Numbers() as numbers:
-                    known = {tag: value for tag, value in numbers.values.items() if value == value}
-                    self._service.log(Numbers(numbers.axis, numbers.at, known))
-                case Ended() as ended:
-                    self._service.end(ended)
-                    reason = ended.reason
-                case None:
-                    self._service.close(finished=bool(reason) and reason != "interrupted")
-                    return
-
-    def _known(self) -> str | None:
-        """Return the id of the remote run that this run was logged to before; None where the file is not whole."""
         with contextlib.suppress(OSError, ValueError):
             found = json.loads(self._file.read_text(encoding="utf-8"))
-            if isinstance(found, dict):
-                return found.get("id")
-        return None
+            known = found.get("id") if isinstance(found, dict) else None
+        try:
+            while not self._given_up.is_set():
+                match self._waiting.get():
+                    case Begun() as begun:
+                        number = self._service.begin(begun, known)
+                        with atomic_path(self._file, lasting=False) as path:
+                            path.write_text(json.dumps({"id": number}), encoding="utf-8")
+                        self._begun.set()
+                        if self._telling:
+                            _say(f"logging to {self._service.name}: {self._service.place()}")
+                    case Numbers() as numbers:
+                        finite = {tag: value for tag, value in numbers.values.items() if value == value}
+                        self._service.log(Numbers(numbers.axis, numbers.at, finite))
+                    case Ended() as ended:
+                        self._service.end(ended)
+                        reason = ended.reason
+                    case None:
+                        self._service.close(finished=bool(reason) and reason != "interrupted")
+                        return
+        except BaseException as error:  # whatever a service raises: the training has nothing to do with it
+            self._give_up((str(error).strip().splitlines() or [type(error).__name__])[0])
 
     def _give_up(self, reason: str) -> None:
         """Say once that nothing more is sent."""
