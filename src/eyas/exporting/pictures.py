@@ -44,8 +44,7 @@ def open_sources(model: Path, settings: ExportConfig) -> Sources:
     """Return the images that --check names, else those of the run that the model file lies in, else digits.
 
     Decodes nothing. int8 is calibrated on the run's training set, else on a part of the images that is then not
-    measured. Raises `DataError` and
-    `SettingsError` where --check names none, and where int8 has no labelled images of the model's own.
+    measured. Raises `DataError` and `SettingsError` where --check names none, and where int8 has no labelled images.
     """
     notes: tuple[str, ...] = ()
     train = check = None

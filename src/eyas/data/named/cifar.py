@@ -52,10 +52,7 @@ CIFAR10 = Archive(
     name="cifar10",
     url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     folder="cifar-10-batches-bin",
-    files={
-        "train": {f"data_batch_{number}.bin": 10_000 for number in range(1, 6)},
-        "test": {"test_batch.bin": 10_000},
-    },
+    files={"train": {f"data_batch_{number}.bin": 10_000 for number in range(1, 6)}, "test": {"test_batch.bin": 10_000}},
     classes=_CLASSES,
     md5="c32a1d4ab5d03f1284b67883e8d87530",
     sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
@@ -63,10 +60,7 @@ CIFAR10 = Archive(
         name="cifar10",
         url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         folder="cifar-10-batches-py",
-        files={
-            "train": {f"data_batch_{number}": 10_000 for number in range(1, 6)},
-            "test": {"test_batch": 10_000},
-        },
+        files={"train": {f"data_batch_{number}": 10_000 for number in range(1, 6)}, "test": {"test_batch": 10_000}},
         classes=_CLASSES,
         md5="c58f30108f718f92721af3b95e74349a",
         labels="labels",
