@@ -181,7 +181,7 @@ def test_views_choose_the_console_and_none_says_nothing(tmp_path: Path, capsys: 
     with open_sinks(tmp_path, OutputConfig(), resumed_step=30) as sinks:
         sinks.write(replace(started(tmp_path), step=30))
     assert "alexnet" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"events.jsonl", "metrics.csv", "tensorboard", "charts"}
+    assert {path.name for path in tmp_path.iterdir()} == {"events.jsonl", "metrics.csv", "tensorboard"}
 
 
 def test_all_sinks_are_closed_where_one_fails() -> None:

@@ -22,6 +22,8 @@ LARGEST = 1 << 20  # bytes of a settings file
 NO_RESULT = frozenset(OutputConfig.model_fields) | frozenset(
     ("data_dir", "mirror", "cache", "cache_dir", "cache_gb", "workers", "worker_timeout")
 )
+# settings that are gone, with their defaults: the config.toml of an older run may have these
+REMOVED: Mapping[tuple[str, str], Any] = {("output", "graph"): False}
 
 
 class RunConfig(Section):
@@ -96,7 +98,10 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         if fields is None or not isinstance(entries, dict):
             raise SettingsError(f"{path}: there is no section [{section}].{suggest(section, RunConfig.model_fields)}")
         known = fields.annotation.model_fields  # type: ignore[union-attr]
-        for key in entries:
+        for key, value in list(entries.items()):
+            if (section, key) in REMOVED and value == REMOVED[section, key]:
+                del entries[key]
+                continue
             if key not in known:
                 elsewhere = sections().get(key)
                 hint = f" It belongs into [{elsewhere}]." if elsewhere else _known_as(key, known)

@@ -30,10 +30,10 @@ def comparison_page(
     charts = []
     for name, measure, share, sets in (*curves, (words["lr"], "lr", False, ("",))):
         splits = (*sets, "train") if measure == "loss" else sets
-        tags = {split: f"{split}_{measure}".lstrip("_") for split in splits}
-        drawn = {
-            split: [Curve(kind, column(rows, tag, epochs), run) for kind, run, rows in runs] for split, tag in tags.items()
-        }
+        drawn: dict[str, list[Curve]] = {}
+        for split in splits:
+            tag = f"{split}_{measure}".lstrip("_")
+            drawn[split] = [Curve(kind, column(rows, tag, epochs), run) for kind, run, rows in runs]
         beside = [curve for one in drawn.values() for curve in one]
         said, whole = (said_share, (0.0, 1.0)) if share else (said_number, None)
         for split, one in drawn.items():

@@ -60,12 +60,6 @@ class EventFile:
 
         self.add_summary(image(tag, pixels, dataformats="HWC"), step)  # type: ignore[no-untyped-call]
 
-    def add_graph(self, graph: bytes) -> None:
-        """Add a serialised `GraphDef`."""
-        from tensorboard.compat.proto.event_pb2 import Event
-
-        self._record(Event(wall_time=time.time(), graph_def=graph))
-
     def flush(self) -> None:
         """Hand everything to the system: it outlives this process."""
         self._file.flush()

@@ -18,7 +18,7 @@ from eyas.run_folder.record import read_events as read_events
 from eyas.training.events import Evaluated, Event, Progress, Weighed
 
 CONFUSION_CLASSES = 200  # above this a confusion matrix has more than 40,000 cells: too much for a line of text
-PICTURES = {"first_batch", "first_labels", "pictured", "graph"}  # for TensorBoard; labels mean nothing without them
+PICTURES = {"first_batch", "first_labels", "pictured"}  # for TensorBoard; labels mean nothing without them
 
 
 class JsonLines:

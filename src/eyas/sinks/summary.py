@@ -30,7 +30,6 @@ WRITTEN = (
     ("epochs", "model of each epoch"),
     ("metrics.csv", "table of epochs"),
     ("events.jsonl", "every event"),
-    ("charts", "charts"),
     ("report.html", "report"),
     ("label-doubts.csv", "labels to look at"),
 )

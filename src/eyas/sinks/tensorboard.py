@@ -1,4 +1,4 @@
-"""TensorBoard: curves by iteration and by epoch, charts, pictures with their answers, runs to compare, the graph."""
+"""TensorBoard: curves by iteration and by epoch, charts, pictures with their answers, runs to compare."""
 
 from __future__ import annotations
 
@@ -113,8 +113,6 @@ class TensorBoard:
             if event.settings:
                 self._writer.add_summary(hparams_experiment(tuple(self._pictured)), 0)
                 self._writer.add_summary(hparams_start(event.settings), 0)
-            if event.graph:
-                self._writer.add_graph(event.graph)
             self._undrawn, self._opened = event, time.monotonic()
 
     def _first_batch(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from eyas.terminal.clean import clean, clean_html
 
@@ -31,11 +30,11 @@ def classifier_card(model: str, classes: Sequence[str], about: Iterable[tuple[st
     return _card(_pairs(facts))
 
 
-def run_card(facts: Iterable[tuple[str, str]], curves: Path) -> str:
-    """Return a run's facts and its curves, where their chart is there and small."""
+def run_card(facts: Iterable[tuple[str, str]], curves: bytes) -> str:
+    """Return a run's facts and its curves, an SVG, where there are any and they are small."""
     card = _pairs(facts)
-    if curves.is_file() and curves.stat().st_size <= LARGEST:
-        text = base64.b64encode(curves.read_bytes()).decode()
+    if 0 < len(curves) <= LARGEST:
+        text = base64.b64encode(curves).decode()
         card += f'<img alt="Curves of the run" style="max-width:100%" src="data:image/svg+xml;base64,{text}">'
     return _card(card)
 

@@ -85,7 +85,8 @@ def evaluate(
 
 def _check_answers(path: Path, data: str | Path | None) -> None:
     """Raise `SettingsError` for a file that cannot be written: told before the images are looked at."""
-    from eyas.predicting.rows import check_form, check_not_read
+    from eyas.predicting.rows import check_not_read
+    from eyas.predicting.table import check_form
 
     check_form(path, None)
     check_not_read("--answers", path, () if data is None else (data,))

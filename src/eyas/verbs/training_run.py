@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,10 +52,14 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Show the run's result and curves in a notebook."""
+        from eyas.render.charts import curves_chart
         from eyas.sinks.summary import result
         from eyas.terminal.cards import run_card
 
-        return run_card([("run", str(self.directory)), *result(self.finished)], self.directory / "charts/curves.svg")
+        curves = io.BytesIO()
+        if (self.directory / "metrics.csv").exists() and (rows := self.history):
+            curves_chart(rows).savefig(curves, format="svg")
+        return run_card([("run", str(self.directory)), *result(self.finished)], curves.getvalue())
 
 
 def trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: bool = False) -> Run:
