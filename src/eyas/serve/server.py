@@ -6,6 +6,7 @@ import contextlib
 import math
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -50,7 +51,9 @@ def _service(model: Path, config: ServeConfig) -> Service:
     """Return a classifier that has answered once."""
     from eyas.serve.examples import find_examples
 
-    examples = find_examples(config.examples, model, config.host)
+    examples, without = find_examples(config.examples, model, config.host)
+    if without:
+        print(clean(f"No example pictures on the page: {without}; --examples FOLDER has others."), file=sys.stderr)
     from eyas.model.classifier import Classifier
     from eyas.serve.service import Service
 
