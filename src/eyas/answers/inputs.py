@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from eyas.answers.listed import Listed, joined, read_listed
 from eyas.answers.settings import PredictConfig
 from eyas.data.packed import PackedStrings
+from eyas.data.settings import LISTS, unread
 from eyas.data.shape import IMAGE_SUFFIXES
 from eyas.data.walk import Walk
 from eyas.errors import DataError, SettingsError
-
-LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
 
 
 def images_in(paths: Sequence[str | Path], asked: PredictConfig) -> Listed:
@@ -35,7 +35,8 @@ def images_in(paths: Sequence[str | Path], asked: PredictConfig) -> Listed:
     if parts and not lists and (asked.columns is not None or asked.keep_columns is not None):
         flag = "--columns" if asked.columns is not None else "--keep-columns"
         raise SettingsError(f"{flag}: only lists ({', '.join(sorted(LISTS))}) have columns, and none is given.")
-    return parts[0] if len(parts) == 1 else joined(parts)
+    whole = parts[0] if len(parts) == 1 else joined(parts)
+    return whole if lists else replace(whole, notes=(*whole.notes, *unread(asked)))
 
 
 def _is_list(path: Path) -> bool:
