@@ -14,6 +14,8 @@ from eyas.training.runtime import Runtime
 from eyas.training.settings import DeviceConfig
 from eyas.training.tuning import tune
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def tuned(pictures, tmp_path, **settings):
     config = config_of(pictures, **settings)
