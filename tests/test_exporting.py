@@ -39,8 +39,6 @@ from tests import kinds
 from tests.runs import QUICK
 from tests.scenes import scene
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx_library = pytest.importorskip("onnx")
 
