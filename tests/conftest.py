@@ -127,12 +127,3 @@ def hatchery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hatchery]:
     found = Hatchery(tmp_path_factory.mktemp("hatchery"))
     yield found
     found.close()
-
-
-@pytest.fixture(scope="module")
-def undrawn() -> Iterator[None]:
-    """Leaves the charts of a file's runs undrawn (`tests.runs.undrawn`), for tests that look at something else."""
-    from tests import runs
-
-    with runs.undrawn():
-        yield

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
-from matplotlib.figure import Figure
 
 from eyas.config import RunConfig, make_config
 from eyas.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Progress, Saved, Started
@@ -20,22 +17,6 @@ from eyas.training.loop import fit
 from eyas.training.runtime import open_runtime
 
 QUICK = {"model": "compact", "size": 16, "epochs": 3, "batch_size": 16, "log_every": 1, "device": "cpu", "lr": 0.05}
-
-
-@contextmanager
-def undrawn() -> Iterator[None]:
-    """Leave the charts of runs within undrawn: they are made, and their files written, but no line of them is drawn.
-
-    Drawing takes four fifths of the time of a short run. For tests that look at something else of it.
-    """
-
-    def saved(figure: Figure, path: Path, **how: Any) -> None:
-        Path(path).touch()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "draw", lambda figure, renderer: None)
-        patch.setattr(Figure, "savefig", saved)
-        yield
 
 
 def config_of(pictures: dict[str, str], **given: Any) -> RunConfig:

@@ -19,8 +19,6 @@ from eyas.confidence import softmax
 from eyas.errors import SettingsError
 from tests.runs import QUICK
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 KINDS = {"path": str, "label": str, "probability": float, "right": bool}
 
 

@@ -17,8 +17,6 @@ from eyas.files import folder_lock
 from eyas.record import read_record
 from tests.runs import QUICK
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 def doubtful(source: str, target: Path) -> str:
     """Write a list in which every fourth label is another one: no model is always right on it."""

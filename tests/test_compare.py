@@ -21,8 +21,6 @@ from tests.pages import Seen
 from tests.runs import QUICK
 from tests.test_calibrate import doubtful
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture(scope="module")
 def runs(pictures, tmp_path_factory) -> dict[str, Path]:

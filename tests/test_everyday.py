@@ -10,24 +10,12 @@ import pytest
 from eyas.cli import main
 from tests.everyday.case import Case
 from tests.everyday.page import cases, page
-from tests.runs import undrawn
 
 PAGE = Path(__file__).parent.parent / "docs" / "everyday-data.md"
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.what)
 def test_eyas_says_and_does_what_the_page_says(case: Case, tmp_path, monkeypatch, capsys):
-    with undrawn():
-        is_as_said(case, tmp_path, monkeypatch, capsys)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", [case for case in cases() if case.command.startswith("train")], ids=lambda case: case.what)
-def test_the_charts_of_what_was_trained_on_can_be_drawn(case: Case, tmp_path, monkeypatch, capsys):
-    is_as_said(case, tmp_path, monkeypatch, capsys)
-
-
-def is_as_said(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     case.make()

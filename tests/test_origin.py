@@ -15,8 +15,6 @@ from eyas.shipping.pictures import open_sources
 from eyas.shipping.settings import ExportConfig
 from tests.everyday.case import picture, pictures
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 SETTINGS = {"model": "compact", "size": 16, "epochs": 2, "batch_size": 8, "device": "cpu", "view": "none", "report": "none"}
 NAMES = ("run", "run/best.safetensors", "run/last.safetensors", "run/epochs/epoch-001.safetensors", "link.safetensors")
 

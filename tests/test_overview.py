@@ -21,8 +21,6 @@ from eyas.overview import runs as runs_in
 from eyas.tensorfile import read_tensors
 from tests.runs import QUICK, config_of, run_fit
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture(scope="module")
 def folder(pictures, tmp_path_factory) -> Path:

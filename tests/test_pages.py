@@ -18,8 +18,6 @@ from tests.pages import Prose
 from tests.runs import QUICK
 from tests.test_reporting import relabelled
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 NAMES = {"eyas", "Wilson", "Grad", "CAM", "McNemar", "HTTP", "config", "toml", "png"}  # beside F1 and p, which are shorter
 OWN = {"red", "green", "blue", "compact", "run", "chance", "blind", "good"}  # classes, the network, folders of the runs
 

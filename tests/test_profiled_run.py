@@ -20,8 +20,6 @@ from eyas.sinks.jsonl import read_events
 from tests.runs import QUICK, assert_same_run, config_of, run_fit
 from tests.test_run import when_training
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 SETTINGS = {**QUICK, "epochs": 2, "view": "none"}
 EVERY_EPOCH = {"step", "waiting for data", "test pass", "saving", "logging"}
 

@@ -18,8 +18,6 @@ from eyas.config import RunConfig
 from eyas.settings import Section
 from tests.everyday.case import pictures, write
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 AS = {"text": str, "Path": Path}
 TAKE_NONE = {  # a value, a network, or something that takes a value of eyas
     "Audit", "EyasError", "Exported", "Overview", "Prediction", "Preprocess", "Run", "alex", "compact", "fit", "live", "open_runtime",

@@ -13,8 +13,6 @@ from eyas.recipes import RECIPES
 from eyas.tensorfile import read_tensors
 from tests.conftest import write_pictures
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_trains_and_learns(tmp_path, recipe):

@@ -27,8 +27,6 @@ from tests.conftest import write_pictures
 from tests.pages import Seen
 from tests.runs import QUICK
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 def trained(pictures: dict[str, str], out: Path, **given) -> Path:
     eyas.train(pictures["train"], out=out, view="none", **{**QUICK, "test": pictures["test"], "epochs": 2, **given})

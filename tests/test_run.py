@@ -25,8 +25,6 @@ from eyas.training.runtime import open_runtime, stoppable
 from eyas.training.settings import DeviceConfig
 from tests.runs import QUICK, assert_same_run, config_of, run_fit
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 SETTINGS = {**QUICK, "epochs": 2, "view": "none"}
 
 

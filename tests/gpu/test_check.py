@@ -8,11 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-import pytest
 
 import gpu
-
-pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def test_the_check_ends_with_its_facts_and_its_table(emulated, tmp_path):

@@ -17,8 +17,6 @@ from tests.conftest import write_pictures
 from eyas.cli import main
 from eyas.model.classifier import Classifier
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 TRAIN = [
     "--model",
     "compact",

@@ -24,8 +24,6 @@ from eyas.training.runtime import open_runtime
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 register_model = pytest.importorskip("timm.models").register_model  # the only way to a network of one's own by a name
 
 

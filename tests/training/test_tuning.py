@@ -14,8 +14,6 @@ from eyas.training.runtime import Runtime
 from eyas.training.settings import DeviceConfig
 from eyas.training.tuning import tune
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 def tuned(pictures, tmp_path, **settings):
     config = config_of(pictures, **settings)
