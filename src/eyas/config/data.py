@@ -14,6 +14,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Triple = tuple[float, float, float]
 NO_SET = "none"  # asked for as the test or validation set
 Pair = tuple[float, float]
+LISTS = (".txt", ".csv", ".tsv", ".lst")
+OF_LISTS = ("root", "outside_root", "columns", "first_label")  # settings that say how a list is read
 
 
 class Reading(Section):
@@ -168,3 +170,14 @@ class AugmentConfig(Section):
         if value is not None and not all(value.rpartition(":")[::2]):
             raise ValueError("must be FILE.py:NAME or module:NAME")
         return value
+
+
+def unread(asked: Section) -> tuple[str, ...]:
+    """Return a note on settings of lists, for where no list is given."""
+    fields = type(asked).model_fields
+    names = [name for name in OF_LISTS if name in fields and getattr(asked, name) != fields[name].default]
+    if not names:
+        return ()
+    flags, several = ", ".join(f"--{name.replace('_', '-')}" for name in names), len(names) > 1
+    return (f"{flags} say{'s' * (not several)} how lists ({', '.join(LISTS)}) are read, and none is given: "
+            f"{'they are' if several else 'it is'} not used",)  # fmt: skip

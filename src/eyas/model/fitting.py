@@ -96,7 +96,7 @@ def _chosen(model: nn.Module, weights: Weights, heads: tuple[str, ...]) -> _Cand
     misfits = [_loaded(model, one.given, heads)[1] for one in near]
     fitting = [one for one, misfit in zip(near, misfits, strict=True) if not any(misfit.values())]
     if not fitting:
-        raise _misfit(weights, near[0], misfits[0], count=len(model.state_dict()))
+        raise _misfit(weights, near[0], misfits[0], model.state_dict())
     different = [one for number, one in enumerate(fitting) if not any(_equal(one, two) for two in fitting[:number])]
     averaged = [one for one in different if AVERAGED.search(one.place.lower())]
     if len(different) == 1:
@@ -244,7 +244,24 @@ def _shapes(key: str, given: State, current: State) -> str:
     return f"{key} ({list(given[key].shape)} for {list(current[key].shape)})"
 
 
-def _misfit(weights: Weights, near: _Candidate, rest: dict[str, list[str]], *, count: int) -> CheckpointError:
+def _stem(given: State, current: State, others: list[str]) -> str:
+    """Return what is so, and what to do, where the first layer alone does not fit: it was made for other pictures."""
+    name = next((key for key, tensor in current.items() if tensor.ndim == 4), "")
+    if others != [_shapes(name, given, current)] or given[name].ndim != 4:
+        return ""
+    theirs, ours = given[name].shape, current[name].shape
+    grey, sides = theirs[1] == 1, theirs[2:] != ours[2:]
+    small = ", as for images of 32 pixels," * (theirs[2] < ours[2])
+    facts = ["takes 1 channel, as for grey images, not 3"] * grey
+    facts += [f"has filters of {theirs[2]}x{theirs[3]}{small} not {ours[2]}x{ours[3]}"] * sides
+    remedy = "Give weights whose first layer fits, or begin without them (--model compact is made for small images)."
+    if grey and not sides:
+        remedy = "In the script that wrote it, make it three: .repeat(1, 3, 1, 1) / 3; save and give that."
+    return f"its first layer ({name}) {' and '.join(facts)}; all else fits. {remedy}" if facts else ""
+
+
+def _misfit(weights: Weights, near: _Candidate, rest: dict[str, list[str]], current: State) -> CheckpointError:
+    count = len(current)
     parts = [f"{len(keys)} {kind} ({few(keys, most=3)})" for kind, keys in rest.items() if keys]
     only = {kind for kind, keys in rest.items() if keys}
     if only == {"missing"} and all(key.rpartition(".")[2] in RUNNING for key in rest["missing"]):
@@ -252,6 +269,8 @@ def _misfit(weights: Weights, near: _Candidate, rest: dict[str, list[str]], *, c
             f"{weights.source}: lacks what batch norm keeps beside its weights ({few(rest['missing'], most=3)}), as "
             "model.parameters() does. Save model.state_dict() and give that."
         )
+    if only == {"of another shape"} and (stem := _stem(near.given, current, rest["of another shape"])):
+        return CheckpointError(f"{weights.source}: {stem}")
     made_with = f"It is a model of {weights.model}: --model {weights.model}" if weights.model else (
         "Give the --model that they were trained with.")  # fmt: skip
     if all(NUMBERED.match(key) for state in weights.states.values() for key in state):

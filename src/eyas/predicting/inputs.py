@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from eyas.config.data import LISTS, unread
 from eyas.config.predict import PredictConfig
 from eyas.data.images.formats import IMAGE_SUFFIXES
 from eyas.data.images.packed import PackedStrings
@@ -14,7 +16,6 @@ from eyas.data.images.walk import Walk
 from eyas.errors import DataError, SettingsError
 from eyas.predicting.listed import Listed, joined, read_listed
 
-LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
 _JSON = frozenset({".json", ".jsonl", ".ndjson"})
 
 
@@ -44,7 +45,8 @@ def images_in(paths: Sequence[str | Path], asked: PredictConfig) -> Listed:
     if parts and not lists and (asked.columns is not None or asked.keep_columns is not None):
         flag = "--columns" if asked.columns is not None else "--keep-columns"
         raise SettingsError(f"{flag}: only lists ({', '.join(sorted(LISTS))}) have columns, and none is given.")
-    return parts[0] if len(parts) == 1 else joined(parts)
+    whole = parts[0] if len(parts) == 1 else joined(parts)
+    return whole if lists else replace(whole, notes=(*whole.notes, *unread(asked)))
 
 
 def image_files(paths: Iterable[Path], notes: list[str]) -> Iterator[str]:

@@ -42,27 +42,29 @@ def is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def find_examples(asked: str, model: Path, host: str) -> list[Example]:
-    """Return up to `COUNT` examples. "auto" is the run's test or validation set, where only this machine is served:
-    a run's pictures are not shown to others unasked. Nothing is downloaded; where there are none the list is empty.
+def find_examples(asked: str, model: Path, host: str) -> tuple[list[Example], str]:
+    """Return up to `COUNT` examples, and why there are none of those that were asked for.
 
-    Raises `SettingsError` where a folder was asked for that has no pictures.
+    "auto" is the run's test or validation set, where only this machine is served: a run's pictures are not shown to
+    others unasked. Nothing is downloaded. Raises `SettingsError` where a folder was asked for that has no pictures.
     """
-    if asked == "none" or (asked == "auto" and not is_local(host)):
-        return []
+    if asked == "none":
+        return [], ""
+    if asked == "auto" and not is_local(host):
+        return [], "a run's own pictures are shown to this machine alone"
     try:
         stored = read_header(model, "model").get("preprocess")  # `Classifier.load` checks it
         found = stored.get("grey_range") if isinstance(stored, dict) else None
         grey_range = None if found is None else tuple(found)
         pictures = of_run(model, grey_range) if asked == "auto" else of_folder(Path(asked), grey_range)
         examples = [Example(to_jpeg(picture), label) for picture, label in pictures]
-    except (EyasError, OSError, ValueError):
+    except (EyasError, OSError, ValueError) as error:
         if asked != "auto":
             raise
-        return []  # they are only examples: the files of a set may be long gone
+        return [], str(error).partition("\n")[0].rstrip(".")  # only examples: the files of a set may be long gone
     if asked != "auto" and not examples:
         raise SettingsError(f"--examples {asked}: is no folder with pictures that can be read.")
-    return examples
+    return examples, ""
 
 
 def of_folder(folder: Path, grey_range: Range | None) -> Iterator[Labelled]:
@@ -78,10 +80,15 @@ def of_folder(folder: Path, grey_range: Range | None) -> Iterator[Labelled]:
 
 
 def of_run(model: Path, grey_range: Range | None) -> Iterator[Labelled]:
-    """Yield pictures of different classes of the set that a model's run was measured on; of named sets none."""
+    """Yield pictures of different classes of the set that a model's run was measured on.
+
+    Raises `DataError` where there is none, and for named sets, which might have to be downloaded.
+    """
     origin = origin_of(model)
-    if origin.is_named or (found := origin.measured()) is None:
-        return
+    if origin.is_named:
+        raise DataError("the run has a named set, which might have to be downloaded")
+    if (found := origin.measured()) is None:
+        raise DataError("the run had no set to measure on")
     images = found[1].decoded(grey_range)
     kinds, firsts = np.unique(images.labels, return_index=True)
     for kind in np.unique(np.linspace(0, len(kinds) - 1, min(COUNT, len(kinds))).round().astype(int)):

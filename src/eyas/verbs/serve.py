@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import socket
+import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +41,9 @@ def serve(run: str, config: ServeConfig) -> None:
     with bind(config.host, config.port) as door:
         from eyas.serve.examples import find_examples
 
-        examples = find_examples(config.examples, model, config.host)
+        examples, without = find_examples(config.examples, model, config.host)
+        if without:
+            print(clean(f"No example pictures on the page: {without}; --examples FOLDER has others."), file=sys.stderr)
         from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
         from eyas.serve.service import Service
 
