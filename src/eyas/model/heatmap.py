@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from eyas.model.shapes import evaluating
 
 FINE = 4  # cells a side that a map should have; coarser ones are taken where a network has no other
 PREFIX = 5  # tokens that may stand before those of the picture: the class, a teacher's class, registers
@@ -27,21 +30,13 @@ def heatmap(network: nn.Module, inputs: Tensor, target: int) -> Tensor | None:
         if isinstance(output, Tensor) and output.requires_grad and _has_places(output, inputs):
             seen.append(output)
 
-    modes = [(module, module.training) for module in network.modules()]
-    handles = [module.register_forward_hook(keep) for module in network.modules()]
-    try:
-        network.eval()
-        with torch.inference_mode(False), torch.enable_grad():
-            logits = network(inputs.clone().requires_grad_())
-            slopes = torch.autograd.grad(logits[0, target], seen, allow_unused=True) if seen else ()
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, training in modes:
-            module.training = training
-    grids = [
-        (_grid(layer.detach()), _grid(slope)) for layer, slope in zip(seen, slopes, strict=True) if slope is not None
-    ]
+    with evaluating(network), torch.inference_mode(False), torch.enable_grad(), ExitStack() as hooks:
+        for module in network.modules():
+            hooks.enter_context(module.register_forward_hook(keep))
+        logits = network(inputs.clone().requires_grad_())
+        slopes = torch.autograd.grad(logits[0, target], seen, allow_unused=True) if seen else ()
+    layers = zip(seen, slopes, strict=True)
+    grids = [(_grid(layer.detach()), _grid(slope)) for layer, slope in layers if slope is not None]
     telling = [pair for pair in grids if int((pair[1] != 0).any(0).sum()) > 1]
     fine = [pair for pair in telling if min(pair[1].shape[-2:]) >= FINE]
     if not grids:
@@ -63,11 +58,8 @@ def _has_places(output: Tensor, inputs: Tensor) -> bool:
 
 def _tokens(count: int) -> int | None:
     """Return how many of `count` tokens stand before those of a square picture, None where none is left over."""
-    return next((first for first in range(PREFIX + 1) if count - first >= 4 and _is_square(count - first)), None)
-
-
-def _is_square(count: int) -> bool:
-    return math.isqrt(count) ** 2 == count
+    left = range(count, max(count - PREFIX - 1, 3), -1)
+    return next((count - square for square in left if math.isqrt(square) ** 2 == square), None)
 
 
 def _grid(output: Tensor) -> Tensor:
