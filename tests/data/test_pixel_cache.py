@@ -127,7 +127,7 @@ def test_a_set_larger_than_the_bound_is_decoded_anew_for_every_batch(list_file):
 
 
 def test_a_set_too_large_for_the_memory_goes_to_the_disk(list_file, monkeypatch):
-    monkeypatch.setattr("eyas.data.pipeline.free_memory", lambda: 1000)
+    monkeypatch.setattr("eyas.data.prepared.free_memory", lambda: 1000)
     assert prepared(list_file, cache="auto").store.file == cached(list_file)[0]
 
 
@@ -174,7 +174,7 @@ def unusable(request, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("cache", ["disk", "auto"])
 def test_without_a_usable_folder_the_run_goes_on_and_a_note_names_the_flag(list_file, unusable, cache, monkeypatch):
     free = [1000] if cache == "auto" else [10**9]
-    monkeypatch.setattr("eyas.data.pipeline.free_memory", lambda: free[0])
+    monkeypatch.setattr("eyas.data.prepared.free_memory", lambda: free[0])
     found = prepared(list_file, cache=cache, cache_dir=str(unusable))
     where = "decoded anew for every batch" if cache == "auto" else "kept in memory"
     (note,) = found.images.notes

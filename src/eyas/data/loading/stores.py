@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eyas.data.images.ahead import read_ahead
 from eyas.data.images.decode import to_tensor
 from eyas.data.images.greys import Greys
 from eyas.data.images.imageset import ImageSet
@@ -28,7 +28,7 @@ Marks = NDArray[np.uint64]
 # pixels uint8 [3, h, w], whether they are fitted, the mark of the picture, and what an image of more than 8 bits holds
 Decoded = tuple[Tensor, bool, int, Greys | None]
 Allocate = Callable[[tuple[int, ...]], Pixels | None]
-_CHUNK = 512  # images decoded ahead of the one that is put away
+_BATCH = 170  # images: of three such batches some may be decoded ahead of the one that is put away
 _SMALL = 100 * 100  # pixels
 
 
@@ -164,10 +164,8 @@ def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, Dec
     if are_small(images):
         yield from ((sample, decode(sample)) for sample in range(len(images)))
         return
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(images), _CHUNK):
-            samples = range(start, min(start + _CHUNK, len(images)))
-            yield from zip(samples, threads.map(decode, samples), strict=True)
+    batches = [range(start, min(start + _BATCH, len(images))) for start in range(0, len(images), _BATCH)]
+    yield from enumerate(chain.from_iterable(read_ahead(batches, decode)))
 
 
 def are_small(images: ImageSet) -> bool:
