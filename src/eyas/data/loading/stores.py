@@ -107,33 +107,25 @@ class Filling:
         image, fitted, self.marks[sample], greys = result
         if greys is not None:
             self.greys += greys
-        if not self.full:
-            self._keep(sample, image, fitted)
-        self.readable.append(sample)
-
-    def _keep(self, sample: int, image: Tensor, fitted: bool) -> None:
-        first = self.pixels is None and not self.readable
-        if first:
+        if self.pixels is None and not self.full:
             self.native = not fitted
             self._grow(tuple(image.shape[1:]))
         elif self.native and self.pixels is not None and (fitted or image.shape[1:] != self.pixels.shape[1:3]):
-            self._refit()
+            before, self.native = self.pixels, False  # start over: this set's images have more than one size
+            self._grow((self.fitting.size, self.fitting.size))
+            for row in self.readable if self.pixels is not None else ():
+                self._put(row, self.fitting.fit(torch.from_numpy(before[row]).permute(2, 0, 1)))
         if self.pixels is not None:
-            row = image if self.native or fitted else self.fitting.fit(image)
-            self.pixels[sample] = row.permute(1, 2, 0).numpy()
+            self._put(sample, image if self.native or fitted else self.fitting.fit(image))
+        self.readable.append(sample)
 
     def _grow(self, shape: tuple[int, ...]) -> None:
         self.pixels = self.allocate((self.count, *shape, 3))
         self.full = self.pixels is None
 
-    def _refit(self) -> None:
-        """Begin anew with fitted pictures: this set's images have more than one size."""
-        before, self.native = self.pixels, False
-        self._grow((self.fitting.size, self.fitting.size))
-        if before is not None and self.pixels is not None:
-            for row in self.readable:
-                fitted = self.fitting.fit(torch.from_numpy(before[row]).permute(2, 0, 1))
-                self.pixels[row] = fitted.permute(1, 2, 0).numpy()
+    def _put(self, row: int, image: Tensor) -> None:
+        assert self.pixels is not None
+        self.pixels[row] = image.permute(1, 2, 0).numpy()
 
     def fill(self, images: ImageSet) -> None:
         """Decode every image of the set, in several threads, with a progress bar."""
