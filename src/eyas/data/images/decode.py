@@ -30,23 +30,20 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # MPO is
 LARGE = 50_000_000  # pixels: of larger pictures as many are decoded at once as memory has room for
 MAX_RATIO = 1000  # of the sides: cropped from its shorter side, a longer one would become gigabytes
 # what is often found under an image's name, by its first bytes: eyas says what it is and never asks another program
-OTHERS = (
-    (b"<", "it is a web page or XML text (an SVG, perhaps)"),
-    (b"%PDF", "it is a PDF document"),
-    (b"%!PS", "it is a PostScript document"),
-    (b"\xc5\xd0\xd3\xc6", "it is a PostScript document"),
-    (b"\x7fELF", "it is a program"),
-    (b"MZ", "it is a program"),
-    (b"#!", "it is a script"),
-    (b"PK\x03\x04", "it is a zip archive or an office document"),
-    (b"\x1f\x8b", "it is a gzip archive"),
-    (b"8BPS", "it is a Photoshop file"),
-    (b"\xff\x0a", "it is a JPEG XL image, which is not read"),
-    (b"\x00\x00\x00\x0cJXL ", "it is a JPEG XL image, which is not read"),
-    (b"\x00\x00\x00\x0cjP  ", "it is a JPEG 2000 image, which is not read"),
-    (b"\x00\x00\x01\x00", "it is a Windows icon, which is not read"),
-    (b"version https://git-lfs", "it is a Git LFS pointer: the image itself was not fetched (git lfs pull)"),
-)
+OTHERS = {
+    (b"<",): "it is a web page or XML text (an SVG, perhaps)",
+    (b"%PDF",): "it is a PDF document",
+    (b"%!PS", b"\xc5\xd0\xd3\xc6"): "it is a PostScript document",
+    (b"\x7fELF", b"MZ"): "it is a program",
+    (b"#!",): "it is a script",
+    (b"PK\x03\x04",): "it is a zip archive or an office document",
+    (b"\x1f\x8b",): "it is a gzip archive",
+    (b"8BPS",): "it is a Photoshop file",
+    (b"\xff\x0a", b"\x00\x00\x00\x0cJXL "): "it is a JPEG XL image, which is not read",
+    (b"\x00\x00\x00\x0cjP  ",): "it is a JPEG 2000 image, which is not read",
+    (b"\x00\x00\x01\x00",): "it is a Windows icon, which is not read",
+    (b"version https://git-lfs",): "it is a Git LFS pointer: the image itself was not fetched (git lfs pull)",
+}
 STRAYS = 10_000  # of so many pixels one may be dead or hot
 VALUES = "values of more than 8 bits"  # what `Image.info` has under this name: see `_values`
 
@@ -78,7 +75,8 @@ def decode_with_kind(data: bytes, name: str = "", decoding: Decoding = USUAL) ->
     """Return what `decode` does, and what the file holds: its format and mode, such as `JPEG CMYK`."""
     try:
         with _opened(data, decoding) as image:
-            coarse = _only_upper_bits(image)
+            # opened and not yet loaded, an image of 16 bits of which Pillow will give the upper 8 can be told
+            coarse = not _is_deep(image) and any(";16" in str(tile.args) for tile in image.tile)
             image.load()
             refuse_cut(image, data)
             picture = upright(image, decoding.grey_range)
@@ -91,10 +89,22 @@ def decode_with_kind(data: bytes, name: str = "", decoding: Decoding = USUAL) ->
 
 
 def grey_values(data: bytes, decoding: Decoding = USUAL) -> tuple[float, float] | None:
-    """Return the range of a grey image of more than 8 bits without strays, None for any other file."""
+    """Return the range of a grey image of more than 8 bits, but for dead and hot pixels; None for any other file.
+
+    Those are, at either end, one of `STRAYS` or a single one, where all others fill less than a sixteenth of the whole.
+    """
     try:
         with _opened(data, decoding) as image:
-            return _without_strays(np.asarray(image)) if _is_deep(image) else None
+            if not _is_deep(image):
+                return None
+            values = np.asarray(image)
+            few = max(1, values.size // STRAYS)
+            ends = [0, few, -few - 1, -1] if values.size > few else [0, 0, 0, 0]
+            low, least, most, high = np.partition(values, ends, axis=None)[ends].astype(np.float64).tolist()
+            wide = most - least
+            if 0 < 16 * wide < high - low:
+                return (least if least - low > wide else low), (most if high - most > wide else high)
+            return low, high
     except Exception:  # as in `decode`, which says what is wrong
         return None
 
@@ -163,11 +173,6 @@ def _is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or image.mode in ("I", "F")
 
 
-def _only_upper_bits(image: ImageFile.ImageFile) -> bool:
-    """Return whether an image, opened and not yet decoded, is of 16 bits of which Pillow gives the upper 8."""
-    return not _is_deep(image) and any(";16" in str(tile.args) for tile in image.tile)
-
-
 def _values(image: Image.Image, coarse: bool, decoding: Decoding) -> tuple[float, float, bool, int] | None:
     """Return the least and the largest value of a decoded image of 16 bits, whether only 8 of them were read, and how
     many pixels lie outside the grey range.
@@ -186,20 +191,6 @@ def _values(image: Image.Image, coarse: bool, decoding: Decoding) -> tuple[float
     return low, high, False, int(outside)
 
 
-def _without_strays(values: np.ndarray) -> tuple[float, float]:
-    """Return the least and the largest of many values, but for dead and hot pixels.
-
-    Those are, at either end, one of `STRAYS` or a single one, where all others fill less than a sixteenth of the whole.
-    """
-    few = max(1, values.size // STRAYS)
-    ends = [0, few, -few - 1, -1] if values.size > few else [0, 0, 0, 0]
-    low, least, most, high = np.partition(values, ends, axis=None)[ends].astype(np.float64).tolist()
-    wide = most - least
-    if 0 < 16 * wide < high - low:
-        return (least if least - low > wide else low), (most if high - most > wide else high)
-    return low, high
-
-
 def _reason(error: Exception, data: bytes, decoding: Decoding) -> str:
     if not data:
         return "the file is empty"
@@ -208,19 +199,15 @@ def _reason(error: Exception, data: bytes, decoding: Decoding) -> str:
         return _too_many(f"{pixels:,}", pixels, data, decoding)
     if "MAX_TEXT" in str(error):  # Pillow's names of its own limits
         return "its texts or its colour profile are many megabytes when they are unpacked"
-    if isinstance(error, UnidentifiedImageError):
-        return _other(data) or f"it is damaged, or of none of the formats {', '.join(FORMATS)}"
-    return str(error) or type(error).__name__
-
-
-def _other(data: bytes) -> str:
-    """Return what a file is that is no image which is read, "" where its first bytes do not tell."""
+    if not isinstance(error, UnidentifiedImageError):
+        return str(error) or type(error).__name__
     if formats.is_heic(data):
         return "it is a damaged HEIC photo" if formats.is_installed() else f"it is an HEIC photo: {formats.REMEDY}"
     if data[128:132] == b"DICM":
         return "it is a DICOM file: convert it to PNG, which keeps its 16 bits, and see train --grey-range"
     begin = data[:64].removeprefix(BOM_UTF8).lstrip()
-    return next((what for first, what in OTHERS if data.startswith(first) or begin.startswith(first)), "")
+    said = (what for firsts, what in OTHERS.items() if data.startswith(firsts) or begin.startswith(firsts))
+    return next(said, f"it is damaged, or of none of the formats {', '.join(FORMATS)}")
 
 
 class _Quiet:

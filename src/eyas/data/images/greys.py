@@ -62,9 +62,9 @@ class Greys:
 
     def notes(self, source: str, grey_range: Range | None) -> tuple[str, ...]:
         """Return what the user should know of it."""
-        return tuple(f"{source}: {note}" for note in (*self._of_grey(grey_range), *self._of_colour(grey_range)))
+        return tuple(f"{source}: {note}" for note in self._notes(grey_range))
 
-    def _of_grey(self, grey_range: Range | None) -> Iterator[str]:
+    def _notes(self, grey_range: Range | None) -> Iterator[str]:
         count = _counted(self.pictures)
         if grey_range is not None:
             if self.outside:
@@ -86,15 +86,12 @@ class Greys:
                 f"{self.dim:,} of {count} use at most {self.dim_high:.0f} of {FULL}, others up to {self.high:.0f}: if "
                 "they were made with fewer bits, bring all to one range before training"
             )
-
-    def _of_colour(self, grey_range: Range | None) -> Iterator[str]:
-        if not self.coarse or (self.coarse_high > FEW and grey_range is None):
-            return
-        levels = f"use at most {self.coarse_high:.0f} of {FULL}: " if self.coarse_high <= FEW else ""
-        yield (
-            f"{_counted(self.coarse)} in colour or with transparency {levels}"
-            f"only the upper 8 bits of such are read, and --grey-range does not change them; convert them to 8 bits"
-        )
+        if self.coarse and (self.coarse_high <= FEW or grey_range is not None):
+            levels = f"use at most {self.coarse_high:.0f} of {FULL}: " if self.coarse_high <= FEW else ""
+            yield (
+                f"{_counted(self.coarse)} in colour or with transparency {levels}only the upper 8 bits of such are "
+                "read, and --grey-range does not change them; convert them to 8 bits"
+            )
 
 
 def fitting(low: float, high: float) -> Range:
