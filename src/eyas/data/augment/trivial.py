@@ -71,11 +71,8 @@ def _changed(images: Tensor, operations: Indices, strengths: Numbers, fill: Colo
     factors = placed((1 + _FACTOR * strengths).astype(np.float32), images)
     if name == "sharpness":
         return colour.in_pieces(colour.sharpened, images, factors)
-    return colour.in_pieces(partial(_by_levels, name), images, factors)
-
-
-def _by_levels(name: str, images: Tensor, factor: Tensor) -> Tensor:
-    return _OF_LEVELS[name](images.float(), factor).to(torch.uint8)
+    change = _OF_LEVELS[name]
+    return colour.in_pieces(lambda some, factor: change(some.float(), factor).to(torch.uint8), images, factors)
 
 
 def _source_matrices(operations: Indices, strengths: Numbers, height: int, width: int) -> Numbers:
