@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import threading
 import warnings
@@ -17,16 +18,17 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from eyas.data.images import formats
-from eyas.data.images.memory import room_for
 from eyas.data.images.rgb import Range, upright
 from eyas.data.images.whole import ROOM, refuse_cut, refuse_hollow, refuse_scans
 from eyas.errors import DataError, ShortMemoryError
 from eyas.files.reading import read_file
+from eyas.files.system import free_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # MPO is opened as JPEG
+PER_PIXEL = 16  # bytes at most while a picture is decoded: four pictures of 4, with alpha or turned by EXIF
 LARGE = 50_000_000  # pixels: of larger pictures as many are decoded at once as memory has room for
 MAX_RATIO = 1000  # of the sides: cropped from its shorter side, a longer one would become gigabytes
 # what is often found under an image's name, by its first bytes: eyas says what it is and never asks another program
@@ -222,8 +224,7 @@ class _Quiet:
         self.lock = threading.Lock()
         self.inside = 0
         self.filter: object = None
-        self.truncated = False
-        self.limit: int | None = None
+        self.before: tuple[bool, int | None] = False, None
 
     @contextlib.contextmanager
     def __call__(self, pixels: int) -> Iterator[None]:
@@ -231,10 +232,10 @@ class _Quiet:
             self.inside += 1
             half = -(-pixels // 2)  # Pillow warns above its limit, and refuses what has twice as many
             if self.inside == 1:
-                self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, half
+                self.before = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
+                ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = False, half
                 warnings.filterwarnings("ignore", module=r"PIL\.")
                 self.filter = warnings.filters[0]
-                self.truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
             Image.MAX_IMAGE_PIXELS = max(half, Image.MAX_IMAGE_PIXELS or 0)
         try:
             yield
@@ -242,9 +243,40 @@ class _Quiet:
             with self.lock:
                 self.inside -= 1
                 if self.inside == 0:
-                    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = self.truncated, self.limit
+                    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = self.before
                     if self.filter in warnings.filters:
                         warnings.filters.remove(self.filter)  # type: ignore[attr-defined]
 
 
-_quiet_pillow = _Quiet()
+class _Room:
+    """The bytes that pictures which are being decoded take. One object a process, for memory is the process's."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.taken = 0
+        self.process = os.getpid()
+
+    @contextlib.contextmanager
+    def __call__(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for a picture, and hold it; raises `MemoryError` where it has none even alone."""
+        need = pixels * PER_PIXEL
+        with self.changed:
+            if self.process != os.getpid():  # a fork: the threads that held the rest are not in this process
+                self.process, self.taken = os.getpid(), 0
+            while self.taken and self.taken + need > free_memory():
+                self.changed.wait()
+            if need > (free := free_memory()):
+                raise MemoryError(
+                    f"{pixels / 1e6:,.0f} million pixels take up to {need / 1e9:.1f} GB while they are decoded, and "
+                    f"{free / 1e9:.1f} GB of memory are free"
+                )
+            self.taken += need
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.taken -= need
+                self.changed.notify_all()
+
+
+_quiet_pillow, room_for = _Quiet(), _Room()
