@@ -136,10 +136,22 @@ def look_at(images: ImageSet, found: Survey) -> None:
 
     pairs = zip(batches, read_ahead(batches, look), strict=True)
     for rows, samples in track(pairs, len(batches), f"Looking at {images.source}"):
-        good = [(row, sample) for row, sample in zip(rows, samples, strict=True) if not isinstance(sample, str)]
+        good = {row: sample for row, sample in zip(rows, samples, strict=True) if not isinstance(sample, str)}
         found.reasons.update((row, s) for row, s in zip(rows, samples, strict=True) if isinstance(s, str))
-        if good:
-            found.records[[row for row, _ in good]] = _recorded([sample for _, sample in good], found.kinds)
+        if not good:
+            continue
+        digests, sizes, kinds, plain, small, values = zip(*good.values(), strict=True)
+        found.kinds.extend(kind for kind in dict.fromkeys(kinds) if kind not in found.kinds)
+        records = np.zeros(len(good), RECORD)
+        records["digest"] = np.frombuffer(b"".join(digests), "<u8").reshape(-1, 2)
+        records["width"], records["height"] = np.array(sizes).T
+        records["kind"] = [found.kinds.index(kind) for kind in kinds]
+        records["deep"], records["low"], records["high"] = np.array(values).T
+        pictures = np.frombuffer(b"".join(small), np.uint8).reshape(-1, SIDE, SIDE, 3)
+        records["mark"], records["hash"], showing = marked(pictures)
+        showing &= np.minimum(records["width"], records["height"]) >= LEAST
+        records["state"] = np.where(plain, PLAIN, np.where(showing, SHOWING, DULL))
+        found.records[list(good)] = records
 
 
 def _sample(picture: Image.Image, kind: str) -> Sample:
@@ -155,22 +167,6 @@ def _sample(picture: Image.Image, kind: str) -> Sample:
 
 def _of_one_colour(picture: Image.Image) -> bool:
     return all(low == high for low, high in picture.getextrema())  # type: ignore[misc]
-
-
-def _recorded(samples: list[Sample], kinds: list[str]) -> Records:
-    """Return the records of readable images; a kind that is new is added to `kinds`."""
-    kinds += [kind for kind in dict.fromkeys(sample[2] for sample in samples) if kind not in kinds]
-    records = np.zeros(len(samples), RECORD)
-    records["digest"] = np.frombuffer(b"".join(sample[0] for sample in samples), "<u8").reshape(-1, 2)
-    records["width"], records["height"] = np.array([sample[1] for sample in samples]).T
-    records["kind"] = [kinds.index(sample[2]) for sample in samples]
-    records["deep"], records["low"], records["high"] = np.array([sample[5] for sample in samples]).T
-    pictures = np.frombuffer(b"".join(sample[4] for sample in samples), np.uint8).reshape(-1, SIDE, SIDE, 3)
-    records["mark"], records["hash"], showing = marked(pictures)
-    plain = np.array([sample[3] for sample in samples])
-    showing &= np.minimum(records["width"], records["height"]) >= LEAST
-    records["state"] = np.where(plain, PLAIN, np.where(showing, SHOWING, DULL))
-    return records
 
 
 def read_entries(path: Path) -> tuple[NDArray[np.void], tuple[str, ...]]:

@@ -165,19 +165,15 @@ class Spans:
             found = np.unique(keys)
             codes, firsts = np.searchsorted(found, keys), np.zeros(len(found), np.int64)
             firsts[codes[::-1]] = np.arange(len(keys))[::-1]  # of several rows the last one written stays
-            if self._equals(self.take(firsts[codes])):
+            first = self.take(firsts[codes])  # of each one's group
+            words = (pair for mine, its in zip(self.parts(), first.parts(), strict=True)
+                     for pair in zip(mine._words(), its._words(), strict=True))  # fmt: skip
+            if np.array_equal(self.ends - self.starts, first.ends - first.starts) and all(
+                np.array_equal(mine, its) for (_, mine), (_, its) in words
+            ):
                 order = np.argsort(firsts)
                 return np.argsort(order)[codes], firsts[order]
             seed += 1  # two unequal pieces shared a number: others are drawn
-
-    def _equals(self, other: Spans) -> bool:
-        """Tell whether every piece says the same as the other's of the same row."""
-        pairs = zip(self.parts(), other.parts(), strict=True)
-        return np.array_equal(self.ends - self.starts, other.ends - other.starts) and all(
-            np.array_equal(mine, its)
-            for one, two in pairs
-            for (_, mine), (_, its) in zip(one._words(), two._words(), strict=True)
-        )
 
     def _words(self) -> Iterator[tuple[Ints, NDArray[np.uint64]]]:
         """Yield (rows, their next eight bytes as a number) until every piece is through."""
