@@ -19,7 +19,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from eyas.data.images import formats
 from eyas.data.images.rgb import Range, upright
-from eyas.data.images.whole import ROOM, refuse_cut, refuse_hollow, refuse_scans
+from eyas.data.images.whole import ROOM, refuse_bomb, refuse_cut
 from eyas.errors import DataError, ShortMemoryError
 from eyas.files.reading import read_file
 from eyas.files.system import free_memory
@@ -154,8 +154,7 @@ def _opened(data: bytes, decoding: Decoding) -> Iterator[ImageFile.ImageFile]:
             raise ValueError(_too_many(f"{width} x {height}", width * height, data, decoding))
         if max(width, height) > MAX_RATIO * min(width, height):
             raise ValueError(f"{width} x {height} pixels: one side is more than {MAX_RATIO:,} times the other")
-        refuse_hollow(image, data)
-        refuse_scans(image, data)
+        refuse_bomb(image, data)
         with room_for(width * height) if width * height > LARGE else contextlib.nullcontext():
             yield image
 

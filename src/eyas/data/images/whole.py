@@ -16,22 +16,20 @@ _END, _SCAN, _PROGRESSIVE = 0xD9, 0xDA, 0xC2
 _FILLER = bytes(range(1, 65))
 
 
-def refuse_hollow(image: Image.Image, data: bytes) -> None:
-    """Raise `ValueError` where a JPEG, opened and not yet decoded, has fewer bytes than its size can be made of."""
-    if image.format in ("JPEG", "MPO") and image.width * image.height > ROOM * len(data):
-        raise ValueError(f"its {len(data):,} bytes cannot hold the {image.width} x {image.height} pixels of its header")
+def refuse_bomb(image: Image.Image, data: bytes) -> None:
+    """Raise `ValueError` where a JPEG, opened and not yet decoded, would take more work than its bytes can be worth.
 
-
-def refuse_scans(image: Image.Image, data: bytes) -> None:
-    """Raise `ValueError` where a JPEG, opened and not yet decoded, has more scans than encoders write (about 10).
-
-    Each one is a pass over the whole picture and may take 26 bytes: a megabyte could ask for ten minutes.
+    It has fewer bytes than its size can be made of, or more scans than encoders write (about 10): each scan is a pass
+    over the whole picture and may take 26 bytes, so a megabyte could ask for ten minutes.
     """
-    if image.format not in ("JPEG", "MPO") or data.count(b"\xff\xda") <= SCANS:  # that counts metadata in, and is quick
+    if image.format not in ("JPEG", "MPO"):
         return
-    scans = sum(mark == _SCAN for mark, _ in _marks(data))
-    if scans > SCANS:
-        raise ValueError(f"it is a JPEG of {scans:,} scans; no more than {SCANS} are read")
+    if image.width * image.height > ROOM * len(data):
+        raise ValueError(f"its {len(data):,} bytes cannot hold the {image.width} x {image.height} pixels of its header")
+    if data.count(b"\xff\xda") > SCANS:  # that counts metadata in, and is quick
+        scans = sum(mark == _SCAN for mark, _ in _marks(data))
+        if scans > SCANS:
+            raise ValueError(f"it is a JPEG of {scans:,} scans; no more than {SCANS} are read")
 
 
 def refuse_cut(image: Image.Image, data: bytes) -> None:

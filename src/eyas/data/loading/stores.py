@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -128,36 +128,31 @@ class Filling:
         self.pixels[row] = image.permute(1, 2, 0).numpy()
 
     def fill(self, images: ImageSet) -> None:
-        """Decode every image of the set, in several threads, with a progress bar."""
-        for sample, result in track(decode_all(images, self.fitting), len(images), f"Checking {images.source}"):
+        """Decode every image of the set, large ones in several threads, with a progress bar.
+
+        Raises `ShortMemoryError`: which images a set has must not depend on how much memory is free.
+        """
+        fitting = self.fitting
+
+        def decode(sample: int) -> Decoded | str:
+            try:
+                picture = images.images.picture(sample)
+            except ShortMemoryError:
+                raise
+            except DataError as error:
+                return str(error)
+            image, greys = to_tensor(picture), Greys.of(picture, fitting.grey_range)
+            small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
+            mark = mark_of(image.permute(1, 2, 0).numpy())
+            return (image, False, mark, greys) if small else (fitting.fit(image), True, mark, greys)
+
+        samples = range(len(images))
+        batches = [samples[start : start + _BATCH] for start in samples[::_BATCH]]
+        decoded = map(decode, samples) if are_small(images) else chain.from_iterable(read_ahead(batches, decode))
+        for sample, result in enumerate(track(decoded, len(images), f"Checking {images.source}")):
             self.add(sample, result)
             if self.full and not self.patient:
                 return
-
-
-def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, Decoded | str]]:
-    """Yield (sample, its picture or a reason), in order; large images by several threads.
-
-    Raises `ShortMemoryError`: which images a set has must not depend on how much memory is free.
-    """
-
-    def decode(sample: int) -> Decoded | str:
-        try:
-            picture = images.images.picture(sample)
-        except ShortMemoryError:
-            raise
-        except DataError as error:
-            return str(error)
-        image, greys = to_tensor(picture), Greys.of(picture, fitting.grey_range)
-        small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
-        mark = mark_of(image.permute(1, 2, 0).numpy())
-        return (image, False, mark, greys) if small else (fitting.fit(image), True, mark, greys)
-
-    if are_small(images):
-        yield from ((sample, decode(sample)) for sample in range(len(images)))
-        return
-    batches = [range(start, min(start + _BATCH, len(images))) for start in range(0, len(images), _BATCH)]
-    yield from enumerate(chain.from_iterable(read_ahead(batches, decode)))
 
 
 def are_small(images: ImageSet) -> bool:
