@@ -36,7 +36,7 @@ CORE = {
     "data.loading": 628,
     "data": 1569,
     "evaluation": 398,
-    "model": 1456,
+    "model": 1448,
     "training": 2552,
 }
 # What a training does not need: the core imports none of these.
@@ -54,7 +54,7 @@ SATELLITES = {
 }
 ROOMS = CORE | SATELLITES
 USED_ONCE = 0.213  # the share of functions that are private and used once; the aim is 0.12
-WHOLE = 26011  # lines of Python under src/eyas
+WHOLE = 26003  # lines of Python under src/eyas
 WORKS_WITHOUT_TRAINING = (
     "verbs.predict", "verbs.export", "exporting.quantise", "exporting.readme", "exporting.onnx_file", "verbs.serve", "serve.app", "serve.examples",
     "model.classifier", "data.spec", "data.images.preprocess", "model.zoo",

@@ -27,7 +27,13 @@ def heatmap(network: nn.Module, inputs: Tensor, target: int) -> Tensor | None:
 
     def keep(module: nn.Module, given: Any, output: Any) -> None:
         output = output[0] if isinstance(output, tuple) and output else output
-        if isinstance(output, Tensor) and output.requires_grad and _has_places(output, inputs):
+        if not isinstance(output, Tensor) or not output.requires_grad or output.shape[0] != 1:
+            return
+        if output.ndim not in (3, 4) or (output.ndim == 3 and _tokens(output.shape[1]) is None):
+            return
+        (height, width), (tall, wide) = _grid(output).shape[-2:], inputs.shape[-2:]
+        # of the picture's shape to a cell: what is cut into cells of attention heads ([1, heads, N, C]) has another
+        if min(height, width) > 1 and abs(height * wide - width * tall) <= max(tall, wide):
             seen.append(output)
 
     with evaluating(network), torch.inference_mode(False), torch.enable_grad(), ExitStack() as hooks:
@@ -45,15 +51,6 @@ def heatmap(network: nn.Module, inputs: Tensor, target: int) -> Tensor | None:
     weights = slope.mean((1, 2), keepdim=True)
     heat = (weights * values).sum(0).relu().float().cpu()
     return heat / heat.max() if heat.max() > 0 else heat
-
-
-def _has_places(output: Tensor, inputs: Tensor) -> bool:
-    """Return whether a layer's output is a grid of the picture's shape."""
-    if output.shape[0] != 1 or output.ndim not in (3, 4) or (output.ndim == 3 and _tokens(output.shape[1]) is None):
-        return False
-    (height, width), (tall, wide) = _grid(output).shape[-2:], inputs.shape[-2:]
-    # to a cell: what is cut into cells of attention heads ([1, heads, N, C]) has another shape than the picture
-    return min(height, width) > 1 and abs(height * wide - width * tall) <= max(tall, wide)
 
 
 def _tokens(count: int) -> int | None:

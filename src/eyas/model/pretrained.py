@@ -30,38 +30,14 @@ def load_pretrained(model: nn.Module, name: str) -> str:
     found = find_model(name)
     if found.library == "eyas":
         raise CheckpointError(f"There are no published weights of {found.name}; train it without --pretrained.")
-    if found.library == "timm":
-        return fill(model, Weights(f"timm's {found.name}", {"": _timm_state(found.name)})).sentence
-    entry = torchvision_weights(found.name)
-    return fill(model, Weights(f"torchvision's {entry}", {"": download_state(entry.url)})).sentence
-
-
-def download_state(url: str, *, folder: Path | None = None) -> State:
-    """Return the weights that `url` (`NAME-HASH.pth`) serves, checked, kept in torch's cache or `folder`.
-
-    Raises `FileError` where the host cannot be reached, `CheckpointError` where what came is not what the name says.
-    """
-    try:
-        with _patience():
-            content = torch.hub.load_state_dict_from_url(
-                url, model_dir=None if folder is None else str(folder), map_location="cpu", check_hash=True,
-                progress=sys.stderr.isatty(), weights_only=True,
-            )  # fmt: skip
-    except OSError as error:  # URLError, HTTPError and time-outs are of this kind
-        raise _unreachable(url, error) from error
-    except Exception as error:  # a wrong hash is a RuntimeError; what a damaged cached file raises has no common kind
-        raise CheckpointError(
-            f"{url}: what was downloaded is damaged ({_first_line(error)}). "
-            "Try again, or give a file with --weights FILE."
-        ) from error
-    return weights_in(content, url).states[""]  # published ones are not wrapped
-
-
-def _timm_state(name: str) -> State:
-    """Return timm's published weights by timm's own code, which converts the authors' names and layouts."""
+    if found.library == "torchvision":
+        entry = torchvision_weights(found.name)
+        return fill(model, Weights(f"torchvision's {entry}", {"": download_state(entry.url)})).sentence
+    # timm's own code converts the authors' names and layouts
     import timm
     from huggingface_hub import constants, try_to_load_from_cache
 
+    name = found.name
     published = timm.models.get_pretrained_cfg(name)
     if published is None or not published.has_weights:
         raise CheckpointError(f"timm has no published weights of {name}; train it without --pretrained.")
@@ -83,8 +59,28 @@ def _timm_state(name: str) -> State:
         raise _unreachable(f"timm's weights of {name}", error) from error
     except RuntimeError as error:
         raise CheckpointError(f"timm's weights of {name} cannot be loaded: {_first_line(error)}.") from error
-    state: State = network.state_dict()
-    return state
+    return fill(model, Weights(f"timm's {name}", {"": network.state_dict()})).sentence
+
+
+def download_state(url: str, *, folder: Path | None = None) -> State:
+    """Return the weights that `url` (`NAME-HASH.pth`) serves, checked, kept in torch's cache or `folder`.
+
+    Raises `FileError` where the host cannot be reached, `CheckpointError` where what came is not what the name says.
+    """
+    try:
+        with _patience():
+            content = torch.hub.load_state_dict_from_url(
+                url, model_dir=None if folder is None else str(folder), map_location="cpu", check_hash=True,
+                progress=sys.stderr.isatty(), weights_only=True,
+            )  # fmt: skip
+    except OSError as error:  # URLError, HTTPError and time-outs are of this kind
+        raise _unreachable(url, error) from error
+    except Exception as error:  # a wrong hash is a RuntimeError; what a damaged cached file raises has no common kind
+        raise CheckpointError(
+            f"{url}: what was downloaded is damaged ({_first_line(error)}). "
+            "Try again, or give a file with --weights FILE."
+        ) from error
+    return weights_in(content, url).states[""]  # published ones are not wrapped
 
 
 @contextlib.contextmanager

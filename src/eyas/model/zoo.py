@@ -203,8 +203,7 @@ def _has_timm() -> bool:
 class _Weightless(TorchFunctionMode):
     """Makes what `torch.empty` allocates, that is the parameters of every layer, on the meta device.
 
-    `torch.device("meta")` would do so for all tensors, and fails where a constructor computes with small ones
-    (RegNet).
+    `torch.device("meta")` would do so for all tensors, and fails where a constructor computes with small ones (RegNet).
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
