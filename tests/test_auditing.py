@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 import eyas
-from eyas.audit.survey_cache import SurveyCache
+from eyas.audit.survey import SurveyCache
 from eyas.cli import main
 from eyas.config.data import DataConfig
 from eyas.data.findings import KINDS

@@ -13,8 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from eyas.data.images.decode import Decoding, decode, read_image, to_tensor
-from eyas.data.images.memory import PER_PIXEL, room_for
+from eyas.data.images.decode import PER_PIXEL, Decoding, decode, read_image, room_for, to_tensor
 from eyas.errors import DataError
 from eyas.files.system import free_memory
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eyas.audit.duplicates import FEW, Search
 from eyas.audit.likeness import MIRROR, RADIUS
-from eyas.audit.neighbours import FEW, Search
 
 
 def brute_force(hashes: np.ndarray, turned: int) -> dict[tuple[int, int], int]:

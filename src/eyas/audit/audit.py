@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eyas.audit.duplicates import OTHER_LABEL, OTHER_PART, Ints, Near, Pictures
+from eyas.audit.duplicates import OTHER_LABEL, OTHER_PART, Pictures
 from eyas.audit.likeness import ALIKE
 from eyas.audit.survey import PLAIN, Survey
 from eyas.data.classes import plain
@@ -32,12 +32,13 @@ class Auditing:
         numbers: dict[str, int] = {}
         for name in (name for part in parts for name in part.images.classes):
             numbers.setdefault(plain(name), len(numbers))
-        known = [_by_name(part, numbers) for part in parts]
-        self.pictures = Pictures(
-            np.concatenate([survey.records for survey in surveys]),
-            np.repeat(np.arange(len(parts)), counts),
-            np.concatenate(known),
-        )
+        labels = []  # by the classes' plain names; -1 where numbers could not be matched with names
+        for part in parts:
+            known = not part.mismatch or part.images.named
+            of_class = np.array([numbers[plain(name)] if known else -1 for name in part.images.classes], np.int64)
+            labels.append(of_class[part.images.labels])
+        records = np.concatenate([survey.records for survey in surveys])
+        self.pictures = Pictures(records, np.repeat(np.arange(len(parts)), counts), np.concatenate(labels))
         self.totals: dict[str, int] = defaultdict(int)
         self.listed: dict[str, list[Finding]] = defaultdict(list)
         self.same: dict[tuple[int, int], set[int]] = defaultdict(set)
@@ -46,25 +47,36 @@ class Auditing:
     def audit(self) -> Audit:
         """Return what there is to find."""
         self._add_equal()
-        near = self._add_near()
+        warnings = list(self._add_near())
         for number, (part, survey) in enumerate(zip(self.parts, self.surveys, strict=True)):
-            for finding in (
-                *_of_files(part, survey), *_of_classes(part, training=number == 0), *_of_shapes(part, survey),
-            ):  # fmt: skip
+            for finding in findings_of_part(part, survey, training=number == 0):
                 self._add(finding)
-        for finding in (*_of_lists(self.parts), *_of_names(self.parts)):
-            self._add(finding)
+        for problem in dict.fromkeys(problem for part in self.parts for problem in part.problems):
+            self._add(Finding("line", (), problem))
+        for mismatch in (part.mismatch for part in self.parts if part.mismatch):
+            self._add(Finding("mismatch", (), mismatch))
+        # classes whose names differ in nothing but case, spaces, hyphens or Unicode forms
+        spellings: dict[str, dict[str, None]] = defaultdict(dict)
+        for name in (name for part in self.parts for name in part.images.classes):
+            spellings[plain(name)][name] = None
+        for names in (names for names in spellings.values() if len(names) > 1):
+            self._add(Finding("names", (), ", ".join(map(repr, names)), count=len(names)))
         notes = dict.fromkeys(
             note
-            for part, survey in zip(self.parts, self.surveys, strict=True)
-            for note in (*part.images.notes, *_of_greys(part, survey))
+            for images, survey in zip((part.images for part in self.parts), self.surveys, strict=True)
+            for note in (*images.notes, *survey.greys(images.grey_range).notes(images.source, images.grey_range))
         )
+        overlaps = []
+        for later, earlier in sorted(self.same.keys() | self.alike.keys()):
+            same = self.same[later, earlier]
+            alike = self.alike[later, earlier] - same
+            overlaps.append(Overlap(self.parts[later].name, self.parts[earlier].name, len(same), len(alike)))
         return Audit(
             tuple(_summary(part, survey) for part, survey in zip(self.parts, self.surveys, strict=True)),
-            tuple(self._overlaps()),
+            tuple(overlaps),
             {kind: self.totals[kind] for kind in KINDS if self.totals[kind]},
             tuple(finding for kind in KINDS for finding in self.listed[kind]),
-            (*notes, *self._warnings(near)),
+            (*notes, *warnings),
         )
 
     def _add(self, finding: Finding) -> None:
@@ -82,11 +94,15 @@ class Auditing:
             for part in np.unique(parts) if crossing else ():
                 for earlier in np.unique(parts[parts < part]):
                     self.same[int(part), int(earlier)].update(rows[parts == part].tolist())
-            shown = tuple(self._seen(row) for row in _varied(rows, labels, parts)[:MEMBERS].tolist())
+            # the first of every label and part in front: what makes the finding is seen first
+            _, firsts = np.unique(np.stack([labels, parts], axis=1), axis=0, return_index=True)
+            firsts = np.sort(firsts)
+            varied = np.concatenate([rows[firsts], np.delete(rows, firsts)])
+            shown = tuple(self._seen(row) for row in varied[:MEMBERS].tolist())
             self._add(Finding(kind, shown, count=len(rows), likeness=1.0))
 
-    def _add_near(self) -> Near:
-        """Add pairs of pictures that look alike, and return them."""
+    def _add_near(self) -> Iterator[str]:
+        """Add pairs of pictures that look alike; yield what to think of them."""
         near = self.pictures.near()
         for later, earlier, relation, likeness, mirrored in near.pairs.tolist():
             if relation & OTHER_PART:
@@ -96,10 +112,6 @@ class Auditing:
             kind = "near-conflict" if relation & OTHER_LABEL else kind
             shown = (self._seen(later), self._seen(earlier))
             self._add(Finding(kind, shown, count=2, likeness=round(likeness, 3), mirrored=mirrored))
-        return near
-
-    def _warnings(self, near: Near) -> Iterator[str]:
-        """Yield what to think of the near duplicates."""
         if near.limit > ALIKE:
             yield (
                 "pictures of this set are alike by nature, also with different labels: near duplicates are listed from "
@@ -117,91 +129,32 @@ class Auditing:
         number = int(self.pictures.parts[row])
         return _seen(self.parts[number], row - int(self.starts[number]))
 
-    def _overlaps(self) -> Iterator[Overlap]:
-        for later in range(len(self.parts)):
-            for earlier in range(later):
-                same = self.same[later, earlier]
-                alike = self.alike[later, earlier] - same
-                if same or alike:
-                    yield Overlap(self.parts[later].name, self.parts[earlier].name, len(same), len(alike))
-
-
-def _varied(rows: Ints, labels: Ints, parts: Ints) -> Ints:
-    """Return the rows with the first of every label and part in front: what makes the finding is seen first."""
-    _, firsts = np.unique(np.stack([labels, parts], axis=1), axis=0, return_index=True)
-    firsts = np.sort(firsts)
-    return np.concatenate([rows[firsts], np.delete(rows, firsts)])
-
-
-def _by_name(part: Part, numbers: dict[str, int]) -> Ints:
-    """Return labels as `numbers` of the classes' plain names: equal for names that hardly differ.
-
-    -1 where numbers could not be matched with names: nothing is known of them.
-    """
-    if part.mismatch and not part.images.named:
-        return np.full(len(part.images), -1)
-    found: Ints = np.array([numbers[plain(name)] for name in part.images.classes], np.int64)[part.images.labels]
-    return found
-
 
 def _seen(part: Part, index: int) -> Seen:
     images = part.images
     return Seen(part.name, index, images.place(index), images.classes[images.labels[index]])
 
 
-def _of_files(part: Part, survey: Survey) -> Iterator[Finding]:
+def findings_of_part(part: Part, survey: Survey, *, training: bool) -> Iterator[Finding]:
+    """Yield what is wrong with files, classes without images or with too few, sizes that differ much, long pictures."""
     for index, reason in sorted(survey.reasons.items()):
         seen = _seen(part, index)
         yield Finding("unreadable", (seen,), reason.removeprefix(f"{seen.place}: "), count=1)
     for index in np.flatnonzero(survey.records["state"] == PLAIN).tolist():
         yield Finding("plain", (_seen(part, index),), count=1)
-
-
-def _of_greys(part: Part, survey: Survey) -> tuple[str, ...]:
-    grey_range = part.images.grey_range
-    return survey.greys(grey_range).notes(part.images.source, grey_range)
-
-
-def _of_shapes(part: Part, survey: Survey) -> Iterator[Finding]:
+    images, counts = part.images, _counts(part.images)
+    for number in np.flatnonzero(counts == 0).tolist():
+        yield Finding("missing", (), f"{part.name}: {images.classes[number]}")
+    for number in np.flatnonzero((counts > 0) & (counts < FEW_IMAGES)).tolist() if training else ():
+        yield Finding("few", (), f"{part.name}: {images.classes[number]}: {counts[number]}", count=int(counts[number]))
+    some = counts[counts > 0]
+    if training and some.max() >= IMBALANCE * some.min():
+        most, least = (images.classes[int(np.flatnonzero(counts == count)[0])] for count in (some.max(), some.min()))
+        yield Finding("imbalance", (), f"{part.name}: {most}: {some.max():,}; {least}: {some.min():,}")
     width, height = (survey.records[name].astype(np.int64) for name in ("width", "height"))
     longer, shorter = np.maximum(width, height), np.minimum(width, height)
     for index in np.flatnonzero(longer > ASPECT * shorter).tolist():
         yield Finding("aspect", (_seen(part, index),), f"{width[index]} x {height[index]} pixels", count=1)
-
-
-def _of_classes(part: Part, *, training: bool) -> Iterator[Finding]:
-    """Yield classes without images and with too few of them, and whether their sizes differ much."""
-    images = part.images
-    counts = _counts(images)
-    for number in np.flatnonzero(counts == 0).tolist():
-        yield Finding("missing", (), f"{part.name}: {images.classes[number]}")
-    if not training:
-        return
-    for number in np.flatnonzero((counts > 0) & (counts < FEW_IMAGES)).tolist():
-        yield Finding("few", (), f"{part.name}: {images.classes[number]}: {counts[number]}", count=int(counts[number]))
-    some = counts[counts > 0]
-    if some.max() >= IMBALANCE * some.min():
-        most, least = (images.classes[int(np.flatnonzero(counts == count)[0])] for count in (some.max(), some.min()))
-        yield Finding("imbalance", (), f"{part.name}: {most}: {some.max():,}; {least}: {some.min():,}")
-
-
-def _of_lists(parts: Sequence[Part]) -> Iterator[Finding]:
-    for problem in dict.fromkeys(problem for part in parts for problem in part.problems):
-        yield Finding("line", (), problem)
-    for part in parts:
-        if part.mismatch:
-            yield Finding("mismatch", (), part.mismatch)
-
-
-def _of_names(parts: Sequence[Part]) -> Iterator[Finding]:
-    """Yield classes whose names differ in nothing but case, spaces, hyphens or Unicode forms."""
-    alike: dict[str, dict[str, None]] = defaultdict(dict)
-    for part in parts:
-        for name in part.images.classes:
-            alike[plain(name)][name] = None
-    for same in alike.values():
-        if len(same) > 1:
-            yield Finding("names", (), ", ".join(repr(name) for name in same), count=len(same))
 
 
 def _counts(images: ImageSet) -> NDArray[np.int64]:
@@ -210,19 +163,12 @@ def _counts(images: ImageSet) -> NDArray[np.int64]:
 
 def _summary(part: Part, survey: Survey) -> PartSummary:
     images, records = part.images, survey.records[survey.readable]
-    numbers, counts = np.unique(records["kind"], return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return PartSummary(
-        part.name,
-        images.source,
-        len(images),
-        len(survey.reasons),
-        tuple(zip(images.classes, _counts(images).tolist(), strict=True)),
-        _spread(records["width"]),
-        _spread(records["height"]),
-        tuple((survey.kinds[numbers[row]], int(counts[row])) for row in order if survey.kinds[numbers[row]]),
+    widths, heights = (
+        (int(values.min()), int(np.median(values)), int(values.max())) if len(values) else None
+        for values in (records["width"], records["height"])
     )
-
-
-def _spread(values: NDArray[np.uint32]) -> tuple[int, int, int] | None:
-    return (int(values.min()), int(np.median(values)), int(values.max())) if len(values) else None
+    numbers, counts = np.unique(records["kind"], return_counts=True)
+    kinds = [(survey.kinds[numbers[row]], int(counts[row])) for row in np.argsort(-counts, kind="stable")]
+    classes = tuple(zip(images.classes, _counts(images).tolist(), strict=True))
+    files = tuple((kind, count) for kind, count in kinds if kind)
+    return PartSummary(part.name, images.source, len(images), len(survey.reasons), classes, widths, heights, files)

@@ -1,28 +1,36 @@
-"""Which pictures of a survey are the same, and which look alike: as groups and pairs of row numbers."""
+"""Which pictures of a survey are the same, and which look alike: as groups and pairs of row numbers.
+
+Pairs of 64-bit hashes that differ in a few bits are found by their thirds, not by comparing all with all.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyas.audit.likeness import ALIKE, ALIKE_AT_MOST, ALIKE_OTHERWISE, MIRROR, RADIUS, likeness
-from eyas.audit.neighbours import Search
 from eyas.audit.survey import DULL, SHOWING, Records
 
 Ints = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
 PAIR = np.dtype([("later", "<i8"), ("earlier", "<i8"), ("relation", "u1"), ("likeness", "<f4"), ("mirrored", "?")])
 OTHER_LABEL, OTHER_PART = 2, 1  # bits of `relation`
 PER_IMAGE = 1_000  # pairs to look at for each image; more only where very many look alike
 COMMON, SEVERAL = 0.05, 50  # pairs for an image, and pairs with different labels, from which on likeness is common
 RARE = 0.001  # of the pairs: so many may have different labels then
+PARTS = ((0, 22), (22, 21), (43, 21))  # (first bit, bits) of the parts of a hash
+FEW = 16  # hashes of a value that are still looked at where the pairs are too many
 _KEPT = 1_000_000  # pairs found before those that others outdo are dropped
+_AT_ONCE = 1 << 20  # pairs of hashes compared in one piece
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Near:
-    """`pairs` of `PAIR` that look alike, from a likeness of `limit` on; whether all were looked for."""
+    """Near-duplicate pairs (`PAIR`) with similarity >= `limit`; `complete` is False if the search was cut short."""
 
     pairs: NDArray[np.void]
     limit: float
@@ -55,7 +63,14 @@ class Pictures:
         For each picture the earlier one that is most alike of each relation: of its label or another, of its part or
         another. Of equal pictures in one part with one label the first stands for all.
         """
-        rows = self._representatives()
+        rows = np.flatnonzero(self.records["state"] == SHOWING)
+        digest = self.records["digest"][rows]
+        keys = (rows, self.labels[rows], self.parts[rows], digest[:, 1], digest[:, 0])
+        order = np.lexsort(keys)
+        same = np.ones(max(len(rows) - 1, 0), bool)
+        for key in keys[1:]:
+            same &= key[order][1:] == key[order][:-1]
+        rows = np.sort(rows[order[np.append(True, ~same)[: len(rows)]]])  # one of each picture, part and label
         hashes, found, complete = self.records["hash"][rows], np.zeros(0, PAIR), True
         for mirrored in (False, True):
             search = Search(hashes, RADIUS, MIRROR if mirrored else 0, limit=PER_IMAGE * (len(rows) + 1000))
@@ -70,17 +85,6 @@ class Pictures:
         otherwise = (found["relation"] & OTHER_LABEL) > 0
         listed = found["likeness"] >= np.where(otherwise, max(limit, ALIKE_OTHERWISE), limit)
         return Near(found[listed], limit, complete)
-
-    def _representatives(self) -> Ints:
-        """Return the rows to compare, one of each picture, part and label."""
-        rows = np.flatnonzero(self.records["state"] == SHOWING)
-        digest = self.records["digest"][rows]
-        keys = (rows, self.labels[rows], self.parts[rows], digest[:, 1], digest[:, 0])
-        order = np.lexsort(keys)
-        same = np.ones(max(len(rows) - 1, 0), bool)
-        for key in keys[1:]:
-            same &= key[order][1:] == key[order][:-1]
-        return np.sort(rows[order[np.append(True, ~same)[: len(rows)]]])
 
     def _alike(self, one: Ints, other: Ints, mirrored: bool) -> NDArray[np.void]:
         """Return those pairs of rows, one < other, that do look alike and are not the very same."""
@@ -117,3 +121,82 @@ def _best(pairs: NDArray[np.void]) -> NDArray[np.void]:
     same = (pairs["later"][1:] == pairs["later"][:-1]) & (pairs["relation"][1:] == pairs["relation"][:-1])
     pairs = pairs[np.append(True, ~same)[: len(pairs)]]
     return pairs[np.argsort(-pairs["likeness"], kind="stable")]
+
+
+@dataclass(slots=True)
+class Search:
+    """All pairs of `hashes` uint64 [N] of which one, with the bits of `turned` inverted, is near the other.
+
+    Hashes that differ in at most `radius` bits differ in at most a third of them in one of three parts (the pigeonhole
+    principle). So each part is looked up with every such change, in a table of where its values begin: N * 232 * 3
+    look-ups for a radius of 8. Where thousands are nearly alike, the pairs themselves are many: past `limit` of them
+    only `FEW` hashes of each value are looked at, and `complete` becomes False.
+    """
+
+    hashes: Hashes
+    radius: int
+    turned: int = 0
+    limit: int = 1 << 62
+    complete: bool = True
+    looked_at: int = 0
+
+    def pairs(self) -> Iterator[tuple[Ints, Ints, NDArray[np.uint8]]]:
+        """Yield (first, second, bits that differ) in pieces, first < second, each pair once."""
+        for part, (first_bit, bits) in enumerate(PARTS):
+            values = part_of(self.hashes, part)
+            order = np.argsort(values, kind="stable")
+            ordered = values[order]
+            starts = np.zeros((1 << bits) + 1, np.int32)
+            np.cumsum(np.bincount(ordered, minlength=1 << bits), out=starts[1:])
+            turned = self.turned >> first_bit & (1 << bits) - 1
+            counts = range(self.radius // len(PARTS) + 1)  # of bits that may differ in one part at least
+            for places in chain.from_iterable(combinations(range(bits), count) for count in counts):
+                if self.looked_at > 2 * self.limit:
+                    return
+                mask = sum(1 << place for place in places) ^ turned
+                # of two values that differ by a mask exactly one lacks its highest bit: each pair is met once
+                lacking = ordered & (1 << mask.bit_length() - 1) == 0 if mask else np.ones(len(ordered), bool)
+                rows = np.flatnonzero(lacking)
+                wanted = ordered[rows] ^ mask
+                begin, end = starts[wanted].astype(np.int64), starts[wanted + 1].astype(np.int64)
+                if not mask:
+                    begin = rows + 1
+                some = begin < end
+                yield from self._near(order, rows[some], begin[some], end[some], part)
+
+    def _near(
+        self, order: Ints, rows: Ints, begin: Ints, end: Ints, part: int
+    ) -> Iterator[tuple[Ints, Ints, NDArray[np.uint8]]]:
+        """Yield those pairs of `rows` with all between `begin` and `end` that are near; all are places in `order`.
+
+        Those that an earlier part has found are left out.
+        """
+        if self.looked_at + int((end - begin).sum()) > self.limit:
+            self.complete, end = False, np.minimum(end, begin + FEW)
+        ends = np.cumsum(end - begin)
+        at = 0
+        while at < len(rows):
+            before = ends[at - 1] if at else 0
+            stop = max(at + 1, int(np.searchsorted(ends, before + _AT_ONCE, "right")))
+            piece = slice(at, stop)
+            lengths = end[piece] - begin[piece]
+            one = order[np.repeat(rows[piece], lengths)]
+            places = np.arange(lengths.sum()) + np.repeat(begin[piece] - (np.cumsum(lengths) - lengths), lengths)
+            other = order[places]
+            self.looked_at += len(places)
+            differing = self.hashes[one] ^ self.hashes[other] ^ np.uint64(self.turned)
+            distances = np.bitwise_count(differing)
+            near = distances <= self.radius
+            for earlier in range(part):
+                near[near] = np.bitwise_count(part_of(differing[near], earlier)) > self.radius // len(PARTS)
+            if near.any():
+                one, other = one[near], other[near]
+                yield np.minimum(one, other), np.maximum(one, other), distances[near]
+            at = stop
+
+
+def part_of(hashes: Hashes, part: int) -> Ints:
+    """Return the numbers that one of the parts of each hash makes."""
+    first_bit, bits = PARTS[part]
+    found: Ints = (hashes >> np.uint64(first_bit) & np.uint64((1 << bits) - 1)).astype(np.int64)
+    return found

@@ -34,7 +34,9 @@ def marked(pictures: NDArray[np.uint8]) -> tuple[Marks, NDArray[np.uint64], NDAr
     """
     grey = pictures.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     showing = grey.std(axis=(1, 2)) >= DULL
-    basis = _basis()
+    places, frequencies = np.arange(SIDE), np.arange(10)
+    basis = np.cos(np.pi * (2 * places + 1) * frequencies[:, None] / (2 * SIDE)).astype(np.float32)
+    basis[0] /= np.sqrt(2)
     waves = basis @ grey @ basis.T
     down, across = np.array(_WAVES).T
     values = waves[:, down, across] * np.hypot(down, across).astype(np.float32)
@@ -52,11 +54,3 @@ def likeness(one: Marks, other: Marks, *, mirrored: bool = False) -> NDArray[np.
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     found: NDArray[np.float32] = (first * second).sum(axis=1) / np.maximum(lengths, 1)
     return found
-
-
-def _basis() -> NDArray[np.float32]:
-    """Return the first ten waves of 32 places, float32 [10, 32]."""
-    places, frequencies = np.arange(SIDE), np.arange(10)
-    waves = np.cos(np.pi * (2 * places + 1) * frequencies[:, None] / (2 * SIDE)).astype(np.float32)
-    waves[0] /= np.sqrt(2)
-    return waves

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from eyas.data.findings import KINDS, Audit, Finding, PartSummary
+from eyas.data.findings import KINDS, Audit, Finding
 from eyas.terminal.clean import clean, clean_lines
 from eyas.terminal.tables import table
 from eyas.terminal.wording import said_percent
@@ -21,13 +20,26 @@ CLASSES_SHOWN = 30  # rows of the table of classes; of more classes the smallest
 
 def audit_view(audit: Audit) -> Iterator[RenderableType]:
     """Yield the audit as rich renderables."""
-    yield _parts(audit.parts)
+    parts = audit.parts
+    heads, rows = ("part", "images", "unreadable", "classes", "width", "height", "files"), []
+    for part in parts:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in part.kinds[:4]) + ", ..." * (len(part.kinds) > 4)
+        numbers = (f"{number:,}" for number in (part.images, part.unreadable, len(part.classes)))
+        rows.append((part.name, *numbers, _spread(part.widths), _spread(part.heights), kinds))
+    yield table(heads, rows, right=heads[1:-1])
     yield Text()
-    yield from _class_table(audit.parts)
+    # the images of each class in each part, the smallest class of the first part first
+    counts = [dict(part.classes) for part in parts]
+    names = sorted(dict.fromkeys(name for count in counts for name in count), key=lambda name: counts[0].get(name, 0))
+    if len(names) > CLASSES_SHOWN:
+        yield Text(f"The {CLASSES_SHOWN} smallest of {len(names):,} classes")
+    sets, shown = [part.name for part in parts], names[:CLASSES_SHOWN]
+    by_class = ((name, *(f"{count[name]:,}" if name in count else "-" for count in counts)) for name in shown)
+    yield table(("class", *sets), by_class, right=sets)
     for note in audit.notes:
         yield Text(f"note: {clean(note)}", style="yellow")
     for overlap in audit.overlaps:
-        images = next(part.images for part in audit.parts if part.name == overlap.part)
+        images = next(part.images for part in parts if part.name == overlap.part)
         share = said_percent((overlap.same + overlap.alike) / images)
         yield Text()
         yield Text(
@@ -35,29 +47,22 @@ def audit_view(audit: Audit) -> Iterator[RenderableType]:
             f"{clean(overlap.of)}: {overlap.same:,} the same, {overlap.alike:,} nearly the same",
             style="bold red",
         )
-    for kind in KINDS:
-        yield from _kind(audit, kind)
+    for kind, about in KINDS.items():
+        if not (total := audit.totals.get(kind, 0)):
+            continue
+        yield Text()
+        yield Text(f"{about.title}: {total:,}", style="bold red" if about.wrong else "bold")
+        yield Text(f"  what to do: {about.remedy}", style="dim")
+        for finding in audit.of(kind)[:EXAMPLES]:
+            yield from finding_lines(finding)
+        if total > EXAMPLES:
+            more = f"  ... and {total - EXAMPLES:,} more (--html shows them, --csv and --json list them)"
+            yield Text(more, style="dim")
     yield Text()
-    yield Text(_verdict(audit), style="bold")
-
-
-def _verdict(audit: Audit) -> str:
-    if not audit.totals:
-        return "Nothing was found."
     wrong = sum(count for kind, count in audit.totals.items() if KINDS[kind].wrong)
     rest = sum(audit.totals.values()) - wrong
-    return f"Found: {wrong:,} that make a result wrong or stop the training, {rest:,} that are worth a look."
-
-
-def _parts(parts: tuple[PartSummary, ...]) -> Table:
-    heads = ("part", "images", "unreadable", "classes", "width", "height", "files")
-    rows = []
-    for part in parts:
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in part.kinds[:4])
-        more = ", ..." if len(part.kinds) > 4 else ""
-        counts = (f"{number:,}" for number in (part.images, part.unreadable, len(part.classes)))
-        rows.append((part.name, *counts, _spread(part.widths), _spread(part.heights), kinds + more))
-    return table(heads, rows, right=heads[1:-1])
+    found = f"Found: {wrong:,} that make a result wrong or stop the training, {rest:,} that are worth a look."
+    yield Text(found if audit.totals else "Nothing was found.", style="bold")
 
 
 def _spread(spread: tuple[int, int, int] | None) -> str:
@@ -67,33 +72,7 @@ def _spread(spread: tuple[int, int, int] | None) -> str:
     return f"{spread[0]:,}" if len(set(spread)) == 1 else " / ".join(f"{value:,}" for value in spread)
 
 
-def _class_table(parts: tuple[PartSummary, ...]) -> Iterator[RenderableType]:
-    """Yield the images of each class in each part, the smallest class of the first part first."""
-    counts = [dict(part.classes) for part in parts]
-    names = sorted(dict.fromkeys(name for count in counts for name in count), key=lambda name: counts[0].get(name, 0))
-    if len(names) > CLASSES_SHOWN:
-        yield Text(f"The {CLASSES_SHOWN} smallest of {len(names):,} classes")
-    shown = names[:CLASSES_SHOWN]
-    rows = ((name, *(f"{count[name]:,}" if name in count else "-" for count in counts)) for name in shown)
-    heads = ("class", *(part.name for part in parts))
-    yield table(heads, rows, right=heads[1:])
-
-
-def _kind(audit: Audit, kind: str) -> Iterator[RenderableType]:
-    total = audit.totals.get(kind, 0)
-    if not total:
-        return
-    yield Text()
-    title = Text(f"{KINDS[kind].title}: {total:,}", style="bold red" if KINDS[kind].wrong else "bold")
-    yield title
-    yield Text(f"  what to do: {KINDS[kind].remedy}", style="dim")
-    for finding in audit.of(kind)[:EXAMPLES]:
-        yield from _lines(finding)
-    if total > EXAMPLES:
-        yield Text(f"  ... and {total - EXAMPLES:,} more (--html shows them, --csv and --json list them)", style="dim")
-
-
-def _lines(finding: Finding) -> Iterator[Text]:
+def finding_lines(finding: Finding) -> Iterator[Text]:
     """Yield a finding: one line for each of its first images, with how alike they are."""
     if not finding.images:
         yield Text("  " + clean_lines(finding.reason).replace("\n", "\n    "))

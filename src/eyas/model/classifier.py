@@ -67,21 +67,29 @@ class Classifier:
         """
         file = model_file(Path(path))
         tensors, header = read_tensors(file, "model")
-        _refuse_foreign(header, file)
+        classes, facts = header.get("classes"), header.get("facts")
+        named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+        known = isinstance(header.get("model"), str) and isinstance(facts, dict) and "preprocess" in header
+        if not (named and classes and known):
+            raise CheckpointError(f"{file}: its header does not say what a model of eyas is: name, classes and facts.")
+        if len(set(classes)) < len(classes):
+            raise CheckpointError(f"{file}: names a class twice.")
+        temperature = header.get("temperature", 1.0)  # files of the first version have none
+        if not (isinstance(temperature, float) and 0 < temperature < math.inf):
+            raise CheckpointError(f"{file}: its temperature, {temperature!r}, is no number above zero.")
         try:
             preprocess = Preprocess.from_dict(header["preprocess"])
         except CheckpointError as error:
             raise CheckpointError(f"{file}: {error}") from None
         try:
-            network = filled(header["model"], len(header["classes"]), tensors)
+            network = filled(header["model"], len(classes), tensors)
         except (SettingsError, RuntimeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
             raise CheckpointError(
                 f"{file}: its weights do not fit {header['model']} as the installed library builds it ({reason})"
             ) from error
         network.to(choose_device(device)).eval()
-        temperature = header.get("temperature", 1.0)  # files of the first version have none
-        return Classifier(network, header["model"], tuple(header["classes"]), preprocess, header["facts"], temperature)
+        return Classifier(network, header["model"], tuple(classes), preprocess, header["facts"], temperature)
 
     def save(self, path: str | Path) -> None:
         """Write the one file that `load` reads, atomically."""
@@ -174,52 +182,31 @@ def filled(model: str, classes: int, tensors: dict[str, Tensor]) -> nn.Module:
     """
     wanted = {name: tensor.shape for name, tensor in outline(model, classes).state_dict().items()}
     given = {name: tensor.shape for name, tensor in tensors.items()}
-    if differing := sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)):
-        name = differing[0]
-        raise RuntimeError(f"{name}: {_shape(given.get(name))} for {_shape(wanted.get(name))}")
+    for name in sorted(wanted.keys() | given.keys()):
+        one, other = (list(shapes[name]) if name in shapes else "nothing" for shapes in (given, wanted))
+        if one != other:
+            raise RuntimeError(f"{name}: {one} for {other}")
     network = build(model, classes)
     put_back(network, tensors)
     return network
 
 
-def _shape(shape: torch.Size | None) -> str:
-    return "nothing" if shape is None else f"[{', '.join(map(str, shape))}]"
-
-
-def _refuse_foreign(header: dict[str, Any], file: Path) -> None:
-    """Raise `CheckpointError` where a header is not what `model_header` makes."""
-    classes, facts = header.get("classes"), header.get("facts")
-    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    known = isinstance(header.get("model"), str) and isinstance(facts, dict) and "preprocess" in header
-    if not (named and classes and known):
-        raise CheckpointError(f"{file}: its header does not say what a model of eyas is: name, classes and facts.")
-    if len(set(classes)) < len(classes):
-        raise CheckpointError(f"{file}: names a class twice.")
-    temperature = header.get("temperature", 1.0)
-    if not (isinstance(temperature, float) and 0 < temperature < math.inf):
-        raise CheckpointError(f"{file}: its temperature, {temperature!r}, is no number above zero.")
-
-
 def model_header(model: str, classes: Sequence[str], preprocess: Preprocess, facts: dict[str, Any]) -> dict[str, Any]:
     """Return what a model file says beside its weights."""
-    what = {"model": model, "classes": list(classes), "preprocess": preprocess.to_dict()}
-    return {**what, "facts": facts, "temperature": 1.0}
+    about = {"model": model, "classes": list(classes), "preprocess": preprocess.to_dict()}
+    return {**about, "facts": facts, "temperature": 1.0}
 
 
 def _pixels(image: Picture, grey_range: Range | None = None) -> Tensor:
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
-            shape = "x".join(map(str, image.shape))
-            raise DataError(
-                f"An image array must be uint8 [H, W, 3] (RGB) or [H, W]; this one is {image.dtype} [{shape}]."
-            )
+            given = f"{image.dtype} [{'x'.join(map(str, image.shape))}]"
+            raise DataError(f"An image array must be uint8 [H, W, 3] (RGB) or [H, W]; this one is {given}.")
         image = Image.fromarray(image)
     if isinstance(image, Tensor):
         if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
-            shape = "x".join(map(str, image.shape))
-            raise DataError(
-                f"An image tensor must be uint8 [3, H, W] (RGB, 0 to 255); this one is {image.dtype} [{shape}]."
-            )
+            given = f"{image.dtype} [{'x'.join(map(str, image.shape))}]"
+            raise DataError(f"An image tensor must be uint8 [3, H, W] (RGB, 0 to 255); this one is {given}.")
         return image
     if not isinstance(image, Image.Image):
         return read_image(Path(image), Decoding(grey_range))

@@ -74,13 +74,17 @@ def fill(model: nn.Module, weights: Weights, classes: Sequence[str] = ()) -> Loa
     heads, current = head_of(model), model.state_dict()
     chosen = _chosen(model, weights, heads)
     for key, tensor in chosen.given.items():
-        if tensor.is_floating_point() and not _finite(tensor):
+        try:
+            finite = not tensor.is_floating_point() or bool(torch.isfinite(tensor.float()).all())
+        except RuntimeError:  # a type of four bits and the like: nothing is computed with it
+            finite = False
+        if not finite:
             raise CheckpointError(
                 f"{weights.source}: '{key}' holds values that are not finite. That training had failed: use another."
             )
     filled, _ = _loaded(model, chosen.given, heads)
     body = {key: tensor for key, tensor in filled.items() if not in_head(key, heads)}
-    head, said = _head(model, heads, chosen.given, (weights.classes, tuple(classes)))
+    head, said = _head(model, heads, chosen.given, weights.classes, tuple(classes))
     with torch.no_grad():
         for key, tensor in (body | head).items():
             current[key].copy_(tensor)
@@ -96,8 +100,34 @@ def _chosen(model: nn.Module, weights: Weights, heads: tuple[str, ...]) -> _Cand
     misfits = [_loaded(model, one.given, heads)[1] for one in near]
     fitting = [one for one, misfit in zip(near, misfits, strict=True) if not any(misfit.values())]
     if not fitting:
-        raise _misfit(weights, near[0], misfits[0], model.state_dict())
-    different = [one for number, one in enumerate(fitting) if not any(_equal(one, two) for two in fitting[:number])]
+        rest = {kind: keys for kind, keys in misfits[0].items() if keys}
+        if rest.keys() == {"missing"} and all(key.rpartition(".")[2] in RUNNING for key in rest["missing"]):
+            raise CheckpointError(
+                f"{weights.source}: lacks what batch norm keeps beside its weights ({few(rest['missing'], most=3)}), "
+                "as model.parameters() does. Save model.state_dict() and give that."
+            )
+        if rest.keys() == {"of another shape"} and (
+            stem := _stem(near[0].given, model.state_dict(), rest["of another shape"])
+        ):
+            raise CheckpointError(f"{weights.source}: {stem}")
+        advice = "Give the --model that they were trained with."
+        if weights.model:
+            advice = f"It is a model of {weights.model}: --model {weights.model}"
+        if all(NUMBERED.match(key) for state in weights.states.values() for key in state):
+            advice = "Its names are numbers, as nn.Sequential and fastai give them: rename them to the network's."
+        parts = "; ".join(f"{len(keys)} {kind} ({few(keys, most=3)})" for kind, keys in rest.items())
+        raise CheckpointError(
+            f"{weights.source}{f' ({near[0]})' if near[0].place else ''}: these are weights of another network: of "
+            f"{len(model.state_dict())} tensors of this one {parts}. {advice}"
+        )
+    different: list[_Candidate] = []
+    for one in fitting:
+        same = (other.given for other in different if other.given.keys() == one.given.keys())
+        if not any(
+            all(t.dtype == given[key].dtype and torch.equal(t, given[key]) for key, t in one.given.items())
+            for given in same
+        ):
+            different.append(one)
     averaged = [one for one in different if AVERAGED.search(one.place.lower())]
     if len(different) == 1:
         return different[0]
@@ -124,8 +154,7 @@ def _candidates(place: str, state: State, model: nn.Module, heads: tuple[str, ..
         given = OrderedDict(
             (name, state[key]) for key, name in inside.items() if name in own or not name.startswith(AUXILIARY)
         )
-        # The names of modules in `_metadata` have the prefix too; without it MNASNet refuses the file for lack of
-        # a version.
+        # the names of modules in `_metadata` have the prefix too; without a version MNASNet refuses the file
         versions = None if prefix else getattr(state, "_metadata", None)
         given._metadata = versions or getattr(current, "_metadata", None)  # type: ignore[attr-defined]
         where = " ".join(part for part in (place, prefix and f"without {prefix!r}") if part)
@@ -139,8 +168,7 @@ def _loaded(model: nn.Module, state: State, heads: tuple[str, ...]) -> tuple[Sta
     wrong = {key for key in state if key in current and not _alike(state[key], current[key])}
     given = OrderedDict((key, tensor) for key, tensor in state.items() if key not in wrong)
     given._metadata = getattr(state, "_metadata", None)  # type: ignore[attr-defined]
-    # A twin without weights takes the tensors first: the modules' own hooks for old files work, and nothing
-    # is harmed.
+    # a twin without weights takes the tensors first: the modules' own hooks for old files work, nothing is harmed
     twin = deepcopy(model).to("meta")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns where a tensor on the meta device is not assigned
@@ -149,38 +177,57 @@ def _loaded(model: nn.Module, state: State, heads: tuple[str, ...]) -> tuple[Sta
     misfit = {
         "missing": [key for key in missing if not in_head(key, heads)],
         "unexpected": [key for key in outcome.unexpected_keys if not in_head(key, heads)],
-        "of another shape": [_shapes(key, state, current) for key in sorted(wrong) if not in_head(key, heads)],
+        "of another shape": [
+            f"{key} ({list(state[key].shape)} for {list(current[key].shape)})"
+            for key in sorted(wrong) if not in_head(key, heads)
+        ],
     }
     return {key: tensor for key, tensor in twin.state_dict().items() if not tensor.is_meta}, misfit
 
 
-Names = tuple[tuple[str, ...] | None, tuple[str, ...]]  # of the file's outputs (None: not named), of the network's
 FRESH = "all but the head, which starts fresh for these classes"
-BY_PLACE = "whose rows are taken in the order of your classes, since the file names none"
+BY_PLACE = "the head too, whose rows are taken in the order of your classes, since the file names none"
 
 
-def _head(model: nn.Module, heads: tuple[str, ...], given: State, names: Names) -> tuple[dict[str, Tensor], str]:
-    """Return the head's tensors, each class's row from the class of its name, and what became of it in words."""
+def _head(
+    model: nn.Module, heads: tuple[str, ...], given: State, old: tuple[str, ...] | None, new: tuple[str, ...]
+) -> tuple[dict[str, Tensor], str]:
+    """Return the head's tensors, each class's row from the class of its name, and what became of it in words.
+
+    `old` are the names of the file's outputs, None where it has none; `new` those of the network's.
+    """
     current = {key: tensor for key, tensor in model.state_dict().items() if in_head(key, heads)}
     theirs = {key for key in given if in_head(key, heads)}
     needed = {key for key in current if not key.endswith("num_batches_tracked")}
     if not needed or not needed <= theirs <= current.keys():
         other = sorted(theirs - current.keys())
         return {}, f"{FRESH}: the file's head is of another make ({few(other, most=3)})" if needed and other else FRESH
-    (old, new), whole = names, {key: given[key] for key in theirs}
-    alike = all(_alike(given[key], current[key]) for key in theirs)
+    whole = {key: given[key] for key in theirs}
     if old is None or not new:
-        return (whole, f"the head too, {BY_PLACE}") if alike else ({}, FRESH)
+        fits = all(_alike(given[key], current[key]) for key in theirs)
+        return (whole, BY_PLACE) if fits else ({}, FRESH)
     rows = _rows(model, heads) & theirs
     widths = {given[key].shape[:1] for key in rows}  # of all others the shape is the same, of these but for it
     if len(widths) != 1 or any(given[key].shape[key in rows :] != current[key].shape[key in rows :] for key in theirs):
         return {}, FRESH
     if widths != {(len(old),)}:
         return {}, f"{FRESH}: the class names in the file do not fit its {widths.pop()[0]} outputs"
-    if not (kept := _shared(old, new)):
+    # bare numbers mean something only where all of them are the same
+    numbers = all(name.isdigit() for name in old) or all(name.isdigit() for name in new)
+    kept = [] if numbers and set(old) != set(new) else [name for name in new if name in old]
+    if not kept:
         return {}, f"{FRESH}: none of the file's {len(old)} classes is known to be one of them"
-    places = torch.tensor([new.index(name) for name in kept]), torch.tensor([old.index(name) for name in kept])
-    return whole | {key: _put(current[key], given[key], places) for key in rows}, _kept(old, new, kept)
+    for key in rows:
+        whole[key] = current[key].clone()
+        trained = given[key][[old.index(name) for name in kept]]
+        whole[key][[new.index(name) for name in kept]] = trained.to(whole[key].dtype)
+    if len(kept) < len(new):
+        fresh = [name for name in new if name not in kept]
+        return whole, f"head: {len(kept)} of {len(new)} classes taken over by name ({few(kept)}); new: {few(fresh)}"
+    if all(name.isdigit() for name in new):
+        return whole, f"the head too, its {len(new)} rows by the classes' numbers: both sets must mean the same by them"
+    order = "" if old == new else ", in another order"
+    return whole, f"the head too, its {len(new)} rows by the classes' names{order}"
 
 
 def _rows(model: nn.Module, heads: tuple[str, ...]) -> set[str]:
@@ -197,57 +244,14 @@ def _rows(model: nn.Module, heads: tuple[str, ...]) -> set[str]:
     return {f"{name}.{part}" for name in layers if width[name] == last for part in ("weight", "bias")}
 
 
-def _put(fresh: Tensor, trained: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
-    """Return `fresh` with rows of `trained`."""
-    rows = fresh.clone()
-    rows[places[0]] = trained[places[1]].to(rows.dtype)
-    return rows
-
-
-def _shared(old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
-    """Return the classes that are in both; bare numbers mean something only where all of them are the same."""
-    numbers = all(name.isdigit() for name in old) or all(name.isdigit() for name in new)
-    if numbers and set(old) != set(new):
-        return []
-    return [name for name in new if name in old]
-
-
-def _kept(old: tuple[str, ...], new: tuple[str, ...], kept: list[str]) -> str:
-    """Return which rows of the head were taken over, in words."""
-    if len(kept) < len(new):
-        fresh = [name for name in new if name not in kept]
-        return f"head: {len(kept)} of {len(new)} classes taken over by name ({few(kept)}); new: {few(fresh)}"
-    if all(name.isdigit() for name in new):
-        return f"the head too, its {len(new)} rows by the classes' numbers: both sets must mean the same by them"
-    return f"the head too, its {len(new)} rows by the classes' names" + ("" if old == new else ", in another order")
-
-
 def _alike(given: Tensor, wanted: Tensor) -> bool:
     return given.shape == wanted.shape and given.is_floating_point() == wanted.is_floating_point()
-
-
-def _equal(one: _Candidate, other: _Candidate) -> bool:
-    return one.given.keys() == other.given.keys() and all(
-        tensor.dtype == other.given[key].dtype and torch.equal(tensor, other.given[key])
-        for key, tensor in one.given.items()
-    )
-
-
-def _finite(tensor: Tensor) -> bool:
-    try:
-        return bool(torch.isfinite(tensor.float()).all())
-    except RuntimeError:  # a type of four bits and the like: nothing is computed with it
-        return False
-
-
-def _shapes(key: str, given: State, current: State) -> str:
-    return f"{key} ({list(given[key].shape)} for {list(current[key].shape)})"
 
 
 def _stem(given: State, current: State, others: list[str]) -> str:
     """Return what is so, and what to do, where the first layer alone does not fit: it was made for other pictures."""
     name = next((key for key, tensor in current.items() if tensor.ndim == 4), "")
-    if others != [_shapes(name, given, current)] or given[name].ndim != 4:
+    if len(others) != 1 or not others[0].startswith(f"{name} (") or given[name].ndim != 4:
         return ""
     theirs, ours = given[name].shape, current[name].shape
     grey, sides = theirs[1] == 1, theirs[2:] != ours[2:]
@@ -258,25 +262,3 @@ def _stem(given: State, current: State, others: list[str]) -> str:
     if grey and not sides:
         remedy = "In the script that wrote it, make it three: .repeat(1, 3, 1, 1) / 3; save and give that."
     return f"its first layer ({name}) {' and '.join(facts)}; all else fits. {remedy}" if facts else ""
-
-
-def _misfit(weights: Weights, near: _Candidate, rest: dict[str, list[str]], current: State) -> CheckpointError:
-    count = len(current)
-    parts = [f"{len(keys)} {kind} ({few(keys, most=3)})" for kind, keys in rest.items() if keys]
-    only = {kind for kind, keys in rest.items() if keys}
-    if only == {"missing"} and all(key.rpartition(".")[2] in RUNNING for key in rest["missing"]):
-        return CheckpointError(
-            f"{weights.source}: lacks what batch norm keeps beside its weights ({few(rest['missing'], most=3)}), as "
-            "model.parameters() does. Save model.state_dict() and give that."
-        )
-    if only == {"of another shape"} and (stem := _stem(near.given, current, rest["of another shape"])):
-        return CheckpointError(f"{weights.source}: {stem}")
-    made_with = f"It is a model of {weights.model}: --model {weights.model}" if weights.model else (
-        "Give the --model that they were trained with.")  # fmt: skip
-    if all(NUMBERED.match(key) for state in weights.states.values() for key in state):
-        made_with = "Its names are numbers, as nn.Sequential and fastai give them: rename them to the network's."
-    where = f" ({near})" if near.place else ""
-    return CheckpointError(
-        f"{weights.source}{where}: these are weights of another network: of {count} tensors of this one "
-        f"{'; '.join(parts)}. {made_with}"
-    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from eyas.model.shapes import evaluating
 
 FINE = 4  # cells a side that a map should have; coarser ones are taken where a network has no other
 PREFIX = 5  # tokens that may stand before those of the picture: the class, a teacher's class, registers
@@ -24,24 +27,22 @@ def heatmap(network: nn.Module, inputs: Tensor, target: int) -> Tensor | None:
 
     def keep(module: nn.Module, given: Any, output: Any) -> None:
         output = output[0] if isinstance(output, tuple) and output else output
-        if isinstance(output, Tensor) and output.requires_grad and _has_places(output, inputs):
+        if not isinstance(output, Tensor) or not output.requires_grad or output.shape[0] != 1:
+            return
+        if output.ndim not in (3, 4) or (output.ndim == 3 and _tokens(output.shape[1]) is None):
+            return
+        (height, width), (tall, wide) = _grid(output).shape[-2:], inputs.shape[-2:]
+        # of the picture's shape to a cell: what is cut into cells of attention heads ([1, heads, N, C]) has another
+        if min(height, width) > 1 and abs(height * wide - width * tall) <= max(tall, wide):
             seen.append(output)
 
-    modes = [(module, module.training) for module in network.modules()]
-    handles = [module.register_forward_hook(keep) for module in network.modules()]
-    try:
-        network.eval()
-        with torch.inference_mode(False), torch.enable_grad():
-            logits = network(inputs.clone().requires_grad_())
-            slopes = torch.autograd.grad(logits[0, target], seen, allow_unused=True) if seen else ()
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, training in modes:
-            module.training = training
-    grids = [
-        (_grid(layer.detach()), _grid(slope)) for layer, slope in zip(seen, slopes, strict=True) if slope is not None
-    ]
+    with evaluating(network), torch.inference_mode(False), torch.enable_grad(), ExitStack() as hooks:
+        for module in network.modules():
+            hooks.enter_context(module.register_forward_hook(keep))
+        logits = network(inputs.clone().requires_grad_())
+        slopes = torch.autograd.grad(logits[0, target], seen, allow_unused=True) if seen else ()
+    layers = zip(seen, slopes, strict=True)
+    grids = [(_grid(layer.detach()), _grid(slope)) for layer, slope in layers if slope is not None]
     telling = [pair for pair in grids if int((pair[1] != 0).any(0).sum()) > 1]
     fine = [pair for pair in telling if min(pair[1].shape[-2:]) >= FINE]
     if not grids:
@@ -52,22 +53,10 @@ def heatmap(network: nn.Module, inputs: Tensor, target: int) -> Tensor | None:
     return heat / heat.max() if heat.max() > 0 else heat
 
 
-def _has_places(output: Tensor, inputs: Tensor) -> bool:
-    """Return whether a layer's output is a grid of the picture's shape."""
-    if output.shape[0] != 1 or output.ndim not in (3, 4) or (output.ndim == 3 and _tokens(output.shape[1]) is None):
-        return False
-    (height, width), (tall, wide) = _grid(output).shape[-2:], inputs.shape[-2:]
-    # to a cell: what is cut into cells of attention heads ([1, heads, N, C]) has another shape than the picture
-    return min(height, width) > 1 and abs(height * wide - width * tall) <= max(tall, wide)
-
-
 def _tokens(count: int) -> int | None:
     """Return how many of `count` tokens stand before those of a square picture, None where none is left over."""
-    return next((first for first in range(PREFIX + 1) if count - first >= 4 and _is_square(count - first)), None)
-
-
-def _is_square(count: int) -> bool:
-    return math.isqrt(count) ** 2 == count
+    left = range(count, max(count - PREFIX - 1, 3), -1)
+    return next((count - square for square in left if math.isqrt(square) ** 2 == square), None)
 
 
 def _grid(output: Tensor) -> Tensor:

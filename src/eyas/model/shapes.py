@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,8 +23,8 @@ ROWS = 12
 def smallest_size(network: str | Builder, num_classes: int = 10) -> int:
     """Return the side in pixels of the smallest square image that a network (name or builder) can train on.
 
-    AlexNet: 63. Found by bisection on the meta device, without computing. Raises `SettingsError` where the
-    name is unknown, and where the network takes none of the usual sizes.
+    AlexNet: 63. Found by bisection on the meta device, without computing. Raises `SettingsError` where the name is
+    unknown, and where the network takes none of the usual sizes.
     """
     model = outline(network, num_classes)
     working = _working_size(model)
@@ -35,8 +36,7 @@ def smallest_size(network: str | Builder, num_classes: int = 10) -> int:
 def check_size(network: str | Builder, num_classes: int, size: int) -> None:
     """Raise `SettingsError` with sizes that work if a network (name or builder) cannot train on `size`.
 
-    Says nothing where the network takes none of the usual sizes either: the first real step will tell, and
-    why.
+    Says nothing where the network takes none of the usual sizes either: the first real step will tell, and why.
     """
     model = outline(network, num_classes)
     if _takes(model, size):
@@ -44,45 +44,63 @@ def check_size(network: str | Builder, num_classes: int, size: int) -> None:
     working = _working_size(model)
     if working is None:
         return
-    smallest = _smallest(model, working)
+    title, smallest = _title(network), _smallest(model, working)
     if size < smallest and _takes(model, smallest + 1) and _takes(model, 2 * working):
-        raise SettingsError(_too_small(_title(network), smallest, size, _round_size(model, smallest)))
-    sizes = _neighbours(model, size, working)
+        rounded = -(-smallest // 32) * 32  # most networks halve an image five times
+        raise SettingsError(
+            f"{title} needs images of at least {smallest}x{smallest} pixels; --size is {size}. Use --size "
+            f"{rounded if _takes(model, rounded) else smallest} or more, or a network for small images such as "
+            "--model compact."
+        )
+    # the nearest sizes below and above that work, of multiples of 8 and 14 (patches, windows)
+    options = sorted({working, *range(8, 2 * max(size, working), 8), *range(14, 2 * max(size, working), 14)})
+    below = (option for option in reversed(options) if option < size and _takes(model, option))
+    above = (option for option in options if option > size and _takes(model, option))
+    sizes = [option for option in (next(below, None), next(above, None)) if option is not None]
     if len(sizes) == 1:
-        needs = f"{_title(network)} needs images of exactly {working}x{working} pixels; --size is {size}."
+        needs = f"{title} needs images of exactly {working}x{working} pixels; --size is {size}."
         raise SettingsError(f"{needs} Use --size {working}, or a network that takes any size such as --model resnet18.")
     near = " or ".join(f"--size {near}" for near in sizes)
-    raise SettingsError(f"{_title(network)} cannot take images of {size}x{size} pixels. Use {near}.")
+    raise SettingsError(f"{title} cannot take images of {size}x{size} pixels. Use {near}.")
 
 
 def shape_table(model: nn.Module, batch: torch.Tensor) -> list[tuple[str, str, str]]:
     """Return a row (stage, output's shape, note) per top-level child: ("features", "64x256x6x6", "...").
 
-    `batch` is float32 [B, 3, H, W] on the network's device. At most 12 rows: the middle of a longer network
-    is left out. Runs one forward pass in eval mode without gradients, and leaves modes and buffers as they
-    were.
+    `batch` is float32 [B, 3, H, W] on the network's device. At most 12 rows: the middle of a longer network is left
+    out. Runs one forward pass in eval mode without gradients, and leaves modes and buffers as they were.
     """
     shapes: dict[str, str] = {}
 
-    def record(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            shapes[name] = _shape(output)
+    def record(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        shapes[name] = _shape(output)
 
-        return hook
-
-    handles = [child.register_forward_hook(record(name)) for name, child in model.named_children()]
-    try:
-        with _evaluating(model), torch.no_grad():
-            output = model(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
-    stages = [(name, shape, _note(model.get_submodule(name))) for name, shape in shapes.items()]
+    with evaluating(model), torch.no_grad(), ExitStack() as hooks:
+        for name, child in model.named_children():
+            hooks.enter_context(child.register_forward_hook(partial(record, name)))
+        output = model(batch)
+    stages = []
+    for name, shape in shapes.items():
+        module = model.get_submodule(name)
+        count = sum(parameter.numel() for parameter in module.parameters())
+        stages.append((name, shape, type(module).__name__ + (f", {count:,} parameters" if count else "")))
     room = ROWS - 2
     if len(stages) > room:
         hidden = ("...", "", f"{len(stages) - room + 1} more")
         stages = [*stages[: room // 2 - 1], hidden, *stages[-room // 2 :]]
     return [("images", _shape(batch), ""), *stages, ("logits", _shape(output), "")]
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put every module into eval mode (no running statistics, no random numbers) and back into its own."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 @contextmanager
@@ -93,18 +111,15 @@ def values_normalised(model: nn.Module) -> Iterator[dict[str, int]]:
     """
     counts: dict[str, int] = {}
 
-    def count(name: str) -> Callable[..., None]:
-        def hook(layer: Any, inputs: Any) -> None:
-            if layer.training:
-                values = inputs[0].numel() // layer.num_features
-                counts[name] = min(values, counts.get(name, values))
-
-        return hook
+    def count(name: str, layer: Any, inputs: Any) -> None:
+        if layer.training:
+            values = inputs[0].numel() // layer.num_features
+            counts[name] = min(values, counts.get(name, values))
 
     with ExitStack() as hooks:
         for name, layer in model.named_modules():
             if isinstance(layer, _BatchNorm):
-                hooks.enter_context(layer.register_forward_pre_hook(count(name)))
+                hooks.enter_context(layer.register_forward_pre_hook(partial(count, name)))
         yield counts
 
 
@@ -145,57 +160,11 @@ def _smallest(model: nn.Module, working: int) -> int:
     return works
 
 
-def _round_size(model: nn.Module, smallest: int) -> int:
-    """Return `smallest` rounded up to a multiple of 32, where the network takes that too."""
-    rounded = -(-smallest // 32) * 32
-    return rounded if _takes(model, rounded) else smallest
-
-
-def _neighbours(model: nn.Module, size: int, working: int) -> list[int]:
-    """Return the nearest sizes below and above that work, of multiples of 8 and 14 (patches, windows)."""
-    options = sorted({working, *range(8, 2 * max(size, working), 8), *range(14, 2 * max(size, working), 14)})
-    below = next((option for option in reversed(options) if option < size and _takes(model, option)), None)
-    above = next((option for option in options if option > size and _takes(model, option)), None)
-    return [option for option in (below, above) if option is not None]
-
-
-def _too_small(title: str, smallest: int, size: int, better: int) -> str:
-    return (
-        f"{title} needs images of at least {smallest}x{smallest} pixels; --size is {size}. "
-        f"Use --size {better} or more, or a network for small images such as --model compact."
-    )
-
-
 def _title(network: str | Builder) -> str:
     return network if isinstance(network, str) else getattr(network, "__name__", "the network")
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every module into eval mode (no running statistics, no random numbers) and back into its own."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 def _shape(value: object) -> str:
     if isinstance(value, torch.Tensor):
-        return _shape_of(value.shape)
-    return (
-        f"a {type(value).__name__} of {len(value)}"
-        if isinstance(value, Sequence | dict)
-        else f"a {type(value).__name__}"
-    )
-
-
-def _shape_of(sizes: Sequence[int]) -> str:
-    return "x".join(str(side) for side in sizes)
-
-
-def _note(module: nn.Module) -> str:
-    count = sum(parameter.numel() for parameter in module.parameters())
-    return f"{type(module).__name__}, {count:,} parameters" if count else type(module).__name__
+        return "x".join(map(str, value.shape))
+    return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, Sequence | dict) else "")

@@ -10,7 +10,7 @@ import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,65 +82,53 @@ def read_weights(path: str | Path) -> Weights:
     # by the content: a model file is renamed, and weights have many endings
     if kind not in (None, ARCHIVE, PICKLE):
         raise CheckpointError(f"{path}: is no weights file of PyTorch but {kind}.")
-    if kind is None and path.suffix.lower() not in (".safetensors", *PICKLED) and not _is_safetensors(path):
-        written = "what torch.save and safetensors write"
-        raise CheckpointError(f"{path}: is no weights file of PyTorch; eyas reads {written}.")
-    if kind is None and (path.suffix.lower() == ".safetensors" or _is_safetensors(path)):
-        if not written_by_eyas(path):
+    if kind is None:
+        with path.open("rb") as file:
+            safetensors = path.suffix.lower() == ".safetensors" or file.read(9)[8:] == b"{"
+        if safetensors and not written_by_eyas(path):
             return weights_in(read_safetensors(path)[0], str(path))
-        tensors, header = read_tensors(path, "model")
-        classes, model = header.get("classes"), header.get("model")
-        found = weights_in(tensors, str(path))
-        return Weights(found.source, found.states, _in_order(classes), model if isinstance(model, str) else None)
+        if safetensors:
+            tensors, header = read_tensors(path, "model")
+            model = name if isinstance(name := header.get("model"), str) else None
+            return replace(weights_in(tensors, str(path)), classes=_in_order(header.get("classes")), model=model)
+        if path.suffix.lower() not in PICKLED:
+            written = "what torch.save and safetensors write"
+            raise CheckpointError(f"{path}: is no weights file of PyTorch; eyas reads {written}.")
     try:
-        _refuse_unpacking(path)
-        content = _read_pickled(path)
+        return weights_in(_read_pickled(path), str(path))
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    return weights_in(content, str(path))
-
-
-def _is_safetensors(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"
-
-
-def _refuse_unpacking(path: Path) -> None:
-    """Raise `CheckpointError` for a zip whose entries become larger when they are read.
-
-    torch writes them as they are; a packed one can hold a thousand times its size.
-    """
-    with path.open("rb") as file, contextlib.suppress(zipfile.BadZipFile):
-        if file.read(4) == b"PK\x03\x04":
-            entries = zipfile.ZipFile(file).infolist()
-            if any(entry.filename.endswith("/constants.pkl") for entry in entries):
-                raise CheckpointError(f"{path}: {_why_unread('TorchScript')}")
-            if not any(entry.filename.endswith("data.pkl") for entry in entries):
-                raise CheckpointError(
-                    f"{path}: is {ARCHIVE}, but none of torch.save. If the weights lie in it: unpack it."
-                )
-            if sum(entry.file_size for entry in entries) > path.stat().st_size:
-                raise CheckpointError(f"{path}: is a packed archive, no file of torch.save. Fetch it again.")
-            if any(e.filename.endswith("data.pkl") and e.file_size > LARGEST_HEADER for e in entries):
-                raise CheckpointError(
-                    f"{path}: holds {LARGEST_HEADER >> 20} MB or more beside its tensors. Save the weights alone."
-                )
 
 
 def _read_pickled(path: Path) -> Any:
-    try:
+    """Return what torch.save wrote; raises `CheckpointError` for what could run code, or grows when it is unpacked."""
+    with path.open("rb") as file:  # of a path torch reads the ending
+        with contextlib.suppress(zipfile.BadZipFile):
+            entries = zipfile.ZipFile(file).infolist() if file.read(4) == b"PK\x03\x04" else None
+            pickles = [entry for entry in entries or () if entry.filename.endswith("data.pkl")]
+            if entries is not None and any(entry.filename.endswith("/constants.pkl") for entry in entries):
+                raise CheckpointError(f"{path}: {_why_unread('TorchScript')}")
+            if entries is not None and not pickles:
+                raise CheckpointError(
+                    f"{path}: is {ARCHIVE}, but none of torch.save. If the weights lie in it: unpack it."
+                )
+            # torch writes entries as they are; a packed one can hold a thousand times its size
+            if sum(entry.file_size for entry in entries or ()) > path.stat().st_size:
+                raise CheckpointError(f"{path}: is a packed archive, no file of torch.save. Fetch it again.")
+            if any(entry.file_size > LARGEST_HEADER for entry in pickles):
+                raise CheckpointError(
+                    f"{path}: holds {LARGEST_HEADER >> 20} MB or more beside its tensors. Save the weights alone."
+                )
+        file.seek(0)
         # a Namespace, as training scripts save their arguments in, holds values and has no code
-        with (
-            warnings.catch_warnings(),
-            torch.serialization.safe_globals([argparse.Namespace]),
-            path.open("rb") as file,  # of a path torch reads the ending
-        ):
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
             warnings.simplefilter("ignore")  # torch warns of TorchScript archives before it refuses them
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # damaged pickles raise whatever their bytes happen to say: there is no common kind
-        raise CheckpointError(f"{path}: {_why_unread(str(error))}") from error
+            try:
+                return torch.load(file, map_location="cpu", weights_only=True)
+            except OSError:
+                raise
+            except Exception as error:  # damaged pickles raise whatever their bytes happen to say
+                raise CheckpointError(f"{path}: {_why_unread(str(error))}") from error
 
 
 def _why_unread(error: str) -> str:
@@ -164,7 +152,7 @@ def weights_in(content: Any, source: str) -> Weights:
 
     Raises `CheckpointError` where there is no such mapping, and for tensors that are no plain ones.
     """
-    states = dict(_states(content, "", set()))
+    states = dict(state_dicts(content, "", set()))
     if not states:
         kind = f"an object of the type {type(content).__name__}"
         held = f"only {', '.join(map(str, list(content)[:5]))}" if isinstance(content, Mapping) and content else kind
@@ -174,15 +162,18 @@ def weights_in(content: Any, source: str) -> Weights:
     for state in states.values():
         for key, tensor in state.items():
             if tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided:
-                raise CheckpointError(
-                    f"{source}: '{key}' is no plain tensor (quantised, sparse or empty); eyas cannot use it."
-                )
+                plain = "is no plain tensor (quantised, sparse or empty); eyas cannot use it."
+                raise CheckpointError(f"{source}: '{key}' {plain}")
             if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
                 raise CheckpointError(f"{source}: '{key}' says to be larger than its values: this is no state_dict.")
-    return Weights(source, states, _class_names(content))
+    # the names of the outputs, which a checkpoint has beside its weights; () where it contradicts itself
+    inner = content.values() if isinstance(content, Mapping) else ()
+    places = [place for place in (content, *inner) if isinstance(place, Mapping)]
+    found = {names for place in places for key in CLASS_ENTRIES if (names := _in_order(place.get(key))) is not None}
+    return Weights(source, states, found.pop() if len(found) == 1 else () if found else None)
 
 
-def _states(content: Any, place: str, seen: set[int]) -> Iterator[tuple[str, State]]:
+def state_dicts(content: Any, place: str, seen: set[int]) -> Iterator[tuple[str, State]]:
     """Yield every mapping of names to tensors by its place. What else such a mapping holds is no weight."""
     if not isinstance(content, Mapping) or id(content) in seen or place.count("\0") >= DEEPEST:
         return
@@ -193,15 +184,7 @@ def _states(content: Any, place: str, seen: set[int]) -> Iterator[tuple[str, Sta
         state._metadata = getattr(content, "_metadata", None)  # type: ignore[attr-defined]
         yield place.replace("\0", "."), state
     for key, inner in content.items():
-        yield from _states(inner, f"{place}\0{key}" if place else str(key), seen)
-
-
-def _class_names(content: Any) -> tuple[str, ...] | None:
-    """Return the names of the outputs that a checkpoint has beside its weights; () where it contradicts itself."""
-    inner = content.values() if isinstance(content, Mapping) else ()
-    places = [place for place in (content, *inner) if isinstance(place, Mapping)]
-    found = {names for place in places for key in CLASS_ENTRIES if (names := _in_order(place.get(key))) is not None}
-    return found.pop() if len(found) == 1 else () if found else None
+        yield from state_dicts(inner, f"{place}\0{key}" if place else str(key), seen)
 
 
 def _in_order(given: Any) -> tuple[str, ...] | None:

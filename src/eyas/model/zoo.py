@@ -21,8 +21,7 @@ Builder = Callable[[int], nn.Module]
 
 OWN: dict[str, Builder] = {"compact": compact, "swift": swift}
 ALIASES = {"alex": "alexnet"}
-# torchvision's two networks with auxiliary heads return a tuple in training, and warn, unless they are told
-# these.
+# torchvision's two networks with auxiliary heads return a tuple in training, and warn, unless they are told these
 PLAIN_OUTPUT = {"aux_logits": False, "init_weights": True}
 WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 
@@ -47,8 +46,7 @@ def alex(num_classes: int = 10) -> nn.Module:
 def model_names(text: str = "") -> tuple[ModelName, ...]:
     """Return the names that `build` takes and that contain `text`: our own, then torchvision's, then timm's.
 
-    Where torchvision and timm share a name the plain one means torchvision's, so timm's is listed as
-    `timm/NAME`.
+    Where torchvision and timm share a name the plain one means torchvision's, so timm's is listed as `timm/NAME`.
     """
     ours = [ModelName(name, "eyas") for name in OWN]
     vision = [ModelName(name, "torchvision") for name in _torchvision_names()]
@@ -73,17 +71,30 @@ def find_model(name: str) -> ModelName:
         return ModelName(plain, "eyas")
     if forced != "timm" and plain in _torchvision_names():
         return ModelName(plain, "torchvision")
-    if forced != "torchvision" and plain and _in_timm(plain):
-        return ModelName(plain, "timm")
-    raise _unknown(name, forced, plain)
+    if forced != "torchvision" and plain and _has_timm():
+        import timm
+
+        if timm.is_model(plain):
+            architecture, _, tag = plain.partition(".")
+            tagged: list[str] = timm.list_pretrained(f"{architecture}.*") if tag else []
+            if not tag or plain in tagged:
+                return ModelName(plain, "timm")
+            known = f"It has {', '.join(tagged[:5])}." if tagged else "It has no tags."
+            raise SettingsError(f"--model {name}: timm's {architecture} has no weights of the tag '{tag}'. {known}")
+    options = [*OWN, *ALIASES] if not forced else []
+    options += _torchvision_names() if forced != "timm" else []
+    options += _timm_names() if forced != "torchvision" else []
+    hint = suggest(plain, options) or " `eyas models` lists all names."
+    if forced != "torchvision" and not _has_timm():
+        hint += " More than a thousand networks come with timm: pip install 'eyas[timm]'."
+    raise SettingsError(f"--model {name}: there is no such network.{hint}")
 
 
 def build(name: str, num_classes: int) -> nn.Module:
     """Return the network `name` with fresh weights and a head for `num_classes` classes, in train mode.
 
-    It takes float32 [B, 3, H, W] and gives a plain tensor of logits [B, num_classes], in training too. Draws
-    from torch's global generator. Raises `SettingsError` where the name is unknown or `num_classes` is less
-    than 1.
+    It takes float32 [B, 3, H, W] and gives a plain tensor of logits [B, num_classes], in training too. Draws from
+    torch's global generator. Raises `SettingsError` where the name is unknown or `num_classes` is less than 1.
     """
     if num_classes < 1:
         raise SettingsError(f"A network needs at least 1 class to tell apart; {num_classes} were asked for.")
@@ -113,8 +124,7 @@ def outline(network: str | Builder, num_classes: int) -> nn.Module:
 def head_of(model: nn.Module) -> tuple[str, ...]:
     """Return the parameter-name prefixes of the classification head, such as ("classifier.6",) or ("fc",).
 
-    The head is what timm names so, elsewhere the last linear layer or convolution; () where a network has
-    neither.
+    The head is what timm names so, elsewhere the last linear layer or convolution; () where a network has neither.
     """
     names = {id(module): name for name, module in model.named_modules()}
     if hasattr(model, "get_classifier"):
@@ -135,72 +145,47 @@ def in_head(key: str, heads: tuple[str, ...]) -> bool:
 def expected_preprocess(name: str, *, weights: bool) -> dict[str, Any] | None:
     """Return the preprocessing that the published weights of `name` expect, as fields of `PreprocessConfig`.
 
-    Keys: size, resize, crop_ratio, interpolation, mean, std. None without `weights`, and where a network has
-    no published ones. Raises `SettingsError` where the name is unknown.
+    Keys: size, resize, crop_ratio, interpolation, mean, std. None without `weights`, and where a network has no
+    published ones. Raises `SettingsError` where the name is unknown.
     """
     found = find_model(name)
     if not weights or found.library == "eyas":
         return None
-    return _timm_preprocess(found.name) if found.library == "timm" else _torchvision_preprocess(found.name)
+    if found.library == "timm":
+        import timm
+
+        if (published := timm.models.get_pretrained_cfg(found.name)) is None:
+            return None
+        size, resize = published.input_size[-1], "stretch" if published.crop_mode == "squash" else "crop"
+        ratio, filtered, mean, std = published.crop_pct, published.interpolation, published.mean, published.std
+    else:
+        preset = torchvision_weights(found.name).transforms()
+        size, resize = int(preset.crop_size[0]), "crop"
+        ratio, filtered, mean, std = size / preset.resize_size[0], preset.interpolation.value, preset.mean, preset.std
+        if found.name in WITH_AUXILIARY_HEADS:
+            # Their published weights want inputs from -1 to 1. torchvision converts inside the network
+            # (transform_input), so that the same name would mean two networks; the preprocessing is the place for it,
+            # and gives the same numbers.
+            mean = std = (0.5, 0.5, 0.5)
+    return {
+        "size": size, "resize": resize, "crop_ratio": float(ratio), "mean": tuple(mean), "std": tuple(std),
+        # the nearest that we have: lanczos and timm's others are as sharp as bicubic
+        "interpolation": filtered if filtered in ("nearest", "bilinear") else "bicubic",
+    }  # fmt: skip
 
 
 def torchvision_weights(name: str) -> Any:
     """Return the entry of torchvision's weights enumeration that fits the network as `build` makes it."""
     entries = torchvision.models.get_model_weights(name)
     if name.startswith("vit_"):
-        # A transformer has one position per patch: vit_h_14's default weights are for 518 pixels, we build
-        # for 224.
-        return next(entry for entry in (entries.DEFAULT, *entries) if _crop_size(entry) == 224)
+        # a transformer has one position per patch: vit_h_14's default weights are for 518 pixels, we build for 224
+        return next(entry for entry in (entries.DEFAULT, *entries) if entry.transforms().crop_size == [224])
     return entries.DEFAULT
 
 
-def _torchvision_preprocess(name: str) -> dict[str, Any]:
-    entry = torchvision_weights(name)
-    preset = entry.transforms()
-    # Their published weights want inputs from -1 to 1. torchvision converts inside the network
-    # (transform_input), so that the same name would mean two networks; the preprocessing is the place for it,
-    # and gives the same numbers.
-    half = name in WITH_AUXILIARY_HEADS
-    return {
-        "size": _crop_size(entry),
-        "resize": "crop",
-        "crop_ratio": _crop_size(entry) / preset.resize_size[0],
-        "interpolation": _interpolation(preset.interpolation.value),
-        "mean": (0.5, 0.5, 0.5) if half else tuple(preset.mean),
-        "std": (0.5, 0.5, 0.5) if half else tuple(preset.std),
-    }
-
-
-def _timm_preprocess(name: str) -> dict[str, Any] | None:
-    import timm
-
-    published = timm.models.get_pretrained_cfg(name)
-    if published is None:
-        return None
-    return {
-        "size": published.input_size[-1],
-        "resize": "stretch" if published.crop_mode == "squash" else "crop",
-        "crop_ratio": float(published.crop_pct),
-        "interpolation": _interpolation(published.interpolation),
-        "mean": tuple(published.mean),
-        "std": tuple(published.std),
-    }
-
-
-def _crop_size(entry: Any) -> int:
-    return int(entry.transforms().crop_size[0])
-
-
-def _interpolation(name: str) -> str:
-    """Return the nearest interpolation that we have: lanczos and timm's others are as sharp as bicubic."""
-    return name if name in ("nearest", "bilinear") else "bicubic"
-
-
 def _torchvision_names() -> list[str]:
-    # The module keeps segmentation, detection, video and quantised networks out: they are in modules of their
-    # own.
-    names: list[str] = torchvision.models.list_models(module=torchvision.models)
-    return names
+    # segmentation, detection, video and quantised networks are in modules of their own
+    return list(torchvision.models.list_models(module=torchvision.models))
 
 
 def _timm_names() -> list[str]:
@@ -208,47 +193,17 @@ def _timm_names() -> list[str]:
         return []
     import timm
 
-    names: list[str] = timm.list_models()
-    return names
+    return list(timm.list_models())
 
 
 def _has_timm() -> bool:
     return importlib.util.find_spec("timm") is not None
 
 
-def _in_timm(name: str) -> bool:
-    """Return whether timm has the network; raises `SettingsError` where only the tag is wrong."""
-    if not _has_timm():
-        return False
-    import timm
-
-    if not timm.is_model(name):
-        return False
-    architecture, _, tag = name.partition(".")
-    tagged: list[str] = timm.list_pretrained(f"{architecture}.*") if tag else []
-    if tag and name not in tagged:
-        known = f"It has {', '.join(tagged[:5])}." if tagged else "It has no tags."
-        raise SettingsError(f"--model {name}: timm's {architecture} has no weights of the tag '{tag}'. {known}")
-    return True
-
-
-def _unknown(name: str, forced: str, plain: str) -> SettingsError:
-    options = {
-        "": [*OWN, *ALIASES, *_torchvision_names(), *_timm_names()],
-        "torchvision": _torchvision_names(),
-        "timm": _timm_names(),
-    }[forced]
-    hint = suggest(plain, options) or " `eyas models` lists all names."
-    if forced != "torchvision" and not _has_timm():
-        hint += " More than a thousand networks come with timm: pip install 'eyas[timm]'."
-    return SettingsError(f"--model {name}: there is no such network.{hint}")
-
-
 class _Weightless(TorchFunctionMode):
     """Makes what `torch.empty` allocates, that is the parameters of every layer, on the meta device.
 
-    `torch.device("meta")` would do so for all tensors, and fails where a constructor computes with small ones
-    (RegNet).
+    `torch.device("meta")` would do so for all tensors, and fails where a constructor computes with small ones (RegNet).
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

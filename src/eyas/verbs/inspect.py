@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from eyas.audit.audit import Auditing
-from eyas.audit.survey_cache import SurveyCache
+from eyas.audit.survey import SurveyCache
 from eyas.config.data import DataConfig
 from eyas.config.flags import InspectFlags, parsed
 from eyas.data.findings import Audit, Finding, Seen

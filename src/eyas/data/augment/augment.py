@@ -67,29 +67,23 @@ class Augment:
         config, fill = self.config, self.fill
         draws = Draws(seed, epoch, samples)
         if config.crop_scale < 1:
-            images = self._cropped(images, draws)
+            share, side = (config.crop_scale, 1.0), images.shape[-1]
+            cuts = drawn_rectangles(draws, "crop", side=side, share=share, aspect=CROP_ASPECT)
+            images = resized_crops(images, cuts, self.size)
         if config.crop_padding:
             reflect = config.crop_fill == "reflect"
             images = shifted(images, draws, padding=config.crop_padding, fill=fill, reflect=reflect)
         if config.trivial_augment:
             images = trivially_augmented(images, draws, fill)
         if config.color_jitter:
-            images = self._jittered(images, draws)
-        return self._erased(images, draws) if config.erasing else images
-
-    def _cropped(self, images: Tensor, draws: Draws) -> Tensor:
-        share = (self.config.crop_scale, 1.0)
-        cuts = drawn_rectangles(draws, "crop", side=images.shape[-1], share=share, aspect=CROP_ASPECT)
-        return resized_crops(images, cuts, self.size)
-
-    def _jittered(self, images: Tensor, draws: Draws) -> Tensor:
-        strength = self.config.color_jitter
-        factors = [draws.uniform(name, 1 - strength, 1 + strength) for name in ("brightness", "contrast", "saturation")]
-        return in_pieces(jittered, images, *placed(np.stack(factors).astype(np.float32), images))
-
-    def _erased(self, images: Tensor, draws: Draws) -> Tensor:
-        cuts = drawn_rectangles(draws, "erasing", side=images.shape[-1], share=ERASED_SHARE, aspect=ERASED_ASPECT)
-        return erased(images, cuts, draws.uniform("erasing") < self.config.erasing, self.fill)
+            least, most = 1 - config.color_jitter, 1 + config.color_jitter
+            factors = [draws.uniform(name, least, most) for name in ("brightness", "contrast", "saturation")]
+            images = in_pieces(jittered, images, *placed(np.stack(factors).astype(np.float32), images))
+        if config.erasing:
+            side = images.shape[-1]
+            cuts = drawn_rectangles(draws, "erasing", side=side, share=ERASED_SHARE, aspect=ERASED_ASPECT)
+            images = erased(images, cuts, draws.uniform("erasing") < config.erasing, fill)
+        return images
 
 
 def mixing(config: AugmentConfig, classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -97,11 +91,8 @@ def mixing(config: AugmentConfig, classes: int) -> Callable[[Tensor, Tensor], tu
 
     Without mixup and CutMix the two come back as they are. The draws use torch's generator, which a step seeds.
     """
-    kinds: list[v2.Transform] = []
-    if config.mixup:
-        kinds.append(v2.MixUp(alpha=config.mixup, num_classes=classes))
-    if config.cutmix:
-        kinds.append(v2.CutMix(alpha=config.cutmix, num_classes=classes))
+    strengths = ((v2.MixUp, config.mixup), (v2.CutMix, config.cutmix))
+    kinds = [kind(alpha=alpha, num_classes=classes) for kind, alpha in strengths if alpha]
     if not kinds:
         return lambda images, labels: (images, labels)
     chosen = v2.RandomChoice(kinds)

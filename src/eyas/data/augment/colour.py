@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 PIECE = 2**18  # values: what floats of so many take stays in a processor's cache
 
@@ -82,12 +81,6 @@ def stretched(images: Tensor) -> Tensor:
     flat = low == high
     scale = ((high - low) * (1 / 255)).masked_fill_(flat, 1)
     return (images.float() - low.masked_fill_(flat, 0)).div_(scale).clamp_(0, 255).to(torch.uint8)
-
-
-def equalized(images: Tensor) -> Tensor:
-    """Make all levels of each channel of uint8 images equally frequent."""
-    changed: Tensor = functional.equalize(images)
-    return changed
 
 
 def _grey(levels: Tensor) -> Tensor:

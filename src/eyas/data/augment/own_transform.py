@@ -10,7 +10,6 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,11 +30,30 @@ def own_transform(spec: str | None) -> Transform | None:
     if spec is None:
         return None
     place, name = transform_parts(spec)
-    module = _run_file(_existing(place), spec) if is_file(place) else _import_module(place, spec)
-    found: Any = module
+    path = _source(place, spec)
+    found: Any
+    if is_file(place):
+        # the file runs under a name of its own, so that it cannot stand in the way of a module
+        of_file = f"eyas_transform_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+        about = importlib.util.spec_from_file_location(of_file, path)
+        if about is None or about.loader is None:
+            raise _wrong(spec, "the file's name must end in .py.")
+        found = importlib.util.module_from_spec(about)
+        sys.modules[of_file] = found  # dataclasses and the like look their module up
+        try:
+            about.loader.exec_module(found)
+        except Exception as error:
+            del sys.modules[of_file]
+            raise _wrong(spec, f"the file cannot be run: {type(error).__name__}: {error}.") from error
+    else:
+        try:
+            found = importlib.import_module(place)
+        except Exception as error:
+            raise _wrong(spec, f"the module cannot be imported: {type(error).__name__}: {error}.") from error
     for part in name.split("."):
         if not hasattr(found, part):
-            raise _wrong(spec, f"there is no {part!r} in {place}.{suggest(part, _public(found))}")
+            near = suggest(part, [public for public in dir(found) if not public.startswith("_")])
+            raise _wrong(spec, f"there is no {part!r} in {place}.{near}")
         found = getattr(found, part)
     if not callable(found):
         raise _wrong(spec, f"{name} is no function, but {type(found).__name__}.")
@@ -51,8 +69,7 @@ def transform_fingerprint(spec: str | None) -> str | None:
     if spec is None:
         return None
     place, name = transform_parts(spec)
-    path = _existing(place) if is_file(place) else _source(place, spec)
-    return f"{hashlib.sha256(path.read_bytes()).hexdigest()}:{name}"
+    return f"{hashlib.sha256(_source(place, spec).read_bytes()).hexdigest()}:{name}"
 
 
 def transformed(images: Tensor, transform: Transform | None, *, seed: int, epoch: int, samples: Indices) -> Tensor:
@@ -67,7 +84,19 @@ def transformed(images: Tensor, transform: Transform | None, *, seed: int, epoch
     changed = torch.empty_like(images)
     for place, sample in enumerate(samples.tolist()):
         seed_all(key(seed, "transform", epoch, sample))
-        changed[place] = _checked(transform, images[place], sample)
+        image = images[place]
+        try:
+            made = transform(image.clone(memory_format=torch.contiguous_format))
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            told = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+            raise DataError(f"Training image {sample} (from 0): your transform failed with {told}") from error
+        if not isinstance(made, Tensor) or made.dtype != torch.uint8 or made.shape != image.shape:
+            raise DataError(
+                f"Training image {sample} (from 0): your transform gave {_in_words(made)}; "
+                f"it must give what it gets, {_in_words(image)}."
+            )
+        changed[place] = made
     return changed
 
 
@@ -91,62 +120,19 @@ def is_file(place: str) -> bool:
     return place.endswith(".py") or "/" in place or "\\" in place
 
 
-def _checked(transform: Transform, image: Tensor, sample: int) -> Tensor:
-    """Return what the function makes of a copy of an image."""
-    try:
-        changed = transform(image.clone(memory_format=torch.contiguous_format))
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        told = f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
-        raise DataError(f"Training image {sample} (from 0): your transform failed with {told}") from error
-    if isinstance(changed, Tensor) and changed.dtype == torch.uint8 and changed.shape == image.shape:
-        return changed
-    raise DataError(
-        f"Training image {sample} (from 0): your transform gave {_in_words(changed)}; "
-        f"it must give what it gets, {_in_words(image)}."
-    )
-
-
 def _in_words(value: object) -> str:
     if not isinstance(value, Tensor):
         return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
     return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
 
 
-def _existing(place: str) -> Path:
-    path = Path(place)
-    if path.is_file():
-        return path
-    near = [str(path.parent / other.name) for other in sorted(path.parent.glob("*.py"))]
-    raise SettingsError(f"--transform {place}: there is no such file.{suggest(place, near)}")
-
-
-def _run_file(path: Path, spec: str) -> ModuleType:
-    """Return the module that a file is."""
-    name = f"eyas_transform_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise _wrong(spec, "the file's name must end in .py.")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # dataclasses and the like look their module up
-    try:
-        found.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise _wrong(spec, f"the file cannot be run: {type(error).__name__}: {error}.") from error
-    return module
-
-
-def _import_module(place: str, spec: str) -> ModuleType:
-    _source(place, spec)
-    try:
-        return importlib.import_module(place)
-    except Exception as error:
-        raise _wrong(spec, f"the module cannot be imported: {type(error).__name__}: {error}.") from error
-
-
 def _source(place: str, spec: str) -> Path:
-    """Return the file of a module."""
+    """Return the file that is named, or that of a module."""
+    if is_file(place):
+        if not (path := Path(place)).is_file():
+            near = [str(path.parent / other.name) for other in sorted(path.parent.glob("*.py"))]
+            raise SettingsError(f"--transform {place}: there is no such file.{suggest(place, near)}")
+        return path
     try:
         found = importlib.util.find_spec(place)
     except (ImportError, ValueError):
@@ -156,10 +142,6 @@ def _source(place: str, spec: str) -> Path:
     if not found.has_location or found.origin is None:
         raise _wrong(spec, f"module {place!r} has no file whose content could be noted.")
     return Path(found.origin)
-
-
-def _public(found: object) -> list[str]:
-    return [name for name in dir(found) if not name.startswith("_")]
 
 
 def _wrong(spec: str, what: str) -> SettingsError:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.transforms.v2 import functional
 
 from eyas.data.augment import colour
 from eyas.data.augment.crops import Colour, bordered, placed, taken
@@ -67,15 +68,12 @@ def _changed(images: Tensor, operations: Indices, strengths: Numbers, fill: Colo
         threshold = np.ceil(255 * (1 - strength) - 1e-9)  # whole numbers but for the last bits stay themselves
         return colour.solarized(images, placed(threshold.astype(np.uint8), images).view(-1, 1, 1, 1))
     if name in ("autocontrast", "equalize"):
-        return colour.in_pieces(colour.stretched if name == "autocontrast" else colour.equalized, images)
+        return colour.in_pieces(colour.stretched if name == "autocontrast" else functional.equalize, images)
     factors = placed((1 + _FACTOR * strengths).astype(np.float32), images)
     if name == "sharpness":
         return colour.in_pieces(colour.sharpened, images, factors)
-    return colour.in_pieces(partial(_by_levels, name), images, factors)
-
-
-def _by_levels(name: str, images: Tensor, factor: Tensor) -> Tensor:
-    return _OF_LEVELS[name](images.float(), factor).to(torch.uint8)
+    change = _OF_LEVELS[name]
+    return colour.in_pieces(lambda some, factor: change(some.float(), factor).to(torch.uint8), images, factors)
 
 
 def _source_matrices(operations: Indices, strengths: Numbers, height: int, width: int) -> Numbers:

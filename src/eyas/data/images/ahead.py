@@ -8,8 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from itertools import chain
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -33,74 +34,49 @@ def read_ahead(
     What `read` raises is raised when its batch is due. Raises `HangingError` where that waits for one item longer than
     `limit` seconds (0: for ever).
     """
-    coming: deque[tuple[Sequence[A], list[Future[B]]]] = deque()
-    readers = _Readers(read, threads or os.cpu_count() or 1)
+    asked: SimpleQueue[tuple[A, Future[B]] | None] = SimpleQueue()
+    coming: deque[list[tuple[A, Future[B]]]] = deque()
+
+    def work() -> None:
+        while (wanted := asked.get()) is not None:
+            item, reading = wanted
+            if reading.set_running_or_notify_cancel():
+                try:
+                    reading.set_result(read(item))
+                except BaseException as error:
+                    reading.set_exception(error)
+            del wanted, item, reading  # what was read belongs to whoever asked
+
+    def results(batch: list[tuple[A, Future[B]]]) -> Iterator[B]:
+        for item, reading in batch:
+            try:
+                yield reading.result(limit or None)
+            except TimeoutError:
+                if reading.done():  # it was raised by the reading itself
+                    raise
+                raise HangingError(item) from None
+
+    # Not a `ThreadPoolExecutor`: Python waits at its end for the threads of those, also for one that hangs.
+    names = (f"eyas-reading-{number}" for number in range(threads or os.cpu_count() or 1))
+    readers = [threading.Thread(target=work, name=name, daemon=True) for name in names]
+    for reader in readers:
+        reader.start()
     try:
         for batch in batches:
-            coming.append((batch, [readers.ask(item) for item in batch]))
+            coming.append([(item, Future()) for item in batch])
+            for wanted in coming[-1]:
+                asked.put(wanted)
             if len(coming) > AHEAD:
-                yield _results(*coming.popleft(), limit)
+                yield list(results(coming.popleft()))
         while coming:
-            yield _results(*coming.popleft(), limit)
+            yield list(results(coming.popleft()))
     finally:
-        for _, asked in coming:
-            for reading in asked:
-                reading.cancel()
-        readers.dismiss()
-
-
-def _results(batch: Sequence[A], asked: list[Future[B]], limit: float) -> list[B]:
-    results = []
-    for item, reading in zip(batch, asked, strict=True):
-        try:
-            results.append(reading.result(limit or None))
-        except TimeoutError:
-            if reading.done():  # it was raised by the reading itself
-                raise
-            raise HangingError(item) from None
-    return results
-
-
-class _Readers(Generic[A, B]):
-    """Threads that read what they are asked for. One that hangs does not keep the process from ending.
-
-    Those of `ThreadPoolExecutor` do: Python waits for them at its end.
-    """
-
-    def __init__(self, read: Callable[[A], B], count: int) -> None:
-        self._read = read
-        self._asked: SimpleQueue[tuple[A, Future[B]] | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"eyas-reading-{number}", daemon=True) for number in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def ask(self, item: A) -> Future[B]:
-        """Return the future result of reading `item`."""
-        reading: Future[B] = Future()
-        self._asked.put((item, reading))
-        return reading
-
-    def dismiss(self) -> None:
-        """Let the threads end once nothing is left to read, and wait for those that do not hang.
-
-        A thread that is still ending when Python ends may take the process down: "terminate called without an active
-        exception".
-        """
-        for _ in self._threads:
-            self._asked.put(None)
+        for _, reading in chain.from_iterable(coming):
+            reading.cancel()
+        for _ in readers:
+            asked.put(None)
+        # A thread that is still ending when Python ends may take the process down ("terminate called without an active
+        # exception"): those that do not hang are waited for.
         end = time.monotonic() + ENDING
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
-
-    def _work(self) -> None:
-        while (asked := self._asked.get()) is not None:
-            item, reading = asked
-            if not reading.set_running_or_notify_cancel():
-                continue
-            try:
-                reading.set_result(self._read(item))
-            except BaseException as error:
-                reading.set_exception(error)
-            del asked, item, reading  # what was read belongs to whoever asked
+        for reader in readers:
+            reader.join(max(0.0, end - time.monotonic()))

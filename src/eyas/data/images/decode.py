@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import threading
 import warnings
@@ -17,36 +18,34 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from eyas.data.images import formats
-from eyas.data.images.memory import room_for
 from eyas.data.images.rgb import Range, upright
-from eyas.data.images.whole import ROOM, refuse_cut, refuse_hollow, refuse_scans
+from eyas.data.images.whole import ROOM, refuse_bomb, refuse_cut
 from eyas.errors import DataError, ShortMemoryError
 from eyas.files.reading import read_file
+from eyas.files.system import free_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")  # MPO is opened as JPEG
+PER_PIXEL = 16  # bytes at most while a picture is decoded: four pictures of 4, with alpha or turned by EXIF
 LARGE = 50_000_000  # pixels: of larger pictures as many are decoded at once as memory has room for
 MAX_RATIO = 1000  # of the sides: cropped from its shorter side, a longer one would become gigabytes
 # what is often found under an image's name, by its first bytes: eyas says what it is and never asks another program
-OTHERS = (
-    (b"<", "it is a web page or XML text (an SVG, perhaps)"),
-    (b"%PDF", "it is a PDF document"),
-    (b"%!PS", "it is a PostScript document"),
-    (b"\xc5\xd0\xd3\xc6", "it is a PostScript document"),
-    (b"\x7fELF", "it is a program"),
-    (b"MZ", "it is a program"),
-    (b"#!", "it is a script"),
-    (b"PK\x03\x04", "it is a zip archive or an office document"),
-    (b"\x1f\x8b", "it is a gzip archive"),
-    (b"8BPS", "it is a Photoshop file"),
-    (b"\xff\x0a", "it is a JPEG XL image, which is not read"),
-    (b"\x00\x00\x00\x0cJXL ", "it is a JPEG XL image, which is not read"),
-    (b"\x00\x00\x00\x0cjP  ", "it is a JPEG 2000 image, which is not read"),
-    (b"\x00\x00\x01\x00", "it is a Windows icon, which is not read"),
-    (b"version https://git-lfs", "it is a Git LFS pointer: the image itself was not fetched (git lfs pull)"),
-)
+OTHERS = {
+    (b"<",): "it is a web page or XML text (an SVG, perhaps)",
+    (b"%PDF",): "it is a PDF document",
+    (b"%!PS", b"\xc5\xd0\xd3\xc6"): "it is a PostScript document",
+    (b"\x7fELF", b"MZ"): "it is a program",
+    (b"#!",): "it is a script",
+    (b"PK\x03\x04",): "it is a zip archive or an office document",
+    (b"\x1f\x8b",): "it is a gzip archive",
+    (b"8BPS",): "it is a Photoshop file",
+    (b"\xff\x0a", b"\x00\x00\x00\x0cJXL "): "it is a JPEG XL image, which is not read",
+    (b"\x00\x00\x00\x0cjP  ",): "it is a JPEG 2000 image, which is not read",
+    (b"\x00\x00\x01\x00",): "it is a Windows icon, which is not read",
+    (b"version https://git-lfs",): "it is a Git LFS pointer: the image itself was not fetched (git lfs pull)",
+}
 STRAYS = 10_000  # of so many pixels one may be dead or hot
 VALUES = "values of more than 8 bits"  # what `Image.info` has under this name: see `_values`
 
@@ -78,7 +77,8 @@ def decode_with_kind(data: bytes, name: str = "", decoding: Decoding = USUAL) ->
     """Return what `decode` does, and what the file holds: its format and mode, such as `JPEG CMYK`."""
     try:
         with _opened(data, decoding) as image:
-            coarse = _only_upper_bits(image)
+            # opened and not yet loaded, an image of 16 bits of which Pillow will give the upper 8 can be told
+            coarse = not _is_deep(image) and any(";16" in str(tile.args) for tile in image.tile)
             image.load()
             refuse_cut(image, data)
             picture = upright(image, decoding.grey_range)
@@ -91,10 +91,22 @@ def decode_with_kind(data: bytes, name: str = "", decoding: Decoding = USUAL) ->
 
 
 def grey_values(data: bytes, decoding: Decoding = USUAL) -> tuple[float, float] | None:
-    """Return the range of a grey image of more than 8 bits without strays, None for any other file."""
+    """Return the range of a grey image of more than 8 bits, but for dead and hot pixels; None for any other file.
+
+    Those are, at either end, one of `STRAYS` or a single one, where all others fill less than a sixteenth of the whole.
+    """
     try:
         with _opened(data, decoding) as image:
-            return _without_strays(np.asarray(image)) if _is_deep(image) else None
+            if not _is_deep(image):
+                return None
+            values = np.asarray(image)
+            few = max(1, values.size // STRAYS)
+            ends = [0, few, -few - 1, -1] if values.size > few else [0, 0, 0, 0]
+            low, least, most, high = np.partition(values, ends, axis=None)[ends].astype(np.float64).tolist()
+            wide = most - least
+            if 0 < 16 * wide < high - low:
+                return (least if least - low > wide else low), (most if high - most > wide else high)
+            return low, high
     except Exception:  # as in `decode`, which says what is wrong
         return None
 
@@ -142,8 +154,7 @@ def _opened(data: bytes, decoding: Decoding) -> Iterator[ImageFile.ImageFile]:
             raise ValueError(_too_many(f"{width} x {height}", width * height, data, decoding))
         if max(width, height) > MAX_RATIO * min(width, height):
             raise ValueError(f"{width} x {height} pixels: one side is more than {MAX_RATIO:,} times the other")
-        refuse_hollow(image, data)
-        refuse_scans(image, data)
+        refuse_bomb(image, data)
         with room_for(width * height) if width * height > LARGE else contextlib.nullcontext():
             yield image
 
@@ -161,11 +172,6 @@ def _formats(data: bytes) -> tuple[str, ...]:
 
 def _is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or image.mode in ("I", "F")
-
-
-def _only_upper_bits(image: ImageFile.ImageFile) -> bool:
-    """Return whether an image, opened and not yet decoded, is of 16 bits of which Pillow gives the upper 8."""
-    return not _is_deep(image) and any(";16" in str(tile.args) for tile in image.tile)
 
 
 def _values(image: Image.Image, coarse: bool, decoding: Decoding) -> tuple[float, float, bool, int] | None:
@@ -186,20 +192,6 @@ def _values(image: Image.Image, coarse: bool, decoding: Decoding) -> tuple[float
     return low, high, False, int(outside)
 
 
-def _without_strays(values: np.ndarray) -> tuple[float, float]:
-    """Return the least and the largest of many values, but for dead and hot pixels.
-
-    Those are, at either end, one of `STRAYS` or a single one, where all others fill less than a sixteenth of the whole.
-    """
-    few = max(1, values.size // STRAYS)
-    ends = [0, few, -few - 1, -1] if values.size > few else [0, 0, 0, 0]
-    low, least, most, high = np.partition(values, ends, axis=None)[ends].astype(np.float64).tolist()
-    wide = most - least
-    if 0 < 16 * wide < high - low:
-        return (least if least - low > wide else low), (most if high - most > wide else high)
-    return low, high
-
-
 def _reason(error: Exception, data: bytes, decoding: Decoding) -> str:
     if not data:
         return "the file is empty"
@@ -208,19 +200,15 @@ def _reason(error: Exception, data: bytes, decoding: Decoding) -> str:
         return _too_many(f"{pixels:,}", pixels, data, decoding)
     if "MAX_TEXT" in str(error):  # Pillow's names of its own limits
         return "its texts or its colour profile are many megabytes when they are unpacked"
-    if isinstance(error, UnidentifiedImageError):
-        return _other(data) or f"it is damaged, or of none of the formats {', '.join(FORMATS)}"
-    return str(error) or type(error).__name__
-
-
-def _other(data: bytes) -> str:
-    """Return what a file is that is no image which is read, "" where its first bytes do not tell."""
+    if not isinstance(error, UnidentifiedImageError):
+        return str(error) or type(error).__name__
     if formats.is_heic(data):
         return "it is a damaged HEIC photo" if formats.is_installed() else f"it is an HEIC photo: {formats.REMEDY}"
     if data[128:132] == b"DICM":
         return "it is a DICOM file: convert it to PNG, which keeps its 16 bits, and see train --grey-range"
     begin = data[:64].removeprefix(BOM_UTF8).lstrip()
-    return next((what for first, what in OTHERS if data.startswith(first) or begin.startswith(first)), "")
+    said = (what for firsts, what in OTHERS.items() if data.startswith(firsts) or begin.startswith(firsts))
+    return next(said, f"it is damaged, or of none of the formats {', '.join(FORMATS)}")
 
 
 class _Quiet:
@@ -235,8 +223,7 @@ class _Quiet:
         self.lock = threading.Lock()
         self.inside = 0
         self.filter: object = None
-        self.truncated = False
-        self.limit: int | None = None
+        self.before: tuple[bool, int | None] = False, None
 
     @contextlib.contextmanager
     def __call__(self, pixels: int) -> Iterator[None]:
@@ -244,10 +231,10 @@ class _Quiet:
             self.inside += 1
             half = -(-pixels // 2)  # Pillow warns above its limit, and refuses what has twice as many
             if self.inside == 1:
-                self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, half
+                self.before = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS
+                ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = False, half
                 warnings.filterwarnings("ignore", module=r"PIL\.")
                 self.filter = warnings.filters[0]
-                self.truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
             Image.MAX_IMAGE_PIXELS = max(half, Image.MAX_IMAGE_PIXELS or 0)
         try:
             yield
@@ -255,9 +242,40 @@ class _Quiet:
             with self.lock:
                 self.inside -= 1
                 if self.inside == 0:
-                    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = self.truncated, self.limit
+                    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = self.before
                     if self.filter in warnings.filters:
                         warnings.filters.remove(self.filter)  # type: ignore[attr-defined]
 
 
-_quiet_pillow = _Quiet()
+class _Room:
+    """The bytes that pictures which are being decoded take. One object a process, for memory is the process's."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.taken = 0
+        self.process = os.getpid()
+
+    @contextlib.contextmanager
+    def __call__(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for a picture, and hold it; raises `MemoryError` where it has none even alone."""
+        need = pixels * PER_PIXEL
+        with self.changed:
+            if self.process != os.getpid():  # a fork: the threads that held the rest are not in this process
+                self.process, self.taken = os.getpid(), 0
+            while self.taken and self.taken + need > free_memory():
+                self.changed.wait()
+            if need > (free := free_memory()):
+                raise MemoryError(
+                    f"{pixels / 1e6:,.0f} million pixels take up to {need / 1e9:.1f} GB while they are decoded, and "
+                    f"{free / 1e9:.1f} GB of memory are free"
+                )
+            self.taken += need
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.taken -= need
+                self.changed.notify_all()
+
+
+_quiet_pillow, room_for = _Quiet(), _Room()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -62,39 +61,34 @@ class Greys:
 
     def notes(self, source: str, grey_range: Range | None) -> tuple[str, ...]:
         """Return what the user should know of it."""
-        return tuple(f"{source}: {note}" for note in (*self._of_grey(grey_range), *self._of_colour(grey_range)))
-
-    def _of_grey(self, grey_range: Range | None) -> Iterator[str]:
-        count = _counted(self.pictures)
+        said, count = [], _counted(self.pictures)
         if grey_range is not None:
             if self.outside:
                 number = f"{self.clipped:,} pixel{' is' if self.clipped == 1 else 's are'}"
                 pixels = f"; {number} outside" * (self.clipped > 0)
-                yield (
+                said.append(
                     f"{self.outside:,} of {count} have values outside the grey range {in_words(grey_range)} "
                     f"(they go from {in_words((self.low, self.high))}{pixels}): those are clipped"
                 )
         elif self.pictures and self.high - self.low <= FEW:
             used = f"at most {self.high:.0f}" if self.low <= FEW else f"only {in_words((self.low, self.high))}"
             low, high = fitting(self.low, self.high)
-            yield (
+            said.append(
                 f"{count} use {used} of {FULL}, which leaves {round(self.high / 257) - round(self.low / 257) + 1} of "
                 f"256 grey levels: train --grey-range {low:.0f} {high:.0f} (or auto) keeps more"
             )
         elif self.dim >= 0.1 * max(1, self.pictures):
-            yield (
+            said.append(
                 f"{self.dim:,} of {count} use at most {self.dim_high:.0f} of {FULL}, others up to {self.high:.0f}: if "
                 "they were made with fewer bits, bring all to one range before training"
             )
-
-    def _of_colour(self, grey_range: Range | None) -> Iterator[str]:
-        if not self.coarse or (self.coarse_high > FEW and grey_range is None):
-            return
-        levels = f"use at most {self.coarse_high:.0f} of {FULL}: " if self.coarse_high <= FEW else ""
-        yield (
-            f"{_counted(self.coarse)} in colour or with transparency {levels}"
-            f"only the upper 8 bits of such are read, and --grey-range does not change them; convert them to 8 bits"
-        )
+        if self.coarse and (self.coarse_high <= FEW or grey_range is not None):
+            levels = f"use at most {self.coarse_high:.0f} of {FULL}: " if self.coarse_high <= FEW else ""
+            said.append(
+                f"{_counted(self.coarse)} in colour or with transparency {levels}only the upper 8 bits of such are "
+                "read, and --grey-range does not change them; convert them to 8 bits"
+            )
+        return tuple(f"{source}: {note}" for note in said)
 
 
 def fitting(low: float, high: float) -> Range:

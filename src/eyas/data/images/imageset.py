@@ -46,9 +46,11 @@ class ImageSource(Protocol):
 
     def identify(self, update: Callable[[bytes], object]) -> None:
         """Feed `update` with what tells that these very files are unchanged on this machine."""
+        self.digest(update)
 
     def times(self) -> Ints:
         """Return when each image's file was changed last, int64 [N] nanoseconds; empty where they have no files."""
+        return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +109,7 @@ class ImageSet:
 
 
 @dataclass(frozen=True, eq=False)
-class FileImages:
+class FileImages(ImageSource):
     """Image files: `paths` relative to `root` or absolute, `lines` int32 [N] (0: no list), `sizes`."""
 
     source: str
@@ -125,11 +127,13 @@ class FileImages:
         return Path(self.root) / self.paths[index]
 
     def picture(self, index: int) -> Image.Image:
-        """Return one image, mode RGB; raises `DataError` where it cannot be read, or is of another size than it was."""
         return self.picture_with_kind(index)[0]
 
     def picture_with_kind(self, index: int) -> tuple[Image.Image, str]:
-        """Return one image, mode RGB, and its file's format and mode, such as `PNG P`; raises `DataError`."""
+        """Return one image, mode RGB, and its file's format and mode, such as `PNG P`.
+
+        Raises `DataError` where it cannot be read, or is of another size than it was.
+        """
         path = f"{self.root}/{name}" if not is_absolute(name := self.paths[index]) else name  # a Path is slow to make
         try:
             data = read_file(path)
@@ -147,7 +151,6 @@ class FileImages:
         return str(self.path(index))
 
     def select(self, indices: Ints) -> FileImages:
-        """Return the files at `indices`, in their order."""
         chosen = self.paths.take(indices)
         return replace(self, paths=chosen, lines=self.lines[indices], sizes=self.sizes[indices])
 
@@ -165,15 +168,14 @@ class FileImages:
         update(self.times().tobytes())
 
     def times(self) -> Ints:
-        """Return when each file was changed last, int64 [N] nanoseconds."""
         start = f"{self.root}/"
         times = (os.stat(path if is_absolute(path) else start + path).st_mtime_ns for path in self.paths)  # noqa: PTH116
         return np.fromiter(times, np.int64, len(self))
 
 
 @dataclass(frozen=True, eq=False)
-class ArrayImages:
-    """Images in memory: `pixels` uint8 [N, H, W, 3], `numbers` int64 [N] their places in the whole set."""
+class ArrayImages(ImageSource):
+    """Images in memory: `pixels` uint8 [N, H, W, 3], `numbers` int64 [N] their places in the whole set `source`."""
 
     source: str
     pixels: NDArray[np.uint8]
@@ -191,34 +193,22 @@ class ArrayImages:
         return len(self.pixels)
 
     def picture(self, index: int) -> Image.Image:
-        """Return one image, mode RGB."""
         return Image.fromarray(np.ascontiguousarray(self.pixels[index]))
 
     def place(self, index: int) -> str:
-        """Return `SET#NUMBER`, the number counted in the whole set."""
         return f"{self.source}#{self.numbers[index]}"
 
     def select(self, indices: Ints) -> ArrayImages:
-        """Return the images at `indices`, in their order."""
         return replace(self, pixels=self.pixels[indices], numbers=self.numbers[indices])
 
     def digest(self, update: Callable[[bytes], object]) -> None:
-        """Feed `update` with the pixels."""
         update(repr(self.pixels.shape).encode())
         for start in range(0, len(self.pixels), 1000):
             update(np.ascontiguousarray(self.pixels[start : start + 1000]).tobytes())
 
-    def identify(self, update: Callable[[bytes], object]) -> None:
-        """Feed `update` with the pixels."""
-        self.digest(update)
-
-    def times(self) -> Ints:
-        """Return nothing: the pixels themselves are compared."""
-        return np.empty(0, np.int64)
-
 
 @dataclass(frozen=True, eq=False)
-class TorchvisionImages:
+class TorchvisionImages(ImageSource):
     """The images of a torchvision data set of (PIL image, ...) samples; `numbers` int64 [N] index into it."""
 
     source: str
@@ -229,32 +219,21 @@ class TorchvisionImages:
         return len(self.numbers)
 
     def picture(self, index: int) -> Image.Image:
-        """Return one image, mode RGB; raises `DataError` where it cannot be read."""
         try:
             return to_rgb(self.dataset[int(self.numbers[index])][0])
         except (OSError, ValueError, SyntaxError) as error:
             raise DataError(f"{self.place(index)}: cannot be decoded: {error}") from None
 
     def place(self, index: int) -> str:
-        """Return `SET#NUMBER`, the number counted in torchvision's set."""
         return f"{self.source}#{self.numbers[index]}"
 
     def select(self, indices: Ints) -> TorchvisionImages:
-        """Return the images at `indices`, in their order."""
         return replace(self, numbers=self.numbers[indices])
 
     def digest(self, update: Callable[[bytes], object]) -> None:
         """Feed `update` with the set's name and the samples' numbers: a published set does not change."""
         update(self.source.encode())
         update(self.numbers.astype("<i8").tobytes())
-
-    def identify(self, update: Callable[[bytes], object]) -> None:
-        """Feed `update` with the same."""
-        self.digest(update)
-
-    def times(self) -> Ints:
-        """Return nothing: a published set does not change."""
-        return np.empty(0, np.int64)
 
 
 def split_off(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, ImageSet]:
@@ -268,7 +247,14 @@ def split_off(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, I
     counts = np.bincount(labels, minlength=len(images.classes))
     by_class = np.argsort(labels, kind="stable")
     place = np.arange(len(images)) - np.repeat(np.cumsum(counts) - counts, counts)  # of each one within its class
-    part = np.sort(order[by_class[place < np.repeat(_shares(counts, fraction), counts)]])
+    exact = counts * fraction
+    shares = np.floor(exact + 1e-9).astype(np.int64)  # of each class; by largest remainders the sum is right to one
+    missing = round(float(counts.sum() * fraction)) - int(shares.sum())
+    shares[np.argsort(shares - exact, kind="stable")[: max(missing, 0)]] += 1
+    several = counts >= 2
+    shares[several] = np.clip(shares[several], 1, counts[several] - 1)
+    shares[~several] = 0
+    part = np.sort(order[by_class[place < np.repeat(shares if 0 < fraction < 1 else 0 * shares, counts)]])
     if len(part) in (0, len(images)):
         raise DataError(
             f"{images.source}: a share of {fraction:g} of {len(images)} images leaves nothing on one side. "
@@ -276,18 +262,6 @@ def split_off(images: ImageSet, fraction: float, seed: int) -> tuple[ImageSet, I
         )
     rest = np.setdiff1d(np.arange(len(images)), part)
     return images.select(rest), images.select(part)
-
-
-def _shares(counts: Ints, fraction: float) -> Ints:
-    """Return how many of each class to take: largest remainders, so that the sum is right to one image."""
-    exact = counts * fraction
-    shares = np.floor(exact + 1e-9).astype(np.int64)
-    missing = round(float(counts.sum() * fraction)) - int(shares.sum())
-    shares[np.argsort(shares - exact, kind="stable")[: max(missing, 0)]] += 1
-    several = counts >= 2
-    shares[several] = np.clip(shares[several], 1, counts[several] - 1)
-    shares[~several] = 0
-    return shares if 0 < fraction < 1 else np.zeros_like(shares)
 
 
 def shuffled(count: int, seed: int) -> Ints:

@@ -118,8 +118,13 @@ class Spans:
         some = self.take(self.starts < self.ends)
         if not len(some):
             return b""
-        if (some.starts[1:] >= some.ends[:-1]).all():
-            return some._joined_in_order()
+        if (some.starts[1:] >= some.ends[:-1]).all():  # they stand in the text's order: what lies between is quicker
+            low, high = some.starts[0], some.ends[-1]
+            steps = np.zeros(high - low + 1, np.int8)
+            steps[some.starts - low] += 1
+            steps[some.ends - low] -= 1
+            inside = np.cumsum(steps[:-1], dtype=np.int8, out=steps[:-1]).view(np.bool_)
+            return some.text[low:high][inside].tobytes()
         lengths = some.ends - some.starts
         ends = np.cumsum(lengths)
         places = np.arange(ends[-1]) + np.repeat(some.starts - (ends - lengths), lengths)
@@ -144,7 +149,13 @@ class Spans:
 
     def hashes(self, seed: int = 0) -> NDArray[np.uint64]:
         """Return a number for each piece that two equal ones share, and two unequal ones hardly ever."""
-        return np.concatenate([np.zeros(0, np.uint64), *(part._hashes(seed) for part in self.parts())])
+        found = (self.ends - self.starts + (seed << 32)).astype(np.uint64) * _FACTOR
+        for start in range(0, len(self), ROWS):
+            part = found[start : start + ROWS]
+            for rows, words in self.take(slice(start, start + ROWS))._words():
+                mixed = (part[rows] ^ words) * _FACTOR
+                part[rows] = mixed ^ (mixed >> np.uint64(32))
+        return found
 
     def groups(self) -> tuple[Ints, Ints]:
         """Return each piece's group, int64 [N], and each group's first row: equal pieces, in the order of those."""
@@ -154,35 +165,15 @@ class Spans:
             found = np.unique(keys)
             codes, firsts = np.searchsorted(found, keys), np.zeros(len(found), np.int64)
             firsts[codes[::-1]] = np.arange(len(keys))[::-1]  # of several rows the last one written stays
-            if self._equals(self.take(firsts[codes])):
+            first = self.take(firsts[codes])  # of each one's group
+            words = (pair for mine, its in zip(self.parts(), first.parts(), strict=True)
+                     for pair in zip(mine._words(), its._words(), strict=True))  # fmt: skip
+            if np.array_equal(self.ends - self.starts, first.ends - first.starts) and all(
+                np.array_equal(mine, its) for (_, mine), (_, its) in words
+            ):
                 order = np.argsort(firsts)
                 return np.argsort(order)[codes], firsts[order]
             seed += 1  # two unequal pieces shared a number: others are drawn
-
-    def _joined_in_order(self) -> bytes:
-        """Return what lies between the starts and ends of pieces that stand in the text's order: quicker."""
-        low, high = self.starts[0], self.ends[-1]
-        steps = np.zeros(high - low + 1, np.int8)
-        steps[self.starts - low] += 1
-        steps[self.ends - low] -= 1
-        inside = np.cumsum(steps[:-1], dtype=np.int8, out=steps[:-1]).view(np.bool_)
-        return self.text[low:high][inside].tobytes()
-
-    def _hashes(self, seed: int) -> NDArray[np.uint64]:
-        found = (self.ends - self.starts + (seed << 32)).astype(np.uint64) * _FACTOR
-        for rows, words in self._words():
-            mixed = (found[rows] ^ words) * _FACTOR
-            found[rows] = mixed ^ (mixed >> np.uint64(32))
-        return found
-
-    def _equals(self, other: Spans) -> bool:
-        """Tell whether every piece says the same as the other's of the same row."""
-        pairs = zip(self.parts(), other.parts(), strict=True)
-        return np.array_equal(self.ends - self.starts, other.ends - other.starts) and all(
-            np.array_equal(mine, its)
-            for one, two in pairs
-            for (_, mine), (_, its) in zip(one._words(), two._words(), strict=True)
-        )
 
     def _words(self) -> Iterator[tuple[Ints, NDArray[np.uint64]]]:
         """Yield (rows, their next eight bytes as a number) until every piece is through."""

@@ -68,7 +68,13 @@ class Preprocess:
             return cropped
         scale = self.size / max(height, width)
         fitted = self._resized(images, max(1, round(height * scale)), max(1, round(width * scale)))
-        return self._padded(fitted)
+        # centred on a square of the mean colour, which becomes zero in the network
+        height, width = fitted.shape[-2:]
+        left, top = (self.size - width) // 2, (self.size - height) // 2
+        square = torch.tensor(self.mean, device=fitted.device).mul(255).round().to(fitted.dtype).view(3, 1, 1)
+        square = square.expand(*fitted.shape[:-2], self.size, self.size).clone()
+        square[..., top : top + height, left : left + width] = fitted
+        return square
 
     def normalize(self, images: Tensor, order: torch.memory_format = torch.contiguous_format) -> Tensor:
         """Return uint8 `[..., 3, H, W]` as float32, scaled to 0..1, minus the mean, divided by the std.
@@ -160,15 +166,6 @@ class Preprocess:
             return whole.reshape(*images.shape[:-2], height, width)
         resized: Tensor = v2.resize(images, [height, width], mode, antialias=smooth)
         return resized
-
-    def _padded(self, images: Tensor) -> Tensor:
-        """Centre on a square of the mean colour, which becomes zero in the network."""
-        height, width = images.shape[-2:]
-        left, top = (self.size - width) // 2, (self.size - height) // 2
-        square = torch.tensor(self.mean, device=images.device).mul(255).round().to(images.dtype).view(3, 1, 1)
-        square = square.expand(*images.shape[:-2], self.size, self.size).clone()
-        square[..., top : top + height, left : left + width] = images
-        return square
 
 
 @lru_cache(maxsize=64)

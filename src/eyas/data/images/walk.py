@@ -49,8 +49,11 @@ class LeftOut:
     def in_words(self) -> str:
         """Return such as `6 .heic, 2 .txt, 1 broken link (cat/7.jpg)`; "" for nothing."""
         ordered = sorted(self._counts.items(), key=lambda entry: (entry[0] in self._names, -entry[1], entry[0]))
-        said = ((kind, count, kind.replace("{s}", "s" * (count > 1))) for kind, count in ordered)
-        return ", ".join(f"{count} {words}{self._named(kind)}" for kind, count, words in said)
+        said = []
+        for kind, count in ordered:
+            names = ", ".join(self._names.get(kind, ())) + ", ..." * (count > _shown(kind))
+            said.append(f"{count} {kind.replace('{s}', 's' * (count > 1))}{f' ({names})' * (kind in self._names)}")
+        return ", ".join(said)
 
     def note(self, place: object) -> tuple[str, ...]:
         """Return the note on what was left out in a place, where there was something."""
@@ -58,10 +61,6 @@ class LeftOut:
 
     def _count(self, kind: str) -> None:
         self._counts[kind] = self._counts.get(kind, 0) + 1
-
-    def _named(self, kind: str) -> str:
-        more = ", ..." if self._counts[kind] > _shown(kind) else ""
-        return f" ({', '.join(self._names[kind])}{more})" if kind in self._names else ""
 
 
 class Walk:
@@ -108,7 +107,14 @@ class Walk:
                 names = sorted(name for entry in entries if (name := self._wanted(entry, below)))
         except OSError as error:
             raise _unreadable(place, error) from error
-        return self._without_masks(names, below) if _LIKE_A_MASK.search("/".join(names)) else names
+        if not _LIKE_A_MASK.search("/".join(names)):
+            return names
+        # without the images called as another one is with such as `_mask` behind it
+        stems = {name.rpartition(".")[0] for name in names if name[-1] != "/"}
+        masks = {name for name in names if (found := _MASK.fullmatch(name)) and found[1] in stems}
+        for name in masks:
+            self.left_out.add(_MASKS, below + name)
+        return [name for name in names if name not in masks]
 
     def parted(self) -> tuple[tuple[str, ...], bool]:
         """Return the names of the folders in the walk's, sorted; whether images lie beside them, which are left out."""
@@ -128,14 +134,6 @@ class Walk:
             return os.stat(self.place(path)).st_size  # noqa: PTH116 - a Path takes ten times as long
         except OSError as error:
             raise _unreadable(self.place(path), error) from error
-
-    def _without_masks(self, names: list[str], below: str) -> list[str]:
-        """Return what is in a folder without the images called as another one is with such as `_mask` behind it."""
-        stems = {name.rpartition(".")[0] for name in names if name[-1] != "/"}
-        masks = {name for name in names if (found := _MASK.fullmatch(name)) and found[1] in stems}
-        for name in masks:
-            self.left_out.add(_MASKS, below + name)
-        return [name for name in names if name not in masks]
 
     def _wanted(self, entry: os.DirEntry[str], below: str) -> str:
         """Return the name of an image, that of a folder with a slash, "" for what is left out."""

@@ -1,4 +1,4 @@
-"""Whether a JPEG is whole: one that breaks off and was closed by an end mark decodes, grey where it has no data."""
+"""Detect truncated JPEG files that Pillow would decode with grey areas."""
 
 from __future__ import annotations
 
@@ -16,22 +16,20 @@ _END, _SCAN, _PROGRESSIVE = 0xD9, 0xDA, 0xC2
 _FILLER = bytes(range(1, 65))
 
 
-def refuse_hollow(image: Image.Image, data: bytes) -> None:
-    """Raise `ValueError` where a JPEG, opened and not yet decoded, has fewer bytes than its size can be made of."""
-    if image.format in ("JPEG", "MPO") and image.width * image.height > ROOM * len(data):
-        raise ValueError(f"its {len(data):,} bytes cannot hold the {image.width} x {image.height} pixels of its header")
+def refuse_bomb(image: Image.Image, data: bytes) -> None:
+    """Raise `ValueError` where a JPEG, opened and not yet decoded, would take more work than its bytes can be worth.
 
-
-def refuse_scans(image: Image.Image, data: bytes) -> None:
-    """Raise `ValueError` where a JPEG, opened and not yet decoded, has more scans than encoders write (about 10).
-
-    Each one is a pass over the whole picture and may take 26 bytes: a megabyte could ask for ten minutes.
+    It has fewer bytes than its size can be made of, or more scans than encoders write (about 10): each scan is a pass
+    over the whole picture and may take 26 bytes, so a megabyte could ask for ten minutes.
     """
-    if image.format not in ("JPEG", "MPO") or data.count(b"\xff\xda") <= SCANS:  # that counts metadata in, and is quick
+    if image.format not in ("JPEG", "MPO"):
         return
-    scans = sum(mark == _SCAN for mark, _ in _marks(data))
-    if scans > SCANS:
-        raise ValueError(f"it is a JPEG of {scans:,} scans; no more than {SCANS} are read")
+    if image.width * image.height > ROOM * len(data):
+        raise ValueError(f"its {len(data):,} bytes cannot hold the {image.width} x {image.height} pixels of its header")
+    if data.count(b"\xff\xda") > SCANS:  # that counts metadata in, and is quick
+        scans = sum(mark == _SCAN for mark, _ in _marks(data))
+        if scans > SCANS:
+            raise ValueError(f"it is a JPEG of {scans:,} scans; no more than {SCANS} are read")
 
 
 def refuse_cut(image: Image.Image, data: bytes) -> None:
@@ -42,9 +40,21 @@ def refuse_cut(image: Image.Image, data: bytes) -> None:
     """
     if image.format not in ("JPEG", "MPO"):
         return
-    if "progressive" in image.info and not _all_scans(data):
-        raise ValueError("image file is truncated: its last scans are missing")
-    if not _GREY.issuperset(_last_pixel(image)):
+    if "progressive" in image.info:
+        bits: dict[tuple[int, int], int] = {}  # that are still to come, by component and coefficient
+        for mark, place in _marks(data):
+            body = data[place + 2 : place + 64]
+            if mark == _PROGRESSIVE:
+                components = body[6 : 6 + 3 * body[5] : 3]
+                bits |= {(component, number): -1 for component in components for number in range(64)}
+            elif mark == _SCAN:
+                first, last, steps = body[1 + 2 * body[0] : 4 + 2 * body[0]]
+                for component in body[1 : 1 + 2 * body[0] : 2]:
+                    bits |= {(component, number): steps & 15 for number in range(first, min(last, 63) + 1)}
+        if any(bits.values()):
+            raise ValueError("image file is truncated: its last scans are missing")
+    pixel = image.getpixel((image.width - 1, image.height - 1))
+    if not _GREY.issuperset(pixel if isinstance(pixel, tuple) else (pixel,)):
         return
     end = next((place for mark, place in _marks(data) if mark == _END), 0) - 2
     if end < 0:
@@ -52,26 +62,6 @@ def refuse_cut(image: Image.Image, data: bytes) -> None:
     with Image.open(io.BytesIO(data[:end] + _FILLER + data[end : end + 2]), formats=("JPEG",)) as longer:
         if longer.tobytes() != image.tobytes():
             raise ValueError("image file is truncated: its data end before its last block")
-
-
-def _last_pixel(image: Image.Image) -> tuple[int, ...]:
-    pixel = image.getpixel((image.width - 1, image.height - 1))
-    return tuple(int(value) for value in pixel) if isinstance(pixel, tuple) else (int(pixel or 0),)
-
-
-def _all_scans(data: bytes) -> bool:
-    """Tell whether the scans of a progressive JPEG bring every coefficient of every component to its last bit."""
-    bits: dict[tuple[int, int], int] = {}  # that are still to come, by component and coefficient
-    for mark, place in _marks(data):
-        body = data[place + 2 : place + 64]
-        if mark == _PROGRESSIVE:
-            components = body[6 : 6 + 3 * body[5] : 3]
-            bits |= {(component, number): -1 for component in components for number in range(64)}
-        elif mark == _SCAN:
-            first, last, steps = body[1 + 2 * body[0] : 4 + 2 * body[0]]
-            for component in body[1 : 1 + 2 * body[0] : 2]:
-                bits |= {(component, number): steps & 15 for number in range(first, min(last, 63) + 1)}
-    return not any(bits.values())
 
 
 def _marks(data: bytes) -> Iterator[tuple[int, int]]:

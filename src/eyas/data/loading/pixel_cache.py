@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import shutil
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +15,12 @@ import numpy as np
 import PIL
 import torch
 
+from eyas.data.images.ahead import read_ahead
 from eyas.data.images.greys import Greys
 from eyas.data.images.imageset import ImageSet
 from eyas.data.images.preprocess import Preprocess
-from eyas.data.loading.stores import Allocate, Filling, Pixels, Store, as_tensor
+from eyas.data.loading.least_recent import make_room, mark_used
+from eyas.data.loading.stores import Filling, Pixels, Store, as_tensor
 from eyas.files.atomic import TEMPORARY, file_lock, make_folder, write_text
 from eyas.files.system import remove, replace
 
@@ -32,7 +31,7 @@ _GENERATIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class PixelCache:
-    """A folder of decoded sets, at most `limit` bytes of them: the longest unused makes room for a new one."""
+    """An LRU directory of decoded data sets, at most `limit` bytes of them."""
 
     folder: Path
     limit: int
@@ -46,13 +45,26 @@ class PixelCache:
         name = identity(images, fitting)
         if (found := self._opened(name, fitting)) is not None:
             return found
-        with self._held(name):
+        with file_lock(self.folder / f"{name}.lock"):  # the kernel lets go of it however this process ends
+            for rubbish in self.folder.glob(f"{TEMPORARY}*-{name}.npy"):
+                remove(rubbish)
             return self._opened(name, fitting) or self._made(name, images, fitting)
 
     def _made(self, name: str, images: ImageSet, fitting: Preprocess) -> tuple[Store | None, Filling]:
+        """Decode a set into a file of the folder, whose name this process holds."""
         attempts: list[Path] = []
+
+        def allocate(shape: tuple[int, ...]) -> Pixels | None:
+            size = int(np.prod(shape, dtype=np.int64))
+            if not make_room(self.folder, ".npy", size, limit=self.limit, removed=self._forget):
+                return None
+            # a filling that starts over still reads its first attempt
+            attempts.append(self.folder / f"{TEMPORARY}{os.getpid()}-{len(attempts)}-{name}.npy")
+            pixels: Pixels = np.lib.format.open_memmap(attempts[-1], mode="w+", dtype=np.uint8, shape=shape)
+            return pixels
+
         try:
-            filling = Filling(len(images), fitting, self._allocate(name, attempts))
+            filling = Filling(len(images), fitting, allocate)
             filling.fill(images)
             if filling.pixels is None:
                 return None, filling
@@ -66,7 +78,8 @@ class PixelCache:
                 "shape": filling.pixels.shape,
                 "sums": checksums(filling.pixels),
             }
-            _flushed(filling.pixels)
+            if isinstance(filling.pixels, np.memmap):
+                filling.pixels.flush()
             filling.pixels = None  # Windows renames no file that is mapped
             target = next(path for path in self._generations(name) if remove(path))
             replace(attempts[-1], target)
@@ -93,9 +106,7 @@ class PixelCache:
             for damaged in (description, path):
                 remove(damaged)
             return None
-        for used in (path, description):
-            with contextlib.suppress(OSError):  # somebody else's folder may be readable only
-                os.utime(used)
+        mark_used(path, description)
         unreadable = [(int(sample), str(reason)) for sample, reason in about["unreadable"]]
         bad = {sample for sample, _ in unreadable}
         readable = [sample for sample in range(len(pixels)) if sample not in bad]
@@ -108,41 +119,11 @@ class PixelCache:
         """Yield the names that a set's pixels may have: Windows may keep an older file, because it is mapped."""
         yield from (self.folder / f"{name}{f'-{number}' if number else ''}.npy" for number in range(_GENERATIONS))
 
-    def _allocate(self, name: str, attempts: list[Path]) -> Allocate:
-        def allocate(shape: tuple[int, ...]) -> Pixels | None:
-            size = int(np.prod(shape, dtype=np.int64))
-            if not self._make_room(size):
-                return None
-            # a filling that begins anew still reads its first attempt
-            attempts.append(self.folder / f"{TEMPORARY}{os.getpid()}-{len(attempts)}-{name}.npy")
-            pixels: Pixels = np.lib.format.open_memmap(attempts[-1], mode="w+", dtype=np.uint8, shape=shape)
-            return pixels
-
-        return allocate
-
-    def _make_room(self, size: int) -> bool:
-        """Remove the longest unused sets until `size` bytes fit; return whether they do."""
-        whole = (path for path in self.folder.glob("*.npy") if not path.name.startswith(TEMPORARY))
-        kept = sorted(whole, key=lambda path: path.stat().st_mtime)
-        used = sum(path.stat().st_size for path in kept)
-        if size > self.limit or size > 0.9 * (shutil.disk_usage(self.folder).free + used):
-            return False
-        while kept and (used + size > self.limit or size > 0.9 * shutil.disk_usage(self.folder).free):
-            oldest = kept.pop(0)
-            freed, name = oldest.stat().st_size, oldest.stem.partition("-")[0]
-            if remove(oldest):  # a run that has it mapped keeps its pages, and on Windows the file
-                used -= freed
-            if not any(path.exists() for path in self._generations(name)):
-                remove(self.folder / f"{name}.json")  # the lock's file stays: somebody may be waiting for it
-        return used + size <= self.limit
-
-    @contextlib.contextmanager
-    def _held(self, name: str) -> Iterator[None]:
-        """Hold a name for this process; the kernel lets go of it however the process ends."""
-        with file_lock(self.folder / f"{name}.lock"):
-            for rubbish in self.folder.glob(f"{TEMPORARY}*-{name}.npy"):
-                remove(rubbish)
-            yield
+    def _forget(self, pixels: Path) -> None:
+        """Remove the description of a set without pixels. Its lock stays: somebody may be waiting for it."""
+        name = pixels.stem.partition("-")[0]
+        if not any(path.exists() for path in self._generations(name)):
+            remove(self.folder / f"{name}.json")
 
 
 def identity(images: ImageSet, fitting: Preprocess) -> str:
@@ -156,11 +137,5 @@ def identity(images: ImageSet, fitting: Preprocess) -> str:
 def checksums(pixels: Pixels) -> list[int]:
     """Return a CRC-32 of every 64 MB: a file that was damaged on the disk is made anew, not trained on."""
     flat = memoryview(pixels.reshape(-1))  # type: ignore[arg-type]  # an array is a buffer
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return list(threads.map(lambda start: zlib.crc32(flat[start : start + _BLOCK]), range(0, len(flat), _BLOCK)))
-
-
-def _flushed(pixels: Pixels) -> None:
-    """Force a mapped file's bytes to the disk."""
-    if isinstance(pixels, np.memmap):
-        pixels.flush()
+    starts = range(0, len(flat), _BLOCK)
+    return next(read_ahead([starts], lambda start: zlib.crc32(flat[start : start + _BLOCK])))

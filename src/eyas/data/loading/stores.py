@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eyas.data.images.ahead import read_ahead
 from eyas.data.images.decode import to_tensor
 from eyas.data.images.greys import Greys
 from eyas.data.images.imageset import ImageSet
@@ -28,7 +28,7 @@ Marks = NDArray[np.uint64]
 # pixels uint8 [3, h, w], whether they are fitted, the mark of the picture, and what an image of more than 8 bits holds
 Decoded = tuple[Tensor, bool, int, Greys | None]
 Allocate = Callable[[tuple[int, ...]], Pixels | None]
-_CHUNK = 512  # images decoded ahead of the one that is put away
+_BATCH = 170  # images: of three such batches some may be decoded ahead of the one that is put away
 _SMALL = 100 * 100  # pixels
 
 
@@ -107,67 +107,52 @@ class Filling:
         image, fitted, self.marks[sample], greys = result
         if greys is not None:
             self.greys += greys
-        if not self.full:
-            self._keep(sample, image, fitted)
-        self.readable.append(sample)
-
-    def _keep(self, sample: int, image: Tensor, fitted: bool) -> None:
-        first = self.pixels is None and not self.readable
-        if first:
+        if self.pixels is None and not self.full:
             self.native = not fitted
             self._grow(tuple(image.shape[1:]))
         elif self.native and self.pixels is not None and (fitted or image.shape[1:] != self.pixels.shape[1:3]):
-            self._refit()
+            before, self.native = self.pixels, False  # start over: this set's images have more than one size
+            self._grow((self.fitting.size, self.fitting.size))
+            for row in self.readable if self.pixels is not None else ():
+                self._put(row, self.fitting.fit(torch.from_numpy(before[row]).permute(2, 0, 1)))
         if self.pixels is not None:
-            row = image if self.native or fitted else self.fitting.fit(image)
-            self.pixels[sample] = row.permute(1, 2, 0).numpy()
+            self._put(sample, image if self.native or fitted else self.fitting.fit(image))
+        self.readable.append(sample)
 
     def _grow(self, shape: tuple[int, ...]) -> None:
         self.pixels = self.allocate((self.count, *shape, 3))
         self.full = self.pixels is None
 
-    def _refit(self) -> None:
-        """Begin anew with fitted pictures: this set's images have more than one size."""
-        before, self.native = self.pixels, False
-        self._grow((self.fitting.size, self.fitting.size))
-        if before is not None and self.pixels is not None:
-            for row in self.readable:
-                fitted = self.fitting.fit(torch.from_numpy(before[row]).permute(2, 0, 1))
-                self.pixels[row] = fitted.permute(1, 2, 0).numpy()
+    def _put(self, row: int, image: Tensor) -> None:
+        assert self.pixels is not None
+        self.pixels[row] = image.permute(1, 2, 0).numpy()
 
     def fill(self, images: ImageSet) -> None:
-        """Decode every image of the set, in several threads, with a progress bar."""
-        for sample, result in track(decode_all(images, self.fitting), len(images), f"Checking {images.source}"):
+        """Decode every image of the set, large ones in several threads, with a progress bar.
+
+        Raises `ShortMemoryError`: which images a set has must not depend on how much memory is free.
+        """
+        fitting = self.fitting
+
+        def decode(sample: int) -> Decoded | str:
+            try:
+                picture = images.images.picture(sample)
+            except ShortMemoryError:
+                raise
+            except DataError as error:
+                return str(error)
+            image, greys = to_tensor(picture), Greys.of(picture, fitting.grey_range)
+            small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
+            mark = mark_of(image.permute(1, 2, 0).numpy())
+            return (image, False, mark, greys) if small else (fitting.fit(image), True, mark, greys)
+
+        samples = range(len(images))
+        batches = [samples[start : start + _BATCH] for start in samples[::_BATCH]]
+        decoded = map(decode, samples) if are_small(images) else chain.from_iterable(read_ahead(batches, decode))
+        for sample, result in enumerate(track(decoded, len(images), f"Checking {images.source}")):
             self.add(sample, result)
             if self.full and not self.patient:
                 return
-
-
-def decode_all(images: ImageSet, fitting: Preprocess) -> Iterator[tuple[int, Decoded | str]]:
-    """Yield (sample, its picture or a reason), in order; large images by several threads.
-
-    Raises `ShortMemoryError`: which images a set has must not depend on how much memory is free.
-    """
-
-    def decode(sample: int) -> Decoded | str:
-        try:
-            picture = images.images.picture(sample)
-        except ShortMemoryError:
-            raise
-        except DataError as error:
-            return str(error)
-        image, greys = to_tensor(picture), Greys.of(picture, fitting.grey_range)
-        small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
-        mark = mark_of(image.permute(1, 2, 0).numpy())
-        return (image, False, mark, greys) if small else (fitting.fit(image), True, mark, greys)
-
-    if are_small(images):
-        yield from ((sample, decode(sample)) for sample in range(len(images)))
-        return
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(images), _CHUNK):
-            samples = range(start, min(start + _CHUNK, len(images)))
-            yield from zip(samples, threads.map(decode, samples), strict=True)
 
 
 def are_small(images: ImageSet) -> bool:

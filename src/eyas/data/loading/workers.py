@@ -1,4 +1,4 @@
-"""Reading by processes: watched, and begun anew where one dies or hangs; then in bounded time the file is named."""
+"""Load images in worker processes. One that dies or hangs is restarted; the error names the file it was reading."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from eyas.seeds import Indices
 
 Wanted = tuple[Indices, int]  # samples of a batch, and the epoch that sees them
 Slot = int  # which piece of the shared memory a batch is put into
-RETRIES = 3  # times that all processes are begun anew after one failed
+RETRIES = 3  # times that all processes are restarted after one failed
 PREFETCH = 2  # batches that each process has ready
 _BEGINNING = 120.0  # seconds in which processes must begin
 _LOOK = 1.0  # seconds between two looks at whether all processes live
@@ -49,9 +49,9 @@ def read_by_processes(
 ) -> Iterator[tuple[Indices, Tensor]]:
     """Yield (samples, uint8 `[B, 3, h, w]`) for every batch wanted, in order, read by `workers` processes.
 
-    A process that dies or gives nothing for `limit` seconds (0: for ever) ends all of them; they are begun anew with
-    the batch that was due, three times, and `tell` is called with a sentence each time. Raises `DataError` as
-    `reading` did, `TrainingError` naming the file at the fourth failure.
+    A process that dies or gives nothing for `limit` seconds (0: for ever) ends all of them; they are restarted with the
+    batch that was due, three times, and `tell` is called with a sentence each time. Raises `DataError` as `reading`
+    did, `TrainingError` naming the file at the fourth failure.
     """
     work = _Work(reading, wanted, workers)
     for attempt in range(1 + RETRIES):
@@ -63,7 +63,9 @@ def read_by_processes(
         except _FAILURES as error:
             said = work.fault(images, limit, error)
         finally:
-            _end(images)
+            for worker in images._workers:
+                worker.kill()  # also stopped ones, for which Python would wait for ever
+            images._shutdown_workers()
         if attempt == RETRIES:
             raise TrainingError(
                 f"{said} What was saved before is whole. Take fewer --workers, or --workers 0 (to go on with a run: "
@@ -110,7 +112,18 @@ class _Work:
                 timeout=min(_LOOK, limit) if limit else _LOOK,
                 worker_init_fn=partial(_quiet_worker, since=self._since),
             )
-            return _begun(loader, self._reading.place(0))
+            try:
+                return iter(loader)
+            except OSError:
+                raise
+            except Exception as error:  # whatever a foreign class raises when it is pickled for a spawned process
+                if multiprocessing.get_start_method() == "fork":
+                    raise
+                raise TrainingError(
+                    f"{self._reading.place(0)}: images such as this one cannot be handed to processes that read them "
+                    f"({str(error).splitlines()[0]}). --workers 0 (in a run's config.toml: workers = 0) reads them by "
+                    "threads."
+                ) from error
 
     def begun(self) -> bool:
         """Return whether one of the processes has begun: those that are spawned load PyTorch first."""
@@ -160,26 +173,6 @@ class _Work:
         return f", while it read {self._reading.place(noted - 1)}" if noted else ""
 
 
-def _begun(loader: DataLoader[Any], place: str) -> Any:
-    """Return the loader's iterator; where its processes are spawned, everything that they read from is sent to them."""
-    try:
-        return iter(loader)
-    except OSError:
-        raise
-    except Exception as error:  # whatever a foreign class raises when it is to be pickled
-        if _forked():
-            raise
-        raise TrainingError(
-            f"{place}: images such as this one cannot be handed to processes that read them "
-            f"({str(error).splitlines()[0]}). --workers 0 (in a run's config.toml: workers = 0) reads them by threads."
-        ) from error
-
-
-def _forked() -> bool:
-    """Return whether processes begin as copies of this one; else they know only what they are sent."""
-    return multiprocessing.get_start_method() == "fork"
-
-
 def _next(images: Iterator[Any], limit: float, begun: Callable[[], bool]) -> Any:
     """Return what the loader gives next; raises if a process has died, or nothing came for `limit` seconds.
 
@@ -196,13 +189,6 @@ def _next(images: Iterator[Any], limit: float, begun: Callable[[], bool]) -> Any
                 since, spare = time.monotonic(), 0.0
             if "timed out" not in str(error) or (limit and time.monotonic() - since >= limit + spare):
                 raise
-
-
-def _end(images: Any) -> None:
-    """End a loader's processes, also stopped ones: Python would wait for those for ever."""
-    for worker in images._workers:
-        worker.kill()
-    images._shutdown_workers()
 
 
 def _view(memory: Any, count: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
