@@ -54,7 +54,7 @@ SATELLITES = {
 }
 ROOMS = CORE | SATELLITES
 WHOLE = 25315  # lines of Python under src/eyas
-USED_ONCE = 0.15  # the share of functions that are private and used once; the aim is 0.12
+USED_ONCE = 0.158  # the share of functions that are private and used once; the aim is 0.12
 WORKS_WITHOUT_TRAINING = (
     "verbs.predict", "verbs.export", "exporting.quantise", "exporting.readme", "exporting.onnx_file", "verbs.serve", "serve.app", "serve.examples",
     "model.classifier", "data.spec", "data.images.preprocess", "model.zoo",
