@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from eyas.config.predict import PredictConfig
 from eyas.data.images.packed import PackedStrings, Packing
-from eyas.data.lists.cells import blocks_of, read_cells
+from eyas.data.lists.cells import blocks_of, list_text, read_cells
 from eyas.data.lists.columns import read_table
 from eyas.data.lists.layout import Layout, find_layout
-from eyas.data.lists.listing import list_text, report, somewhere
+from eyas.data.lists.listing import report, somewhere
 from eyas.data.lists.paths import MISSING, REPORTED, Problems, Root, tidy_paths
 from eyas.data.lists.roots import other_folders, root_of
 from eyas.data.lists.shape import plain_words
@@ -45,10 +45,9 @@ def joined(parts: Sequence[Listed]) -> Listed:
     """Return several as one, in their order; a column that only some have is empty in the others."""
     paths, kept = Packing(), {name: Packing() for part in parts for name in part.kept}
     for part in parts:
-        paths.add(part.paths.blob, np.diff(part.paths.offsets))
+        paths.add(part.paths)
         for name, packing in kept.items():
-            column = part.kept.get(name) or PackedStrings(b"", np.zeros(len(part.paths) + 1, np.int64))
-            packing.add(column.blob, np.diff(column.offsets))
+            packing.add(part.kept.get(name) or repeat("", len(part.paths)))
     notes = tuple(note for part in parts for note in part.notes)
     return Listed(paths.done(), {name: packing.done() for name, packing in kept.items()}, notes)
 
@@ -103,7 +102,7 @@ def _kept(
     """Return the columns that go along with the answers, and notes on those that do not, or under another name."""
     every, sample = range(layout.shape.count), layout.sample
     if asked is None:
-        unused = [column for column in every if column != layout.columns["path"]]
+        unused = [column for column in every if column != layout.roles.path]
         told = f"the column{'s' * (len(unused) > 1)} {sample.told(unused)}" if unused else ""
         return {}, (f"not used: {told}. --keep-columns writes them beside the answers",) if told else ()
     titles = [sample.title(column) or f"column_{column}" for column in every]
@@ -131,13 +130,8 @@ def _column(name: str, titles: Sequence[str], source: Path) -> int:
 def _cells(text: bytes, layout: Layout, columns: Sequence[int]) -> list[PackedStrings]:
     """Return the cells of some columns, line by line; a line that is too short has empty ones."""
     packings = [Packing() for _ in columns]
-    for block in blocks_of(text):
-        cells = read_cells(block, layout.shape, columns, after=layout.header)
-        order = np.argsort(np.concatenate([cells.lines, [line for line, _ in cells.wrong]]), kind="stable")
-        for column, spans, packing in zip(columns, cells.columns, packings, strict=True):
-            found = spans.packed()
-            if cells.wrong:
-                more = (row[column].strip() if column < len(row) else "" for _, row in cells.wrong)
-                found = PackedStrings.of([*found, *more]).take(order)
-            packing.add(found.blob, np.diff(found.offsets))
+    for block in blocks_of(text, layout.sample.source):
+        cells = read_cells(block, layout.shape, columns, after=layout.header, least=0)
+        for texts, packing in zip(cells.columns, packings, strict=True):
+            packing.add(texts)
     return [packing.done() for packing in packings]

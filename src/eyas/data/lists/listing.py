@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.images.packed import Coded, Ints, PackedStrings
-from eyas.data.lists.cells import blocks_of
+from eyas.data.lists.cells import list_text
 from eyas.data.lists.class_names import ClassNames, read_class_names
 from eyas.data.lists.columns import Table, read_table, split_names
 from eyas.data.lists.labels import MISSING, read_labels, without_images
@@ -20,11 +19,9 @@ from eyas.data.lists.paths import REPORTED, Problems, Root, folder_names, tidy_p
 from eyas.data.lists.roots import other_folders, root_of
 from eyas.data.lists.spelling import find_files
 from eyas.errors import DataError
-from eyas.files.reading import LARGEST_LIST, read_file
 
 _ANOTHER_LABEL = "has another label in line"
 SHOWN = 10  # problems that a report shows before it counts the rest
-LONGEST = 1 << 14  # bytes of a line: a path has at most 4096, and a class has a shorter name
 REASON = 300  # letters of a reason that a report shows
 
 
@@ -184,44 +181,6 @@ def _class_names(source: Path, given: str | Path | ClassNames | None) -> ClassNa
     return read_class_names(beside) if beside.is_file() and beside != source else None
 
 
-def list_text(source: Path) -> bytes:
-    """Return the list as UTF-8 with newlines only; raises `DataError` naming the line that is not UTF-8."""
-    if not source.exists():
-        raise DataError(f"{source}: there is no such list.")
-    data = read_file(source, LARGEST_LIST)
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{source}:1: the list is UTF-16 text. Save it again as UTF-8.")
-    if (nul := data.find(b"\0")) >= 0:
-        line = data.count(b"\n", 0, nul) + 1
-        raise DataError(f"{source}:{line}: a NUL byte: this is not a text file.")
-    _refuse_long_line(data, source)
-    for block in () if data.isascii() else blocks_of(data):
-        try:
-            block.text.decode()
-        except UnicodeDecodeError as error:
-            line = block.first + block.text.count(b"\n", 0, error.start)
-            raise DataError(f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8.") from None
-    data = data.removeprefix(BOM_UTF8)
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
-
-
-def _refuse_long_line(data: bytes, source: Path) -> None:
-    """Raise `DataError` for a line that is too long for a path and a label: to cut it up would take for ever.
-
-    A line longer than two windows fills a whole one, so a look into each window is enough.
-    """
-    window = LONGEST // 2
-    for start in range(0, len(data), window):
-        if data.find(b"\n", start, start + window) >= 0 or data.find(b"\r", start, start + window) >= 0:
-            continue
-        begin = max(data.rfind(b"\n", 0, start), data.rfind(b"\r", 0, start)) + 1
-        ends = [end for end in (data.find(b"\n", start), data.find(b"\r", start)) if end >= 0]
-        length = min(ends, default=len(data)) - begin
-        if length > LONGEST:
-            line = data.count(b"\n", 0, begin) + 1
-            raise DataError(f"{source}:{line}: this line has {length:,} bytes; a path and a label are shorter.")
-
-
 def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tuple[str, ...]]:
     """Keep the lines whose split column says `split`; all lines where there is none, or none is asked for."""
     if table.splits is None:
@@ -276,17 +235,16 @@ def _folder_labels(
 
 def _repeats(paths: PackedStrings, numbers: Ints, lines: NDArray[np.int32], problems: Problems) -> tuple[str, ...]:
     """Report images that are listed with two labels; return a note on those listed twice with one."""
-    keys = paths.spans().hashes()
+    keys = paths.hashes()
     ordered = np.sort(keys)
     alike = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(alike):
-        return ()
-    # by sorting: the table that numpy 2.0.0 would choose overflows with uint64
-    rows = np.flatnonzero(np.isin(keys, alike, kind="sort"))
-    codes, firsts = paths.spans().take(rows).groups()
-    first = rows[firsts[codes]]
-    other = numbers[rows] != numbers[first]
-    for row, earlier in zip(rows[other].tolist(), first[other].tolist(), strict=True):
-        problems.append((int(lines[row]), f"{paths[row]} {_ANOTHER_LABEL} {lines[earlier]}"))
-    same = int(np.count_nonzero((rows != first) & ~other))
+    first, same = dict[str, int](), 0
+    # by sorting: the table that numpy 2.0.0 would choose overflows
+    for row in np.flatnonzero(np.isin(keys, alike, kind="sort")).tolist() if len(alike) else ():
+        path = paths[row]
+        earlier = first.setdefault(path, row)
+        if numbers[row] != numbers[earlier]:
+            problems.append((int(lines[row]), f"{path} {_ANOTHER_LABEL} {lines[earlier]}"))
+        else:
+            same += row != earlier
     return (f"{same} line{'s' * (same > 1)} repeat an image that is listed before",) if same else ()

@@ -8,12 +8,13 @@ import stat
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eyas.data.images.packed import Coded, Coding, Ints, PackedStrings, Packing, Spans
+from eyas.data.images.packed import Coded, Coding, Ints, PackedStrings
 from eyas.files import system
 from eyas.files.pathnames import is_absolute, slashed
 
@@ -49,24 +50,29 @@ class Root:
 
 def tidy_paths(paths: PackedStrings, root: Root) -> tuple[PackedStrings, tuple[str, ...]]:
     """Return paths relative to the root where they lie in it, and notes on what was changed, and on what leaves it."""
-    notes: tuple[str, ...] = ()
-    if all(len(path) > 1 and path[0] == path[-1] == '"' for path in _first(paths)):
+    notes, first = tuple[str, ...](), [*islice(paths, 20)]
+    if all(len(path) > 1 and path[0] == path[-1] == '"' for path in first):
         paths = PackedStrings.of(path.strip('"') for path in paths)
     if b"\\" in paths.blob:
         paths = replace(paths, blob=paths.blob.replace(b"\\", b"/"))
         if b":/" in paths.blob and system.NAME != system.WINDOWS:
             paths = PackedStrings.of(_DRIVE.sub("", path, count=1) for path in paths)
         notes += ("paths are written the Windows way: \\ is read as /",)
-    paths, moved = _find_absolute(paths, root.folder)
-    notes += moved
+    begins = np.frombuffer(paths.blob + b"\n", np.uint8)[paths.offsets[:-1]]  # of a path, or of one behind empty ones
+    if (begins == ord("/")).any() or b":/" in paths.blob:
+        paths, moved = _find_absolute(paths, root.folder)
+        notes += moved
     if any(part in paths.blob for part in (b"..", b"./", b"//")):  # one image shall have one name
-        paths = PackedStrings.of(_normal(path) for path in paths)
-    if root.outside and len(rows := _outside(paths)):
-        notes += (f"{len(rows)} of {len(paths)} images lie outside {root}, the first is {paths[rows[0]]}",)
-    suffix = _left_off_suffix(_first(paths), root)
-    if suffix:
-        paths = PackedStrings.of(path + suffix for path in paths)
-        notes += (f"the list leaves the file names' ending off: {suffix} was added",)
+        paths = PackedStrings.of(map(_normal, paths))
+    leaving = (path for path in paths if is_absolute(path) or path == ".." or path[:3] == "../")
+    if root.outside and (outside := [*leaving]):
+        notes += (f"{len(outside)} of {len(paths)} images lie outside {root}, the first is {outside[0]}",)
+    first = [*islice(paths, 20)]
+    if not any(re.search(r"\.\w{2,5}$", path) or root.has(path) for path in first):
+        suffix = next((end for end in _GUESSED if all(root.has(path + end) for path in first)), "")
+        if suffix:
+            paths = PackedStrings.of(path + suffix for path in paths)
+            notes += (f"the list leaves the file names' ending off: {suffix} was added",)
     return paths, notes
 
 
@@ -78,86 +84,32 @@ def _normal(path: str) -> str:
     return re.sub("^//", "/", normal) if system.NAME != system.WINDOWS else normal  # there it begins a server's name
 
 
-def _outside(paths: PackedStrings) -> Ints:
-    """Return the rows of the paths that leave the root by what they say."""
-    spans = paths.spans()
-    absolute = np.concatenate([np.zeros(0, np.bool_), *(_absolute(part) for part in spans.parts())])
-    if b".." not in paths.blob:
-        return np.flatnonzero(absolute)
-    upwards = [path[:2] == ".." and path[2:3] in ("", "/") for path in paths]
-    return np.flatnonzero(absolute | np.array(upwards, np.bool_))
-
-
-def _absolute(paths: Spans) -> NDArray[np.bool_]:
-    """Tell of each path whether it is absolute: with a drive on Windows, where no other `:` is in a path."""
-    absolute = paths.begin_with("/")
-    if system.NAME == system.WINDOWS:
-        second, third = (Spans(paths.text, paths.starts + place, paths.ends) for place in (1, 2))
-        absolute |= second.begin_with(":") & third.begin_with("/")
-    return absolute
-
-
 def folder_names(paths: PackedStrings) -> Coded:
     """Return the name of each path's folder, "" where it has none."""
-    spans, coding = paths.spans(), Coding()
-    for part in spans.parts():
-        ends = _folder_ends(part)
-        starts = _folder_ends(Spans(part.text, part.starts, ends)) + 1
-        coding.add(Spans(part.text, np.where(ends < part.starts, ends, starts), ends))
-    return coding.done()
-
-
-def _first(paths: PackedStrings) -> list[str]:
-    return [paths[row] for row in range(min(len(paths), 20))]
-
-
-def _folder_ends(paths: Spans) -> Ints:
-    """Return the place of each path's last slash; the place before its start where it has none."""
-    if not len(paths):
-        return paths.ends
-    low, high = paths.starts.min(), paths.ends.max()
-    slashes = np.append(-1, np.flatnonzero(paths.text[low:high] == ord("/")) + low)
-    last = slashes[np.searchsorted(slashes, paths.ends) - 1]
-    found: Ints = np.maximum(last, paths.starts - 1)
-    return found
+    return Coding.of(path.rpartition("/")[0].rpartition("/")[2] for path in paths)
 
 
 def _find_absolute(paths: PackedStrings, root: Path) -> tuple[PackedStrings, tuple[str, ...]]:
     """Make paths under `root` relative; find those of another machine by their longest end there."""
-    spans, moves, packing = paths.spans(), dict[str, str | None](), Packing()
-    if not any(_absolute(part).any() for part in spans.parts()):
-        return paths, ()
-    inside = _with_slash(slashed(str(root.resolve())))
-    for part in spans.parts():
-        moved = _moved(part, moves, root, inside)
-        packing.add(moved.blob, np.diff(moved.offsets))
+    inside, moves = _with_slash(slashed(str(root.resolve()))), dict[str, str | None]()
+
+    def moved(path: str) -> str:
+        if not is_absolute(path):
+            return path
+        folder, _, name = path.rpartition("/")
+        if folder not in moves:
+            moves[folder] = _move(folder, name, root, inside)
+        return path if (there := moves[folder]) is None else there + name
+
+    found = PackedStrings.of(map(moved, paths))
     foreign = next((f for f, to in moves.items() if to is not None and not f"{f}/".startswith(inside)), None)
     if foreign is None:
-        return packing.done(), ()
-    return packing.done(), (f"{foreign}/ is not on this machine: its images are read from {root}/{moves[foreign]}",)
+        return found, ()
+    return found, (f"{foreign}/ is not on this machine: its images are read from {root}/{moves[foreign]}",)
 
 
 def _with_slash(folder: str) -> str:
     return folder.rstrip("/") + "/"
-
-
-def _moved(paths: Spans, moves: dict[str, str | None], root: Path, inside: str) -> PackedStrings:
-    """Return paths with the folder of an absolute one replaced as `moves` says; a folder not yet in it is added."""
-    rows = np.flatnonzero(_absolute(paths))
-    ends = _folder_ends(paths.take(rows))
-    folders, names = Spans(paths.text, paths.starts[rows], ends), Spans(paths.text, ends + 1, paths.ends[rows])
-    codes, firsts = folders.groups()
-    texts = folders.take(firsts).strings()
-    for folder, name in zip(texts, names.take(firsts).strings(), strict=True):
-        if folder not in moves:
-            moves[folder] = _move(folder, name, root, inside)
-    moved = np.array([moves[folder] is not None for folder in texts], bool)[codes]
-    if not moved.any():
-        return paths.packed()
-    starts, heads = paths.starts.copy(), np.zeros(len(paths), np.int64)
-    starts[rows[moved]] = names.starts[moved]
-    heads[rows[moved]] = codes[moved] + 1
-    return Spans(paths.text, starts, paths.ends).behind(["", *(moves[folder] or "" for folder in texts)], heads)
 
 
 def _move(folder: str, name: str, root: Path, inside: str) -> str | None:
@@ -174,13 +126,6 @@ def _move(folder: str, name: str, root: Path, inside: str) -> str | None:
         if ".." not in parts[start:] and os.path.isdir(os.path.join(root, end)):  # noqa: PTH112, PTH118
             return f"{end}/"
     return "" if Root(root).has(name) else None
-
-
-def _left_off_suffix(first: list[str], root: Root) -> str:
-    """Return the ending that makes the first files exist where no path has one, else ""."""
-    if any(re.search(r"\.\w{2,5}$", path) or root.has(path) for path in first):
-        return ""
-    return next((end for end in _GUESSED if all(root.has(path + end) for path in first)), "")
 
 
 def look_at(paths: PackedStrings, root: Root) -> Ints:

@@ -70,6 +70,18 @@ class Sample:
             parts.append(f"{self.title(column) or column} ({', '.join(some)}{more})")
         return ", ".join(parts) + f" and {len(columns) - _SHOWN} more" * (len(columns) > _SHOWN)
 
+    def told_of(self, roles: Roles) -> tuple[str, ...]:
+        """Return notes on where labels come from that no column holds, and on the columns that are not used."""
+        notes: tuple[str, ...] = ()
+        if roles.hot:
+            titles = ", ".join(map(self.title, roles.hot))
+            notes += (f"the columns {titles} hold a 1 for each line's class: their headers are the classes",)
+        elif roles.label is None:
+            notes += ("no column holds labels: the name of each image's folder is its class",)
+        if unused := [column for column in range(len(self.rows[0])) if column not in roles.used]:
+            notes += (f"not used: the column{'s' * (len(unused) > 1)} {self.told(unused)}",)
+        return notes
+
     def flag(self, **roles: int | Sequence[int]) -> str:
         """Return the flag that says what some columns are: `--columns path=image_id,label=dx`."""
         parts = []

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.images.formats import is_image
-from eyas.data.images.packed import Ints, PackedStrings, Spans
+from eyas.data.images.packed import Ints, PackedStrings
 from eyas.data.lists.paths import MISSING, REPORTED, Inside, Problems, Root, look_at, say_missing
 from eyas.files.pathnames import is_absolute
 
@@ -36,11 +36,10 @@ def find_files(
     sure = _sure({path: files for path, files in fitting.items() if not ended or is_image(path)}, paths)
     notes: tuple[str, ...] = ()
     if sure:
-        rows = np.array([row for row in missing.tolist() if paths[row] in sure], np.int64)
-        notes = _said([(paths[row], sure[paths[row]]) for row in rows.tolist()])
-        others = PackedStrings.of(sure[paths[row]] for row in rows.tolist())
-        paths = _put(paths, rows, others)
-        sizes[rows] = look_at(others, root)
+        spelt = {row: paths[row] for row in missing.tolist() if paths[row] in sure}
+        notes = _said([(path, sure[path]) for path in spelt.values()])
+        sizes[[*spelt]] = look_at(PackedStrings.of(map(sure.__getitem__, spelt.values())), root)
+        paths = PackedStrings.of(sure[path] if row in spelt else path for row, path in enumerate(paths))
     instead = {path: f"; {' and '.join(files[:3])} would fit" for path, files in fitting.items() if files}
     for path in (paths[row] for row in missing[:REPORTED].tolist()):
         if path not in instead and (files := disk.near(path)):
@@ -68,17 +67,10 @@ def _sure(fitting: dict[str, list[str]], paths: PackedStrings) -> dict[str, str]
     files = [file for file, count in times.items() if count == 1]
     if not files:
         return {}
-    # by sorting: the table that numpy 2.0.0 would choose overflows with uint64
-    named = np.isin(PackedStrings.of(files).spans().hashes(), paths.spans().hashes(), kind="sort")
+    # by sorting: the table that numpy 2.0.0 would choose overflows
+    named = np.isin(PackedStrings.of(files).hashes(), paths.hashes(), kind="sort")
     free = {file for file, taken in zip(files, named.tolist(), strict=True) if not taken}
     return {path: file for path, file in only.items() if file in free}
-
-
-def _put(paths: PackedStrings, rows: Ints, others: PackedStrings) -> PackedStrings:
-    """Return paths with those of some rows exchanged."""
-    starts, ends = paths.offsets[:-1].copy(), paths.offsets[1:].copy()
-    starts[rows], ends[rows] = others.offsets[:-1] + len(paths.blob), others.offsets[1:] + len(paths.blob)
-    return Spans(np.frombuffer(paths.blob + others.blob, np.uint8), starts, ends).packed()
 
 
 def _said(pairs: list[tuple[str, str]]) -> tuple[str, ...]:
