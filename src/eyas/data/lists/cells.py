@@ -6,6 +6,7 @@ import csv
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from eyas.data.lists.shape import Shape
@@ -64,28 +65,32 @@ class Block:
 
     def content(self) -> tuple[list[int], list[str]]:
         """Return the lines that are neither empty nor comments, after their numbers."""
-        numbered = enumerate(self.text.decode().split("\n"), self.first)
-        kept = [(number, line) for number, line in numbered if line and not line.isspace() and line[0] != "#"]
-        return [number for number, _ in kept], [line for _, line in kept]
+        text = self.text.decode()
+        lines = text.split("\n")
+        numbers = range(self.first, self.first + len(lines))
+        if "#" not in text and all(map(str.strip, lines[:-1])):  # nearly always, and quicker
+            there = len(lines) - (not lines[-1].strip())
+            return [*numbers[:there]], lines[:there]
+        kept = [bool(line.strip()) and line[0] != "#" for line in lines]
+        return [*compress(numbers, kept)], [*compress(lines, kept)]
 
     def comments(self) -> int:
         """Return how many lines are comments."""
         return self.text.startswith(b"#") + self.text.count(b"\n#")
 
-    def rows(self, shape: Shape) -> list[tuple[int, list[str]]]:
-        """Return the cells of each line of `content`, after its number. Raises `DataError` for an open quote."""
+    def rows(self, shape: Shape) -> tuple[list[int], list[list[str]]]:
+        """Return the cells of `content`, after its numbers. Raises `DataError` for an open quotation mark."""
         numbers, lines = self.content()
         if shape.way != "quoted":
-            return list(zip(numbers, shape.cut(lines), strict=True))
+            return numbers, shape.cut(lines)
         # a quotation mark that is still open behind the last line takes in the empty one
-        rows = csv.reader([*lines, ""], delimiter=shape.separator, skipinitialspace=True)
-        found = []
-        for number, row in zip(numbers, rows, strict=False):
-            found.append((number, row))
-            if rows.line_num != len(found):
+        reader, rows = csv.reader([*lines, ""], delimiter=shape.separator, skipinitialspace=True), []
+        for number, row in zip(numbers, reader, strict=False):
+            rows.append(row)
+            if reader.line_num != len(rows):
                 told = "a quotation mark is opened and not closed on this line"
                 raise DataError(f"{self.source}:{number}: {told}.")
-        return found
+        return numbers, rows
 
 
 def blocks_of(data: bytes, source: Path, size: int = BLOCK) -> Iterator[Block]:
@@ -114,13 +119,15 @@ def read_cells(
 
     A line may have `least` cells only, where that is given: what it lacks is "". Raises `DataError`.
     """
-    numbered, count = block.rows(shape), shape.count
+    numbers, rows = block.rows(shape)
+    count, wrong = shape.count, list[tuple[int, list[str]]]()
     if after >= block.first:
-        numbered = [(number, row) for number, row in numbered if number > after]
-    right, wrong = numbered, list[tuple[int, list[str]]]()
-    if any(len(row) != count for _, row in numbered):
-        enough = count if least is None else least
-        right = [(number, row + [""] * (count - len(row))) for number, row in numbered if enough <= len(row) <= count]
+        numbers = [number for number in numbers if number > after]
+        rows = rows[len(rows) - len(numbers) :]
+    if {*map(len, rows)} - {count}:
+        enough, numbered = count if least is None else least, [*zip(numbers, rows, strict=True)]
         wrong = [(number, row) for number, row in numbered if not enough <= len(row) <= count]
-    found = [[row[column].strip() for _, row in right] for column in columns]
-    return Cells(found, [number for number, _ in right], wrong)
+        right = [(number, row + [""] * (count - len(row))) for number, row in numbered if enough <= len(row) <= count]
+        numbers, rows = [number for number, _ in right], [row for _, row in right]
+    cells = [*zip(*rows, strict=True)] or [()] * count
+    return Cells([[*map(str.strip, cells[column])] for column in columns], numbers, wrong)

@@ -69,7 +69,7 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     lone = Shape(",", 1, "quoted")
     if shape.count == 1 and b'"' in data and all(len(row) == 1 for row in lone.cut(sample)):
         shape = lone
-    rows = chain.from_iterable(block.rows(shape) for block in blocks_of(data, source, HEAD))
+    rows = chain.from_iterable(zip(*block.rows(shape), strict=True) for block in blocks_of(data, source, HEAD))
     skipped = next(rows)[0] if above else 0
     number, first = next(rows)
     body = list(islice((row for _, row in rows if len(row) == shape.count), SAMPLE))
