@@ -147,9 +147,10 @@ def _one_hot(
     count, last = np.zeros(len(lines), np.int32), np.zeros(len(lines), np.int32)
     for number, (title, column) in enumerate(zip(titles, columns, strict=True)):
         no = MINUS if MINUS & set(column.texts) and not NO & set(column.texts) else NO
-        for code in (code for code, text in enumerate(column.texts) if text not in YES | no):
-            told = f"{column.texts[code]!r} is neither 1 nor 0 in the column {title}"
-            problems += [(line, told) for line in lines[column.codes == code].tolist()]
+        other = np.array([text not in YES | no for text in column.texts], np.bool_)
+        for row in np.flatnonzero(other[column.codes]).tolist():
+            told = f"{column.texts[column.codes[row]]!r} is neither 1 nor 0 in the column {title}"
+            problems.append((int(lines[row]), told))
         marks = np.array([text in YES for text in column.texts], np.bool_)[column.codes]
         count += marks
         last[marks] = number
