@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from eyas.data.lists.class_markup import Entry, UnclearError, as_number, is_markup, read_markup
-from eyas.data.lists.class_table import NAME_WORDS, NUMBER_WORDS, Line, from_table, table_of
 from eyas.data.lists.shape import plain_words
 from eyas.errors import DataError
 from eyas.files.reading import read_file
+
+NAME_WORDS = frozenset(
+    ("name", "names", "class", "classes", "classname", "classnames", "label", "labels", "labelname", "category",
+     "categories", "categoryname", "title", "species", "breed", "target", "humanreadablelabel")
+)  # fmt: skip
+NUMBER_WORDS = frozenset(
+    ("id", "ids", "index", "idx", "number", "num", "no", "nr", "classid", "classindex", "classidx", "classno",
+     "labelid", "labelindex", "labelidx", "categoryid", "targetid", "label", "class", "target", "y")
+)  # fmt: skip
+COUNT_WORDS = frozenset(("count", "counts", "images", "samples", "size", "total", "frequency", "freq", "support", "n"))
+TABLES = {".csv": "\t;,", ".tsv": "\t"}
 
 LONGEST_NAME = 1000  # letters of a class name
 LARGEST_NAMES = 1 << 26  # bytes of a file of class names
@@ -24,6 +34,9 @@ _SETTING = re.compile(r"[A-Za-z_]\w*\s*=\s*\S.*")
 _COMMENT = re.compile(r"#+\s|##+$|#!")
 _ODD = re.compile(r"#|//|.*\s#|.*[\[{(]$|[\])}]+[,;]?$|</?\w[^<>]*>$")  # comments of other kinds, code, markup
 _QUOTE = "put a name in quotation marks if the number belongs to it"
+
+Line = tuple[int, str]  # its number, its text
+Row = tuple[int, list[str]]
 
 
 @dataclass(frozen=True)
@@ -52,25 +65,19 @@ def read_class_names(path: Path) -> ClassNames:
     Raises `DataError` naming the line for what may be meant in two ways, for names and numbers given twice, and for
     text that is not UTF-8.
     """
-    text, suffix = _text(path), path.suffix.lower()
+    data, suffix = read_file(path, LARGEST_NAMES), path.suffix.lower()
     try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         heading, notes = "", list[str]()
         entries = read_markup(text, suffix) if is_markup(text, suffix) else []
         if not entries:
             heading, entries = _from_lines(text, suffix, notes)
         return _checked(path, entries, heading, tuple(f"{path.name}: {note}" for note in notes))
-    except UnclearError as error:
-        raise DataError(f"{path}:{error}") from None
-
-
-def _text(path: Path) -> str:
-    data = read_file(path, LARGEST_NAMES)
-    try:
-        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}:{line}: the class names are not UTF-8 text. Save the file again as UTF-8.") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    except UnclearError as error:
+        raise DataError(f"{path}:{error}") from None
 
 
 def _checked(path: Path, entries: list[Entry], heading: str, notes: tuple[str, ...]) -> ClassNames:
@@ -92,15 +99,11 @@ def _checked(path: Path, entries: list[Entry], heading: str, notes: tuple[str, .
                 seen[given] = line
     if entries[0].number is None:
         names = tuple(entry.name for entry in entries)
-        return ClassNames(path, names, _counted(names), heading, notes)
+        numbers = tuple(number for name in names if (number := as_number(name)) is not None)
+        counted = bool(numbers) and numbers == tuple(range(numbers[0], numbers[0] + len(names)))  # from line to line
+        return ClassNames(path, names, numbers if counted else None, heading, notes)
     ordered = sorted((number, name) for _, name, number in entries if number is not None)
     return ClassNames(path, tuple(name for _, name in ordered), tuple(number for number, _ in ordered), heading, notes)
-
-
-def _counted(names: Sequence[str]) -> tuple[int, ...] | None:
-    """Return the numbers of names that are numbers themselves and count on by one from line to line, else None."""
-    numbers = tuple(number for name in names if (number := as_number(name)) is not None)
-    return numbers if numbers and numbers == tuple(range(numbers[0], numbers[0] + len(names))) else None
 
 
 def too_long(name: str) -> str:
@@ -113,14 +116,17 @@ def _from_lines(text: str, suffix: str, notes: list[str]) -> tuple[str, list[Ent
     lines, empty = _content(text, notes)
     if not lines:
         return "", []
-    rows = table_of(lines, suffix)
+    rows = _table(lines, suffix)
     if rows is None:
-        lines = _without_ends(lines)
+        ended = [text[-1] in ",;" for _, text in lines]  # all of them may be, the last one perhaps not
+        if not all(ended[:-1]) and any(ended):
+            raise UnclearError(lines[ended.index(True)][0], "the line ends with a separator, and others do not")
+        lines = [(line, text.rstrip(",; ")) for line, text in lines] if len(lines) > 1 else lines
         heading, entries = _numbered(lines, notes) or _one_a_line(lines)
     elif len(rows[0][1]) == 1:
         heading, entries = _one_a_line([(line, cells[0]) for line, cells in rows])
     else:
-        heading, entries = "", from_table(rows, notes)
+        heading, entries = "", _from_table(rows, notes)
     if empty and entries[0].number is None:
         raise UnclearError(empty, "an empty line between two classes: delete it, or number the lines (0 cat)")
     return heading, entries
@@ -177,14 +183,6 @@ def _numbered(lines: list[Line], notes: list[str]) -> tuple[str, list[Entry]] | 
     return None
 
 
-def _without_ends(lines: list[Line]) -> list[Line]:
-    """Return the lines without the commas that end all of them, the last one perhaps not."""
-    ended = [text[-1] in ",;" for _, text in lines]
-    if not all(ended[:-1]) and any(ended):
-        raise UnclearError(lines[ended.index(True)][0], "the line ends with a separator, and others do not")
-    return [(line, text.rstrip(",; ")) for line, text in lines] if len(lines) > 1 else lines
-
-
 def _one_a_line(lines: list[Line]) -> tuple[str, list[Entry]]:
     if len(lines) == 1 and re.search(r"[,;\t]", lines[0][1]):
         raise UnclearError(lines[0][0], "all names in one line? Write one name per line")
@@ -192,23 +190,18 @@ def _one_a_line(lines: list[Line]) -> tuple[str, list[Entry]]:
     low = min(middle)
     if low in (0, 1) and sorted(middle) == list(range(low, low + len(lines))) and len(lines) > 1:
         raise UnclearError(lines[0][0], "three columns, the number in the middle: keep the number and the name (0 cat)")
-    _refuse_other_order(lines)
+    found = [_LEADING.match(text) for _, text in lines]  # 0-cat, 0_cat, (0) cat
+    numbers = [int(match[1]) for match in found if match]
+    counted = list(range(min(numbers, default=0), min(numbers, default=0) + len(lines)))
+    if len(numbers) == len(lines) and counted[0] in (0, 1) and sorted(numbers) == counted != numbers:
+        what = f"{lines[0][1]!r}: are the numbers in the names those of the classes? Write '0 cat'"
+        raise UnclearError(lines[0][0], f"{what}, else {_QUOTE}")
     if len(lines) > 1 and all(_SETTING.fullmatch(text) for _, text in lines):
         raise UnclearError(lines[0][0], "settings (name = value), no class names: write one name per line")
     word, quoted = plain_words([lines[0][1]])[0], [text[:1] in "\"'" for _, text in lines]
     doubtful = len(lines) > 1 and word in NAME_WORDS | {"id", "index"} and (not quoted[0] or all(quoted))
     entries = _without_quotes([Entry(line, text) for line, text in lines])
     return (entries[0].name, entries[1:]) if doubtful else ("", entries)
-
-
-def _refuse_other_order(lines: list[Line]) -> None:
-    """Raise `UnclearError` where names begin with numbers (0-cat, 0_cat, (0) cat) that count, but not line by line."""
-    found = [_LEADING.match(text) for _, text in lines]
-    numbers = [int(match[1]) for match in found if match]
-    counted = list(range(min(numbers, default=0), min(numbers, default=0) + len(lines)))
-    if len(numbers) == len(lines) and counted[0] in (0, 1) and sorted(numbers) == counted != numbers:
-        what = f"{lines[0][1]!r}: are the numbers in the names those of the classes? Write '0 cat'"
-        raise UnclearError(lines[0][0], f"{what}, else {_QUOTE}")
 
 
 def _without_quotes(entries: list[Entry]) -> list[Entry]:
@@ -222,3 +215,78 @@ def _without_quotes(entries: list[Entry]) -> list[Entry]:
         text = whole[1].replace('""', '"') if whole else name[1:-1] if one else name
         found.append(Entry(line, text.strip(), number))
     return found
+
+
+# Tables.
+
+
+def _table(lines: list[Line], suffix: str) -> list[Row] | None:
+    """Return the cells of a table; None where the lines are not surely one: names may hold commas."""
+    odd = None
+    for separator in TABLES.get(suffix, "\t;,"):
+        if not any(separator in line for _, line in lines):
+            continue
+        try:
+            cut = (csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True) for _, line in lines)
+            rows = [(number, [*map(str.strip, next(row))]) for (number, _), row in zip(lines, cut, strict=True)]
+        except csv.Error:  # a quotation mark that is closed before another separator, or not at all
+            continue
+        widths = Counter(len(row) for _, row in rows)
+        if max(widths) == 1 or not (suffix in TABLES or _surely(separator, [row for _, row in rows])):
+            continue
+        if len(widths) == 1:
+            kept = [c for c in range(max(widths)) if any(row[c] for _, row in rows)] or [0]
+            return [(number, [row[c] for c in kept]) for number, row in rows]
+        usual = widths.most_common(1)[0][0]
+        odd = odd or next((number, len(row), usual) for number, row in rows if len(row) != usual)
+    if odd is not None:
+        more = "quote a name that holds the separator"
+        raise UnclearError(odd[0], f"{odd[1]} columns, where the other lines have {odd[2]}: {more}")
+    return None
+
+
+def _surely(separator: str, rows: list[list[str]]) -> bool:
+    """Tell whether lines of any text are a table: by tabs, by a heading, by a column of numbers at one side."""
+    if len(rows[0]) > 1 and set(plain_words(rows[0])) & (NAME_WORDS | NUMBER_WORDS):
+        return True
+    body = rows[1:] or rows
+    numbers = (all(len(row) > 1 and as_number(row[side]) is not None for row in body) for side in (0, -1))
+    return any(numbers) or (separator == "\t" and all(len(row) > 1 for row in rows))
+
+
+def _from_table(rows: list[Row], notes: list[str]) -> list[Entry]:
+    """Return the classes of a table, with or without a heading."""
+    words, body = plain_words(rows[0][1]), [row for _, row in rows]
+    numeric = [all(as_number(row[c]) is not None for row in body[1:]) for c in range(len(words))]
+    fits = [c for c, all_numbers in enumerate(numeric) if all_numbers and as_number(body[0][c]) is not None]
+    heading = len(rows) > 1 and not fits and (any(numeric) or bool(set(words) & (NAME_WORDS | NUMBER_WORDS)))
+    if heading:
+        notes.append(f"its first line is a heading: {', '.join(body[0])}")
+    else:
+        words = [""] * len(words)
+    rows = rows[heading:]
+    name, number = _roles(words, [row for _, row in rows], rows[0][0] - heading)
+    unused = [(heading and body[0][c]) or f"number {c}" for c in range(len(words)) if c not in (name, number)]
+    if unused:
+        notes.append(f"column{'s' * (len(unused) > 1)} not used: {', '.join(unused)}")
+    return [Entry(line, row[name], None if number is None else int(row[number])) for line, row in rows]
+
+
+def _roles(words: list[str], body: list[list[str]], line: int) -> tuple[int, int | None]:
+    """Return the column of the names and that of their numbers, if there is one; words are those of the heading."""
+    numeric = [c for c in range(len(words)) if all(as_number(row[c]) is not None for row in body)]
+    texts = [c for c in range(len(words)) if c not in numeric]
+    called = [c for c in texts or numeric if words[c] in NAME_WORDS]
+    name = texts[0] if len(texts) == 1 else called[0] if len(called) == 1 else None
+    if name is None:
+        raise UnclearError(line, "which column holds the names? Keep that of the numbers and that of the names")
+    padded = [c for c in texts if words[c] in NUMBER_WORDS and all(re.fullmatch(r"[\d.+-]+", row[c]) for row in body)]
+    rest = [c for c in numeric if c != name and words[c] not in COUNT_WORDS]
+    numbers = [c for c in rest if words[c] in NUMBER_WORDS] or rest
+    unlike = len({tuple(row[c] for row in body) for c in numbers}) > 1
+    untitled = numbers and words[numbers[0]] not in NUMBER_WORDS and numbers[0] > name
+    found = {int(row[numbers[0]]) for row in body} if untitled else {0}
+    # numbers without a title may count images: those of classes stand first, or begin at 0, or run
+    if padded or unlike or (min(found) != 0 and found != set(range(1, len(body) + 1))):
+        raise UnclearError(line, "which column holds the classes' numbers? Keep it and that of the names")
+    return name, numbers[0] if numbers else None
