@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from eyas.data.images.packed import PackedStrings, Packing
 from eyas.data.lists.cells import blocks_of, list_text, read_cells
 from eyas.data.lists.columns import read_table
 from eyas.data.lists.layout import Layout, find_layout
-from eyas.data.lists.listing import report, somewhere
-from eyas.data.lists.paths import MISSING, REPORTED, Problems, Root, tidy_paths
-from eyas.data.lists.roots import other_folders, root_of
+from eyas.data.lists.listing import report
+from eyas.data.lists.paths import MISSING, REPORTED, Folders, Problems, Root, tidy_paths
 from eyas.data.lists.shape import plain_words
 from eyas.data.lists.spelling import find_files
 from eyas.errors import DataError, suggest
@@ -58,15 +56,14 @@ def read_listed(source: Path, asked: PredictConfig) -> Listed:
     Raises `DataError` where the column of the paths is not certain, and with the lines of files that lie outside the
     root, are no regular ones or, if they are many, are missing.
     """
-    root = Root(Path(asked.root) if asked.root else source.parent, asked.outside_root)
-    if not root.folder.is_dir():
-        raise DataError(f"{root}: there is no such folder for the paths of {source} (--root).")
-    text, others = list_text(source), other_folders(source, root)
-    exists = partial(somewhere, (root, *others))
-    layout = find_layout(text, source, columns=asked.columns, exists=exists, labels=False)
-    table = read_table(text, source, columns=asked.columns, exists=exists, labels=False)
+    folders = Folders.of(source, asked.root or None, outside=asked.outside_root)
+    if not folders.root.folder.is_dir():
+        raise DataError(f"{folders.root}: there is no such folder for the paths of {source} (--root).")
+    text = list_text(source)
+    layout = find_layout(text, source, columns=asked.columns, exists=folders.have, labels=False)
+    table = read_table(text, source, columns=asked.columns, exists=folders.have, labels=False)
     report(str(source), table.problems)
-    root, notes = root_of(table.paths, source, root, others)
+    root, notes = folders.that_has(table.paths)
     paths, more = tidy_paths(table.paths, root)
     paths, found = _found(source, paths, table.lines, root)
     kept, written = _kept(text, source, layout, asked.keep_columns)

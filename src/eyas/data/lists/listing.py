@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from eyas.data.lists.cells import list_text
 from eyas.data.lists.class_names import ClassNames, read_class_names
 from eyas.data.lists.columns import Table, read_table, split_names
 from eyas.data.lists.labels import MISSING, read_labels, without_images
-from eyas.data.lists.paths import REPORTED, Problems, Root, folder_names, tidy_paths
-from eyas.data.lists.roots import other_folders, root_of
+from eyas.data.lists.paths import REPORTED, Folders, Problems, Root, folder_names, tidy_paths
 from eyas.data.lists.spelling import find_files
 from eyas.errors import DataError
 
@@ -48,39 +46,37 @@ class Listing:
     first: int | None = None
 
 
-def read_listing(
-    path: str | Path,
-    *,
-    root: str | Path | None = None,
-    classes: str | Path | ClassNames | None = None,
-    columns: str | None = None,
-    first_label: str = "auto",
-    split: str | None = None,
-    outside_root: bool = False,
-) -> Listing:
-    """Read a list file and look at each file it names; `split` keeps one split, where a column names it.
+class How(TypedDict, total=False):
+    """How a list is read, as the flags of these names say; `split` keeps one split, where a column names it."""
+
+    root: str | Path | None
+    columns: str | None
+    first_label: str
+    split: str | None
+    outside_root: bool
+
+
+Classes = str | Path | ClassNames | None
+
+
+def read_listing(path: str | Path, *, classes: Classes = None, **how: Unpack[How]) -> Listing:
+    """Read a list file and look at each file it names.
 
     Raises `DataError` with every problem and its line: meaningless labels, missing files, files that are no
     regular ones or lie outside the root (unless `outside_root` allows it), an image with two labels.
     """
-    names = _class_names(Path(path), classes)
-    listing, problems = parse_listing(
-        path, root=root, names=names, columns=columns, first_label=first_label, split=split, outside_root=outside_root
-    )
-    listing = _found(listing, outside_root, problems)
+    listing, problems = _looked_at(path, classes, how)
     report(listing.source, problems, more=max(0, int(np.count_nonzero(listing.sizes < 0)) - REPORTED))
     absent = without_images(listing.source, listing.classes, listing.labels)
     return replace(listing, notes=listing.notes + absent)
 
 
-def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tuple[Listing, Problems]:
-    """Return what can be used of a list file, and all problems of the rest; `how` is as for `read_listing`.
+def read_usable(path: str | Path, *, classes: Classes = None, **how: Unpack[How]) -> tuple[Listing, Problems]:
+    """Return what can be used of a list file, and all problems of the rest.
 
     An image with two labels stays, with each of them. Raises `DataError` where no line can be used.
     """
-    names = _class_names(Path(path), how.pop("classes", None))
-    listing, problems = parse_listing(path, names=names, split=split, **how)
-    listing = _found(listing, how.get("outside_root", False), problems)
+    listing, problems = _looked_at(path, classes, how)
     sizes = listing.sizes
     left_out = [line for line, reason in problems if _ANOTHER_LABEL not in reason]
     rows = np.flatnonzero((sizes >= 0) & ~np.isin(listing.lines, np.array(left_out, np.int64)))
@@ -95,30 +91,28 @@ def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tu
     ), problems  # fmt: skip
 
 
-def _found(listing: Listing, outside: bool, problems: Problems) -> Listing:
+def _looked_at(path: str | Path, classes: Classes, how: How) -> tuple[Listing, Problems]:
     """Return a list's images with their sizes, and with their files' names where the list spells these otherwise."""
-    paths, sizes, notes = find_files(listing.paths, listing.lines, Root(listing.root, outside), problems)
-    return replace(listing, paths=paths, sizes=sizes, notes=listing.notes + notes)
+    if classes is None:
+        beside = Path(path).with_name("classes.txt")
+        classes = beside if beside.is_file() and beside != Path(path) else None
+    names = classes if classes is None or isinstance(classes, ClassNames) else read_class_names(Path(classes))
+    listing, problems = parse_listing(path, names=names, **how)
+    root = Root(listing.root, how.get("outside_root", False))
+    paths, sizes, notes = find_files(listing.paths, listing.lines, root, problems)
+    return replace(listing, paths=paths, sizes=sizes, notes=listing.notes + notes), problems
 
 
 def parse_listing(
-    path: str | Path,
-    *,
-    root: str | Path | None = None,
-    names: ClassNames | None = None,
-    columns: str | None = None,
-    first_label: str = "auto",
-    split: str | None = None,
-    outside_root: bool = False,
-) -> tuple[Listing, Problems]:
+    path: str | Path, *, root: str | Path | None = None, names: ClassNames | None = None, columns: str | None = None,
+    first_label: str = "auto", split: str | None = None, outside_root: bool = False,
+) -> tuple[Listing, Problems]:  # fmt: skip
     """Read a list file without looking at the files it names; return it with its problems."""
     source = Path(path)
-    folder = Root(Path(root) if root is not None else source.parent, outside_root)
-    if not folder.folder.is_dir():
-        raise DataError(f"{folder.folder}: there is no such folder for the paths of {source} (--root).")
-    others = other_folders(source, folder)
-    exists = partial(somewhere, (folder, *others))
-    table = read_table(list_text(source), source, columns=columns, exists=exists)
+    folders = Folders.of(source, root, outside=outside_root)
+    if not folders.root.folder.is_dir():
+        raise DataError(f"{folders.root}: there is no such folder for the paths of {source} (--root).")
+    table = read_table(list_text(source), source, columns=columns, exists=folders.have)
     key = "" if names is not None else table.key
     if key and split == "train":  # in a test set one image of each class is no wonder, and its classes are matched
         raise DataError(f"{source}: {key}")
@@ -126,21 +120,19 @@ def parse_listing(
     table, notes = _of_split(table, split, source)
     if not table.paths:
         report(str(source), problems)
-    folder, moved = root_of(table.paths, source, folder, others)
+    folder, moved = folders.that_has(table.paths)
     paths, more = tidy_paths(table.paths, folder)
     notes += moved + (key,) * bool(key and split is None)
-    coded = table.labels
+    # a folder called None is a class: only cells can be empty
+    coded, missing = table.labels, MISSING
     if coded is None:
         other = "; the column of words such as train and test is taken for the split" if table.splits else ""
-        coded = _folder_labels(source, paths, table.lines, other, problems)
-    # a folder called None is a class: only cells can be empty
-    missing = frozenset[str]() if table.labels is None else MISSING
+        coded, missing = _folder_labels(source, paths, table.lines, other, problems), frozenset()
     labels = read_labels(coded, table.lines, names, first_label, problems, missing)
     notes += more + labels.notes + _repeats(paths, labels.numbers, table.lines, problems)
-    empty = np.zeros(len(paths), np.int64)
     return Listing(
         str(source), paths, labels.numbers, labels.classes, labels.named, table.lines, folder.folder,
-        empty, labels.ordered, table.notes + notes, labels.first,
+        np.zeros(len(paths), np.int64), labels.ordered, table.notes + notes, labels.first,
     ), problems  # fmt: skip
 
 
@@ -148,37 +140,19 @@ def report(source: str, problems: Problems, *, more: int = 0) -> None:
     """Raise `DataError` with a line for each of the first ten problems, if there are any; `more` were only counted."""
     if not problems:
         return
-    ordered = sorted(problems)
-    shown = [f"{source}:{line}: {_shortened(reason)}" for line, reason in ordered[:SHOWN]]
-    if len(ordered) + more > SHOWN:
-        shown.append(f"... and {len(ordered) + more - SHOWN} more problems in {source}")
+    shown = []
+    for line, reason in sorted(problems)[:SHOWN]:
+        long = len(reason) > REASON
+        shown.append(f"{source}:{line}: " + (f"{reason[: REASON // 2]} ... {reason[-REASON // 2 :]}" if long else reason))
+    if len(problems) + more > SHOWN:
+        shown.append(f"... and {len(problems) + more - SHOWN} more problems in {source}")
     raise DataError("\n".join(shown))
-
-
-def _shortened(reason: str) -> str:
-    return reason if len(reason) <= REASON else f"{reason[: REASON // 2]} ... {reason[-REASON // 2 :]}"
 
 
 def listed_splits(path: str | Path, *, root: str | None = None, columns: str | None = None) -> tuple[str, ...]:
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     source = Path(path)
-    folder = Root(Path(root) if root is not None else source.parent)
-    exists = partial(somewhere, (folder, *other_folders(source, folder)))
-    return split_names(list_text(source), source, columns=columns, exists=exists)
-
-
-def somewhere(folders: tuple[Root, ...], path: str) -> bool:
-    """Tell whether a path is a file in one of some folders."""
-    return any(folder.finds(path) for folder in folders)
-
-
-def _class_names(source: Path, given: str | Path | ClassNames | None) -> ClassNames | None:
-    if isinstance(given, ClassNames):
-        return given
-    if given is not None:
-        return read_class_names(Path(given))
-    beside = source.with_name("classes.txt")
-    return read_class_names(beside) if beside.is_file() and beside != source else None
+    return split_names(list_text(source), source, columns=columns, exists=Folders.of(source, root).have)
 
 
 def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tuple[str, ...]]:
@@ -197,12 +171,8 @@ def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tup
             f"{source}: no line is of the split {split!r}; there are {_counted(counts)}. "
             "--columns split=none reads all lines."
         )
-    chosen = replace(
-        table,
-        paths=table.paths.take(rows),
-        labels=None if table.labels is None else table.labels.take(rows),
-        lines=table.lines[rows],
-    )
+    labels = None if table.labels is None else table.labels.take(rows)
+    chosen = replace(table, paths=table.paths.take(rows), labels=labels, lines=table.lines[rows])
     others = {name: count for name, count in counts.items() if name != split}
     more = f"; the others of {_counted(others)}" if others else ""
     return chosen, (f"{len(rows)} of {len(table.lines)} lines are of the split {split!r}{more}",)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.images.packed import Coded, Coding, Ints, PackedStrings
+from eyas.errors import DataError
 from eyas.files import system
 from eyas.files.pathnames import is_absolute, slashed
 
 Problems = list[tuple[int, str]]  # (line, reason)
 _DRIVE = re.compile(r"[A-Za-z]:(?=/)")
+_FOLDERS = 20  # with more of them beside a list, these are classes
+_LOOKED_FOR = 20  # paths that a folder must have
 _LOOKERS = 16  # threads that look at files: on a network's disk nearly all the time is waiting
 _LOOKED_AT = 4096  # files that a thread looks at before it takes the next ones
 MISSING, _NO_FILE, _LEAVES, _OUTSIDE = -1, -2, -3, -4
@@ -46,6 +49,54 @@ class Root:
 
     def __str__(self) -> str:
         return "the current folder" if str(self.folder) == "." else str(self.folder)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the paths of the list `source` may lead: to its root, or else to one of `others`.
+
+    Those are the list's own folder, and the folders in it or in the root; not behind links, which may lead anywhere.
+    """
+
+    source: Path
+    root: Root
+    others: tuple[Root, ...]
+
+    @staticmethod
+    def of(source: Path, root: str | Path | None, *, outside: bool = False) -> Folders:
+        """Return the folders of a list; its own one is the root where no other is asked for."""
+        own, found = Root(Path(root) if root is not None else source.parent, outside), [source.parent]
+        for folder in (source.parent, own.folder):
+            with suppress(OSError), os.scandir(folder) as entries:
+                plain = (e.name for e in entries if e.name[0] != "." and e.is_dir(follow_symlinks=False))
+                names = sorted(islice(plain, _FOLDERS + 1))
+                found += [folder / name for name in names] if len(names) <= _FOLDERS else []
+        return Folders(source, own, tuple(Root(f, outside) for f in dict.fromkeys(found) if f != own.folder))
+
+    def have(self, path: str) -> bool:
+        """Tell whether a path is a file in one of the folders."""
+        return any(folder.finds(path) for folder in (self.root, *self.others))
+
+    def that_has(self, paths: PackedStrings) -> tuple[Root, tuple[str, ...]]:
+        """Return the folder that a list's paths are relative to, and a note where it is another than was asked for.
+
+        That is so where the root has none of the paths that are looked for, and one other folder has all of them: the
+        only one, or the one that is called like the list. Raises `DataError` where several have them.
+        """
+        rows = sorted({row * len(paths) // _LOOKED_FOR for row in range(_LOOKED_FOR)})
+        some = [paths[row].strip('"') for row in rows]
+        if any(is_absolute(path) or path[:2] == ".." or self.root.finds(path) for path in some):
+            return self.root, ()
+        fit = [other for other in self.others if all(map(other.finds, some))]
+        if len(fit) > 1:
+            fit = [other for other in fit if other.folder.name == self.source.stem] or fit
+        if len(fit) > 1:
+            there = " and ".join(str(other.folder) for other in fit[:3])
+            raise DataError(f"{self.source}: its paths are not in {self.root}, but in {there}. Say which with --root.")
+        if not fit:
+            return self.root, ()
+        told = f"its paths are read from {fit[0]}, where they are; none is in {self.root}"
+        return fit[0], (f"{self.source.name}: {told}",)
 
 
 def tidy_paths(paths: PackedStrings, root: Root) -> tuple[PackedStrings, tuple[str, ...]]:
@@ -134,27 +185,47 @@ def look_at(paths: PackedStrings, root: Root) -> Ints:
     What lies outside is not looked at, unless the root allows it.
     """
     sizes, inside = np.zeros(len(paths), np.int64), Inside(root)
+
+    def look(start: int) -> None:
+        sizes[start : start + _LOOKED_AT] = [_size(path, inside) for path in paths.pieces(start, start + _LOOKED_AT)]
+
     with ThreadPoolExecutor(_LOOKERS) as threads:
-        parts = range(0, len(paths), _LOOKED_AT)
-        for start, found in zip(parts, threads.map(lambda start: _look(paths, start, inside), parts), strict=True):
-            sizes[start : start + len(found)] = found
+        list(threads.map(look, range(0, len(paths), _LOOKED_AT)))
     return sizes
 
 
+def _size(path: bytes, inside: Inside) -> int:
+    """Return a file's size in bytes, or what is wrong with it."""
+    absolute = is_absolute(path)
+    if (absolute or path[:1] == b".") and not inside.allows(path):
+        return _OUTSIDE
+    whole = path if absolute else inside.front + path
+    try:
+        seen = os.lstat(whole)
+        link = stat.S_ISLNK(seen.st_mode)
+        if not inside.has(whole, link=link):
+            return _LEAVES
+        seen = os.stat(whole) if link else seen  # noqa: PTH116 - a million times
+    except (OSError, ValueError):
+        return MISSING
+    return seen.st_size if stat.S_ISREG(seen.st_mode) else _NO_FILE
+
+
 def say_missing(
-    paths: PackedStrings,
-    lines: NDArray[np.int32],
-    sizes: Ints,
-    root: Root,
-    problems: Problems,
-    instead: Mapping[str, str],
+    paths: PackedStrings, lines: NDArray[np.int32], sizes: Ints, root: Root, problems: Problems, instead: dict[str, str]
 ) -> None:
     """Add the first thousand paths of a size below 0 to `problems`; `instead` has more to say of some."""
+    outside = np.flatnonzero(sizes == _OUTSIDE)
+    folders, remedy = {os.path.dirname(paths[row]) for row in outside[:REPORTED].tolist()}, ""  # noqa: PTH120
+    if len(outside) < len(paths) or not all(map(is_absolute, folders)):
+        remedy = "--outside-root allows it"
+    elif folders:
+        remedy = f"--root {os.path.commonpath(folders)} would fit, --outside-root allows it"
     reasons = {
         MISSING: f"does not exist in {root}; --root names another",
         _NO_FILE: "is not a regular file",
         _LEAVES: f"is behind a link that leads out of {root}; --outside-root allows it",
-        _OUTSIDE: f"lies outside {root}, which paths are relative to; {_remedy(paths, sizes)}",
+        _OUTSIDE: f"lies outside {root}, which paths are relative to; {remedy}",
     }
     for row in np.flatnonzero(sizes < 0)[:REPORTED].tolist():
         path = paths[row]
@@ -162,15 +233,6 @@ def say_missing(
         if re.match(r"\w\w+:/", path):
             said = f"{path.replace(':/', '://', 1)} is an address, no file: download the pictures, and name the files"
         problems.append((int(lines[row]), said))
-
-
-def _remedy(paths: PackedStrings, sizes: Ints) -> str:
-    """Return the flag that lets a list's paths outside the root be read: their own folder where all are absolute."""
-    outside = np.flatnonzero(sizes == _OUTSIDE)
-    folders = {os.path.dirname(paths[row]) for row in outside[:REPORTED].tolist()}  # noqa: PTH120
-    if len(outside) < len(paths) or not all(map(is_absolute, folders)):
-        return "--outside-root allows it"
-    return f"--root {os.path.commonpath(folders)} would fit, --outside-root allows it" if folders else ""
 
 
 class Inside:
@@ -201,26 +263,3 @@ class Inside:
     @staticmethod
     def _real(path: bytes) -> bytes:
         return os.fsencode(slashed(os.fsdecode(os.path.realpath(path))))
-
-
-def _look(paths: PackedStrings, start: int, inside: Inside) -> list[int]:
-    """Return the sizes of some thousand files."""
-    found = []
-    for path in paths.pieces(start, start + _LOOKED_AT):
-        absolute = is_absolute(path)
-        if (absolute or path[:1] == b".") and not inside.allows(path):
-            found.append(_OUTSIDE)
-            continue
-        whole = path if absolute else inside.front + path
-        try:
-            seen = os.lstat(whole)
-            link = stat.S_ISLNK(seen.st_mode)
-            if not inside.has(whole, link=link):
-                found.append(_LEAVES)
-                continue
-            seen = os.stat(whole) if link else seen  # noqa: PTH116 - a million times
-        except (OSError, ValueError):
-            found.append(MISSING)
-        else:
-            found.append(seen.st_size if stat.S_ISREG(seen.st_mode) else _NO_FILE)
-    return found
