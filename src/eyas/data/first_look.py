@@ -32,17 +32,23 @@ def first_look(train: Named, others: dict[str, Named]) -> FirstLook:
     """Return what there is to say of the sets of a run; labels index the same classes in all of them."""
     sets = {"train": train, **others}
     groups = list(_equal(sets))
-    leaks = {split: len({row for group in groups if _has(group, "train") for name, row in group if name == split})
-             for split in others}  # fmt: skip
-    notes = (*_conflicts(sets, groups), *_few(train[0]), *_alike(train[0]))
+    shared = [picture for group in groups if "train" in dict(group) for picture in group]
+    leaks = {split: sum(name == split for name, _ in shared) for split in others}
+    notes, classes = [*_conflicts(sets, groups)], train[0].classes
+    counts = np.bincount(train[0].labels, minlength=len(classes))
+    few = [f"{classes[number]} ({counts[number]})" for number in np.flatnonzero(counts < FEW_IMAGES)]
+    if few:
+        told = f"{len(few):,} of {len(counts):,} classes have fewer than {FEW_IMAGES} training images"
+        notes.append(f"{told}: {_list(few)}")
+    names = defaultdict[str, list[str]](list)
+    for name in classes:
+        names[plain(name)].append(name)
+    if same := [" and ".join(map(repr, group)) for group in names.values() if len(group) > 1]:
+        notes.append(f"classes whose names hardly differ: {_list(same)}; if they mean the same, write them alike")
     return FirstLook(tuple(notes), {split: count for split, count in leaks.items() if count})
 
 
 Group = list[tuple[str, int]]  # (split, row) of pictures that are equal
-
-
-def _has(group: Group, split: str) -> bool:
-    return any(name == split for name, _ in group)
 
 
 def _equal(sets: dict[str, Named]) -> Iterator[Group]:
@@ -74,22 +80,6 @@ def _conflicts(sets: dict[str, Named], groups: list[Group]) -> Iterator[str]:
 
     count = f"{len(conflicts):,} picture{' has' if len(conflicts) == 1 else 's have'} different labels"
     yield f"{count}: {told(one)} is the same as {told(other_one)}; eyas inspect lists them"
-
-
-def _few(train: ImageSet) -> Iterator[str]:
-    counts = np.bincount(train.labels, minlength=len(train.classes))
-    few = [f"{train.classes[number]} ({counts[number]})" for number in np.flatnonzero(counts < FEW_IMAGES)]
-    if few:
-        yield f"{len(few):,} of {len(counts):,} classes have fewer than {FEW_IMAGES} training images: {_list(few)}"
-
-
-def _alike(train: ImageSet) -> Iterator[str]:
-    names = defaultdict[str, list[str]](list)
-    for name in train.classes:
-        names[plain(name)].append(name)
-    same = [" and ".join(repr(name) for name in group) for group in names.values() if len(group) > 1]
-    if same:
-        yield f"classes whose names hardly differ: {_list(same)}; if they mean the same, write them alike"
 
 
 def _list(names: list[str]) -> str:

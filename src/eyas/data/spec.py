@@ -17,7 +17,7 @@ from eyas.data.images.imageset import FileImages, ImageSet
 from eyas.data.images.packed import Coded
 from eyas.data.lists.class_names import read_class_names
 from eyas.data.lists.labels import read_labels, without_images
-from eyas.data.lists.listing import Listing, listed_splits, read_listing
+from eyas.data.lists.listing import How, Listing, listed_splits, read_listing
 from eyas.data.lists.paths import REPORTED, Problems
 from eyas.data.named.opening import open_named
 from eyas.data.named.table import dataset_names, names, splits_of
@@ -46,7 +46,7 @@ def _opened(spec: str, config: DataConfig, split: str) -> ImageSet:
         return replace(images, notes=(*images.notes, *beside, *unused))
     path = Path(spec)
     if path.suffix.lower() in LISTS and not path.is_dir():
-        return _open_list(path, config, split)
+        return as_image_set(read_listing(path, split=split, **as_asked(config)))
     if path.is_dir():
         images = open_folder(path, split)
         return images if config.classes is None else _by_class_file(images, Path(config.classes), config.first_label)
@@ -95,17 +95,12 @@ def spec_of(config: DataConfig, split: Literal["val", "test"]) -> str | None:
     return None
 
 
-def _open_list(path: Path, config: DataConfig, split: str) -> ImageSet:
-    listing = read_listing(
-        path,
-        root=config.root,
-        classes=config.classes,
-        columns=config.columns,
-        first_label=config.first_label,
-        split=split,
+def as_asked(config: DataConfig) -> How:
+    """Return how the settings ask a list to be read."""
+    return How(
+        root=config.root, classes=config.classes, columns=config.columns, first_label=config.first_label,
         outside_root=config.outside_root,
-    )
-    return as_image_set(listing)
+    )  # fmt: skip
 
 
 def as_image_set(listing: Listing) -> ImageSet:

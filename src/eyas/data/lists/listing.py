@@ -47,36 +47,33 @@ class Listing:
 
 
 class How(TypedDict, total=False):
-    """How a list is read, as the flags of these names say; `split` keeps one split, where a column names it."""
+    """How a list is read, as the flags of these names say."""
 
     root: str | Path | None
+    classes: str | Path | ClassNames | None
     columns: str | None
     first_label: str
-    split: str | None
     outside_root: bool
 
 
-Classes = str | Path | ClassNames | None
-
-
-def read_listing(path: str | Path, *, classes: Classes = None, **how: Unpack[How]) -> Listing:
-    """Read a list file and look at each file it names.
+def read_listing(path: str | Path, *, split: str | None = None, **how: Unpack[How]) -> Listing:
+    """Read a list file and look at each file it names; `split` keeps one split, where a column names it.
 
     Raises `DataError` with every problem and its line: meaningless labels, missing files, files that are no
     regular ones or lie outside the root (unless `outside_root` allows it), an image with two labels.
     """
-    listing, problems = _looked_at(path, classes, how)
+    listing, problems = _looked_at(path, split, **how)
     report(listing.source, problems, more=max(0, int(np.count_nonzero(listing.sizes < 0)) - REPORTED))
     absent = without_images(listing.source, listing.classes, listing.labels)
     return replace(listing, notes=listing.notes + absent)
 
 
-def read_usable(path: str | Path, *, classes: Classes = None, **how: Unpack[How]) -> tuple[Listing, Problems]:
+def read_usable(path: str | Path, *, split: str | None = None, **how: Unpack[How]) -> tuple[Listing, Problems]:
     """Return what can be used of a list file, and all problems of the rest.
 
     An image with two labels stays, with each of them. Raises `DataError` where no line can be used.
     """
-    listing, problems = _looked_at(path, classes, how)
+    listing, problems = _looked_at(path, split, **how)
     sizes = listing.sizes
     left_out = [line for line, reason in problems if _ANOTHER_LABEL not in reason]
     rows = np.flatnonzero((sizes >= 0) & ~np.isin(listing.lines, np.array(left_out, np.int64)))
@@ -91,15 +88,19 @@ def read_usable(path: str | Path, *, classes: Classes = None, **how: Unpack[How]
     ), problems  # fmt: skip
 
 
-def _looked_at(path: str | Path, classes: Classes, how: How) -> tuple[Listing, Problems]:
+def _looked_at(
+    path: str | Path, split: str | None, *, root: str | Path | None = None, columns: str | None = None,
+    classes: str | Path | ClassNames | None = None, first_label: str = "auto", outside_root: bool = False,
+) -> tuple[Listing, Problems]:  # fmt: skip
     """Return a list's images with their sizes, and with their files' names where the list spells these otherwise."""
     if classes is None:
         beside = Path(path).with_name("classes.txt")
         classes = beside if beside.is_file() and beside != Path(path) else None
     names = classes if classes is None or isinstance(classes, ClassNames) else read_class_names(Path(classes))
-    listing, problems = parse_listing(path, names=names, **how)
-    root = Root(listing.root, how.get("outside_root", False))
-    paths, sizes, notes = find_files(listing.paths, listing.lines, root, problems)
+    listing, problems = parse_listing(
+        path, root=root, names=names, columns=columns, first_label=first_label, split=split, outside_root=outside_root
+    )
+    paths, sizes, notes = find_files(listing.paths, listing.lines, Root(listing.root, outside_root), problems)
     return replace(listing, paths=paths, sizes=sizes, notes=listing.notes + notes), problems
 
 
@@ -142,14 +143,14 @@ def report(source: str, problems: Problems, *, more: int = 0) -> None:
         return
     shown = []
     for line, reason in sorted(problems)[:SHOWN]:
-        long = len(reason) > REASON
-        shown.append(f"{source}:{line}: " + (f"{reason[: REASON // 2]} ... {reason[-REASON // 2 :]}" if long else reason))
+        short = f"{reason[: REASON // 2]} ... {reason[-REASON // 2 :]}" if len(reason) > REASON else reason
+        shown.append(f"{source}:{line}: {short}")
     if len(problems) + more > SHOWN:
         shown.append(f"... and {len(problems) + more - SHOWN} more problems in {source}")
     raise DataError("\n".join(shown))
 
 
-def listed_splits(path: str | Path, *, root: str | None = None, columns: str | None = None) -> tuple[str, ...]:
+def listed_splits(path: str | Path, *, root: str | Path | None = None, columns: str | None = None) -> tuple[str, ...]:
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     source = Path(path)
     return split_names(list_text(source), source, columns=columns, exists=Folders.of(source, root).have)
