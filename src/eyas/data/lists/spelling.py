@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +31,21 @@ def find_files(
     sizes = look_at(paths, root)
     missing = np.flatnonzero(sizes == MISSING)
     disk = _Disk(root)
-    fitting = _fitting(paths, missing, disk) if len(missing) else {}
-    first = [paths[row] for row in range(min(len(paths), 20))]
+    fitting = dict[str, list[str]]()  # the files that each missing path may stand for
+    for count, row in enumerate(missing.tolist()):
+        if count == REPORTED and not any(fitting.values()):
+            break  # where the first thousand have none
+        if (path := paths[row]) not in fitting:
+            fitting[path] = disk.fitting(path)
+    first = [*islice(paths, 20)]
     ended = 2 * sum(map(is_image, first)) > len(first)
-    sure = _sure({path: files for path, files in fitting.items() if not ended or is_image(path)}, paths)
-    notes: tuple[str, ...] = ()
+    # sure is the file of a path that fits one only, and that no other line stands for
+    only = {path: files[0] for path, files in fitting.items() if len(files) == 1 and (not ended or is_image(path))}
+    single = [file for file, count in Counter(only.values()).items() if count == 1]
+    # by sorting: the table that numpy 2.0.0 would choose overflows
+    listed = np.isin(PackedStrings.of(single).hashes(), paths.hashes(), kind="sort") if single else np.zeros(0, bool)
+    free = {file for file, taken in zip(single, listed.tolist(), strict=True) if not taken}
+    sure, notes = {path: file for path, file in only.items() if file in free}, tuple[str, ...]()
     if sure:
         spelt = {row: paths[row] for row in missing.tolist() if paths[row] in sure}
         notes = _said([(path, sure[path]) for path in spelt.values()])
@@ -46,31 +57,6 @@ def find_files(
             instead[path] = f"; {' and '.join(files[:3])} {'is' if len(files) == 1 else 'are'} there"
     say_missing(paths, lines, sizes, root, problems, instead)
     return paths, sizes, notes
-
-
-def _fitting(paths: PackedStrings, missing: Ints, disk: _Disk) -> dict[str, list[str]]:
-    """Return the files that each missing path may stand for; none where the first thousand paths have none."""
-    found: dict[str, list[str]] = {}
-    for count, row in enumerate(missing.tolist()):
-        if count == REPORTED and not any(found.values()):
-            break
-        path = paths[row]
-        if path not in found:
-            found[path] = disk.fitting(path)
-    return found
-
-
-def _sure(fitting: dict[str, list[str]], paths: PackedStrings) -> dict[str, str]:
-    """Return the file of each path that fits one only, and that no other line stands for."""
-    only = {path: files[0] for path, files in fitting.items() if len(files) == 1}
-    times = Counter(only.values())
-    files = [file for file, count in times.items() if count == 1]
-    if not files:
-        return {}
-    # by sorting: the table that numpy 2.0.0 would choose overflows
-    named = np.isin(PackedStrings.of(files).hashes(), paths.hashes(), kind="sort")
-    free = {file for file, taken in zip(files, named.tolist(), strict=True) if not taken}
-    return {path: file for path, file in only.items() if file in free}
 
 
 def _said(pairs: list[tuple[str, str]]) -> tuple[str, ...]:
