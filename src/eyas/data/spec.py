@@ -34,31 +34,29 @@ def open_images(spec: str | Path, config: DataConfig, *, split: str) -> ImageSet
     a folder called like a named set is written with a slash (`./digits`). Raises `DataError`,
     `SettingsError`.
     """
-    return _opened(str(spec), config, split).decoded(None, config.max_pixels)
-
-
-def _opened(spec: str, config: DataConfig, split: str) -> ImageSet:
+    spec, path = str(spec), Path(spec)
     name, _, asked = spec.partition(":")
     if name in names():
         images = open_named(name, asked or split, config.data_dir, mirror=config.mirror)
         beside = [f"{name}: the named set; the folder of this name is ./{name}"] * Path(name).is_dir()
         unused = [f"{name}: has names of its own; --classes is for lists and folders"] * (config.classes is not None)
-        return replace(images, notes=(*images.notes, *beside, *unused))
-    path = Path(spec)
-    if path.suffix.lower() in LISTS and not path.is_dir():
-        return as_image_set(read_listing(path, split=split, **as_asked(config)))
-    if path.is_dir():
+        images = replace(images, notes=(*images.notes, *beside, *unused))
+    elif path.suffix.lower() in LISTS and not path.is_dir():
+        images = as_image_set(read_listing(path, split=split, **as_asked(config)))
+    elif path.is_dir():
         images = open_folder(path, split)
-        return images if config.classes is None else _by_class_file(images, Path(config.classes), config.first_label)
-    if path.exists():
+        if config.classes is not None:
+            images = _by_class_file(images, Path(config.classes), config.first_label)
+    elif path.exists():
         raise DataError(f"{spec}: a list of images ends in {', '.join(LISTS)}.")
-    if re.fullmatch(r"[0-9]*[.,]?[0-9]+ ?%?", spec):
+    elif re.fullmatch(r"[0-9]*[.,]?[0-9]+ ?%?", spec):
         raise SettingsError(f"{spec}: is no data set. Only --val takes a share of the training set, written as 0.2.")
-    if "/" in spec or "\\" in spec or path.suffix:
+    elif "/" in spec or "\\" in spec or path.suffix:
         raise DataError(f"{spec}: there is no such file or folder.")
-    raise SettingsError(
-        f"{spec}: neither a list file, nor a folder, nor a named data set.{suggest(name, names())} See eyas datasets."
-    )
+    else:
+        told = f"{spec}: neither a list file, nor a folder, nor a named data set.{suggest(name, names())}"
+        raise SettingsError(f"{told} See eyas datasets.")
+    return images.decoded(None, config.max_pixels)
 
 
 def _by_class_file(images: ImageSet, file: Path, first_label: str) -> ImageSet:

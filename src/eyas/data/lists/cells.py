@@ -27,22 +27,8 @@ def list_text(source: Path) -> bytes:
     if (nul := data.find(b"\0")) >= 0:
         line = data.count(b"\n", 0, nul) + 1
         raise DataError(f"{source}:{line}: a NUL byte: this is not a text file.")
-    _refuse_long_line(data, source)
-    for block in () if data.isascii() else blocks_of(data, source):
-        try:
-            block.text.decode()
-        except UnicodeDecodeError as error:
-            line = block.first + block.text.count(b"\n", 0, error.start)
-            raise DataError(f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8.") from None
-    data = data.removeprefix(BOM_UTF8)
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
-
-
-def _refuse_long_line(data: bytes, source: Path) -> None:
-    """Raise `DataError` for a line that is too long for a path and a label: to cut it up would take for ever.
-
-    A line longer than two windows fills a whole one, so a look into each window is enough.
-    """
+    # to cut up a line that is too long for a path and a label would take for ever; if it is longer than two windows,
+    # it fills a whole one
     window = LONGEST // 2
     for start in range(0, len(data), window):
         if data.find(b"\n", start, start + window) >= 0 or data.find(b"\r", start, start + window) >= 0:
@@ -53,6 +39,14 @@ def _refuse_long_line(data: bytes, source: Path) -> None:
         if length > LONGEST:
             line = data.count(b"\n", 0, begin) + 1
             raise DataError(f"{source}:{line}: this line has {length:,} bytes; a path and a label are shorter.")
+    for block in () if data.isascii() else blocks_of(data, source):
+        try:
+            block.text.decode()
+        except UnicodeDecodeError as error:
+            line = block.first + block.text.count(b"\n", 0, error.start)
+            raise DataError(f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8.") from None
+    data = data.removeprefix(BOM_UTF8)
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
 @dataclass(frozen=True)

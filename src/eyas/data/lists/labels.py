@@ -173,23 +173,30 @@ def _by_class_file(counts: Mapping[str, int], names: ClassNames, first_label: st
     inside = sum(count for text, count in counts.items() if text in index)
     outside = sum(counts[text] for text in values if text not in index)
     if not values or (first_label == "auto" and inside >= max(1, outside)):
-        if len(values) == len(counts) == len(set(counts) & index.keys()):
-            _refuse_both(names, index, values)
+        table = dict(zip(names.numbers or range(len(names.names)), names.names, strict=True))
+        both = len(values) == len(counts) == len(set(counts) & index.keys()) and set(values.values()) <= table.keys()
+        for text, value in values.items() if both else ():
+            if index[text] != index[table[value]]:
+                raise DataError(
+                    f"{names.source}: label {text} may be the class of this name, or the number of {table[value]!r}. "
+                    "If labels are numbers, pass --first-label 0 (or 1); if they are names, give each name's number "
+                    f"in the file ({text} {text})."
+                )
         for text in (text for text in counts if text not in index):
             near = suggest(text, names.names) if len(wrong) < SUGGESTED else ""
             wrong[text] = f"{names.source.name} names no class {text!r}.{near}"
         return _Reading(index, names.names, named=True, notes=names.notes)
     numbers, more = _numbers(values, names, first_label)
-    table = {number: place for place, number in enumerate(numbers)}
-    low, high = min(table), max(table)
-    bounds = f"{low} to {high}{', with gaps' if high - low >= len(table) else ''}"
+    place = {number: at for at, number in enumerate(numbers)}
+    low, high = min(place), max(place)
+    bounds = f"{low} to {high}{', with gaps' if high - low >= len(place) else ''}"
     for text in counts:
         if text not in values:
             wrong[text] = f"label {text!r} is no number; the labels are read as numbers of {names.source.name}"
-        elif values[text] not in table:
-            told = f"{names.source.name} names {len(table)} classes ({bounds})"
+        elif values[text] not in place:
+            told = f"{names.source.name} names {len(place)} classes ({bounds})"
             wrong[text] = f"label {text} is out of range: {told}"
-    places = {text: table.get(value, 0) for text, value in values.items()}
+    places = {text: place.get(value, 0) for text, value in values.items()}
     return _Reading(places, names.names, named=True, notes=names.notes + notes + more)
 
 
@@ -207,19 +214,6 @@ def _without_heading(names: ClassNames, counts: Mapping[str, int], numbers: list
         f"{names.source}:1: is {names.heading!r} a heading or a class? If a heading, delete the line; "
         f"if a class, number the lines (0 {names.heading})."
     )
-
-
-def _refuse_both(names: ClassNames, index: Mapping[str, int], values: Mapping[str, int]) -> None:
-    """Raise `DataError` where labels are names of classes and numbers of others."""
-    table = dict(zip(names.numbers or range(len(names.names)), names.names, strict=True))
-    if all(value in table for value in values.values()):
-        for text, value in values.items():
-            if index[text] != index[table[value]]:
-                raise DataError(
-                    f"{names.source}: label {text} may be the class of this name, or the number of {table[value]!r}. "
-                    "If labels are numbers, pass --first-label 0 (or 1); if they are names, give each name's number "
-                    f"in the file ({text} {text})."
-                )
 
 
 def _numbers(values: Mapping[str, int], names: ClassNames, asked: str) -> tuple[Sequence[int], tuple[str, ...]]:

@@ -142,13 +142,23 @@ def choose(sample: Sample, asked: dict[str, str], exists: Exists, *, labels: boo
         titled = [c for c in sample.named(LABEL_NAMES, without=path)
                   if plain_words([names[c]]) != ["y"] or (names[c] == "y" and "x" not in names)]  # fmt: skip
         roles = replace(roles, label=titled[0] if len(titled) == 1 else None)
-    if "split" not in asked:
-        roles = replace(roles, splits=_split(sample, roles))
+    if "split" not in asked:  # the column that names the split by its words, or those that mark the lines of one each
+        free = [(c, values) for c, values in enumerate(sample.values) if c not in roles.used]
+        found = [c for c, values in free if names_split(sample.title(c), values)]
+        marks = [c for c, values in free if flag_of(sample.title(c), values)]
+        if len(marks) > 1 and set(found) <= set(marks) and _flags(sample, marks):
+            found = marks
+        elif len(found) > 1:
+            raise DataError(
+                f"{sample.source}: each of the columns {sample.told(found)} may name the split. "
+                f"Say which: {sample.flag(split=found[0])}, or --columns split=none to read all lines."
+            )
+        roles = replace(roles, splits=tuple(found))
     elif asked["split"] != "none":
         roles = replace(roles, splits=_asked(sample, "split", asked["split"]))
     if "label" not in asked and roles.label is None:
-        free = (c for c in range(len(sample.rows[0])) if not titled_split(sample.title(c)))
-        left = [c for c in titled or free if c not in roles.used]
+        untitled = (c for c in range(len(sample.rows[0])) if not titled_split(sample.title(c)))
+        left = [c for c in titled or untitled if c not in roles.used]
         label, hot = _label(sample, left, path)
         roles = replace(roles, label=label, hot=hot)
     for column, values in enumerate(sample.values) if "split" not in asked and not roles.splits else ():
@@ -212,21 +222,6 @@ def _path(sample: Sample, exists: Exists, labels: bool) -> int:
         f"{sample.source}: any of the columns {sample.told(found)} may hold the paths. "
         f"Say which, such as {sample.flag(path=found[0])}."
     )
-
-
-def _split(sample: Sample, roles: Roles) -> tuple[int, ...]:
-    """Return the column that names the split by its words, or those that mark the lines of one split each."""
-    free = [(c, values) for c, values in enumerate(sample.values) if c not in roles.used]
-    found = [c for c, values in free if names_split(sample.title(c), values)]
-    marks = [c for c, values in free if flag_of(sample.title(c), values)]
-    if len(marks) > 1 and set(found) <= set(marks) and _flags(sample, marks):
-        return tuple(marks)
-    if len(found) > 1:
-        raise DataError(
-            f"{sample.source}: each of the columns {sample.told(found)} may name the split. "
-            f"Say which: {sample.flag(split=found[0])}, or --columns split=none to read all lines."
-        )
-    return tuple(found)
 
 
 def _flags(sample: Sample, columns: Sequence[int]) -> bool:
