@@ -72,38 +72,36 @@ def read_class_names(path: Path) -> ClassNames:
         entries = read_markup(text, suffix) if is_markup(text, suffix) else []
         if not entries:
             heading, entries = _from_lines(text, suffix, notes)
-        return _checked(path, entries, heading, tuple(f"{path.name}: {note}" for note in notes))
+        told = tuple(f"{path.name}: {note}" for note in notes)
+        if not entries:
+            raise DataError(f"{path}: names no class. It needs one name per line.")
+        seen: dict[str | int, int] = {}
+        for line, name, number in entries:
+            if not name:
+                raise UnclearError(line, "a class without a name")
+            if len(name) > LONGEST_NAME:
+                raise UnclearError(line, too_long(name))
+            if any("\ud800" <= letter <= "\udfff" for letter in name):
+                raise UnclearError(line, "the name of the class is not UTF-8 text")
+            for given, what in ((name, f"the class {name!r} is named"), (number, f"the number {number} is given")):
+                if given is not None and given in seen:
+                    raise UnclearError(line, f"{what} twice{f': in line {seen[given]} too' * (seen[given] != line)}")
+                if given is not None:
+                    seen[given] = line
+        if entries[0].number is None:
+            names = tuple(entry.name for entry in entries)
+            numbers = tuple(number for name in names if (number := as_number(name)) is not None)
+            # names that are numbers themselves, and count on by one from line to line, are their own numbers
+            counted = bool(numbers) and numbers == tuple(range(numbers[0], numbers[0] + len(names)))
+            return ClassNames(path, names, numbers if counted else None, heading, told)
+        ordered = sorted((number, name) for _, name, number in entries if number is not None)
+        numbers, names = tuple(number for number, _ in ordered), tuple(name for _, name in ordered)
+        return ClassNames(path, names, numbers, heading, told)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}:{line}: the class names are not UTF-8 text. Save the file again as UTF-8.") from None
     except UnclearError as error:
         raise DataError(f"{path}:{error}") from None
-
-
-def _checked(path: Path, entries: list[Entry], heading: str, notes: tuple[str, ...]) -> ClassNames:
-    """Return the entries in the order of their numbers, where none is given twice and every name can be one."""
-    if not entries:
-        raise DataError(f"{path}: names no class. It needs one name per line.")
-    seen: dict[str | int, int] = {}
-    for line, name, number in entries:
-        if not name:
-            raise UnclearError(line, "a class without a name")
-        if len(name) > LONGEST_NAME:
-            raise UnclearError(line, too_long(name))
-        if any("\ud800" <= letter <= "\udfff" for letter in name):
-            raise UnclearError(line, "the name of the class is not UTF-8 text")
-        for given, what in ((name, f"the class {name!r} is named"), (number, f"the number {number} is given")):
-            if given is not None and given in seen:
-                raise UnclearError(line, f"{what} twice{f': in line {seen[given]} too' * (seen[given] != line)}")
-            if given is not None:
-                seen[given] = line
-    if entries[0].number is None:
-        names = tuple(entry.name for entry in entries)
-        numbers = tuple(number for name in names if (number := as_number(name)) is not None)
-        counted = bool(numbers) and numbers == tuple(range(numbers[0], numbers[0] + len(names)))  # from line to line
-        return ClassNames(path, names, numbers if counted else None, heading, notes)
-    ordered = sorted((number, name) for _, name, number in entries if number is not None)
-    return ClassNames(path, tuple(name for _, name in ordered), tuple(number for number, _ in ordered), heading, notes)
 
 
 def too_long(name: str) -> str:
@@ -113,29 +111,8 @@ def too_long(name: str) -> str:
 
 def _from_lines(text: str, suffix: str, notes: list[str]) -> tuple[str, list[Entry]]:
     """Return what may be a heading, and the classes of a text that is neither JSON nor YAML."""
-    lines, empty = _content(text, notes)
-    if not lines:
-        return "", []
-    rows = _table(lines, suffix)
-    if rows is None:
-        ended = [text[-1] in ",;" for _, text in lines]  # all of them may be, the last one perhaps not
-        if not all(ended[:-1]) and any(ended):
-            raise UnclearError(lines[ended.index(True)][0], "the line ends with a separator, and others do not")
-        lines = [(line, text.rstrip(",; ")) for line, text in lines] if len(lines) > 1 else lines
-        heading, entries = _numbered(lines, notes) or _one_a_line(lines)
-    elif len(rows[0][1]) == 1:
-        heading, entries = _one_a_line([(line, cells[0]) for line, cells in rows])
-    else:
-        heading, entries = "", _from_table(rows, notes)
-    if empty and entries[0].number is None:
-        raise UnclearError(empty, "an empty line between two classes: delete it, or number the lines (0 cat)")
-    return heading, entries
-
-
-def _content(text: str, notes: list[str]) -> tuple[list[Line], int]:
-    """Return the lines that say something, and the first empty one that stands between two of them (0: none)."""
     lines: list[Line] = []
-    between, empty, comments = 0, 0, 0
+    between, empty, comments = 0, 0, 0  # `between` is the first empty line that stands between two others
     for number, line in enumerate(map(str.strip, text.split("\n")), 1):
         if len(line) > LONGEST_NAME:
             raise UnclearError(number, too_long(line))
@@ -153,7 +130,22 @@ def _content(text: str, notes: list[str]) -> tuple[list[Line], int]:
             lines.append((number, line))
     if comments:
         notes.append(f"{comments} comment line{'s' * (comments > 1)} left out")
-    return lines, between
+    if not lines:
+        return "", []
+    rows = _table(lines, suffix)
+    if rows is None:
+        ended = [text[-1] in ",;" for _, text in lines]  # all of them may be, the last one perhaps not
+        if not all(ended[:-1]) and any(ended):
+            raise UnclearError(lines[ended.index(True)][0], "the line ends with a separator, and others do not")
+        lines = [(line, text.rstrip(",; ")) for line, text in lines] if len(lines) > 1 else lines
+        heading, entries = _numbered(lines, notes) or _one_a_line(lines)
+    elif len(rows[0][1]) == 1:
+        heading, entries = _one_a_line([(line, cells[0]) for line, cells in rows])
+    else:
+        heading, entries = "", _from_table(rows, notes)
+    if between and entries[0].number is None:
+        raise UnclearError(between, "an empty line between two classes: delete it, or number the lines (0 cat)")
+    return heading, entries
 
 
 def _numbered(lines: list[Line], notes: list[str]) -> tuple[str, list[Entry]] | None:
@@ -231,8 +223,12 @@ def _table(lines: list[Line], suffix: str) -> list[Row] | None:
             rows = [(number, [*map(str.strip, next(row))]) for (number, _), row in zip(lines, cut, strict=True)]
         except csv.Error:  # a quotation mark that is closed before another separator, or not at all
             continue
-        widths = Counter(len(row) for _, row in rows)
-        if max(widths) == 1 or not (suffix in TABLES or _surely(separator, [row for _, row in rows])):
+        widths, (_, first), body = Counter(len(row) for _, row in rows), rows[0], rows[1:] or rows
+        # lines of any text are a table by tabs, by a heading, by a column of numbers at one side
+        headed = len(first) > 1 and {*plain_words(first)} & (NAME_WORDS | NUMBER_WORDS)
+        numbered = any(all(len(row) > 1 and as_number(row[side]) is not None for _, row in body) for side in (0, -1))
+        tabbed = separator == "\t" and all(len(row) > 1 for _, row in rows)
+        if max(widths) == 1 or not (suffix in TABLES or headed or numbered or tabbed):
             continue
         if len(widths) == 1:
             kept = [c for c in range(max(widths)) if any(row[c] for _, row in rows)] or [0]
@@ -245,41 +241,25 @@ def _table(lines: list[Line], suffix: str) -> list[Row] | None:
     return None
 
 
-def _surely(separator: str, rows: list[list[str]]) -> bool:
-    """Tell whether lines of any text are a table: by tabs, by a heading, by a column of numbers at one side."""
-    if len(rows[0]) > 1 and set(plain_words(rows[0])) & (NAME_WORDS | NUMBER_WORDS):
-        return True
-    body = rows[1:] or rows
-    numbers = (all(len(row) > 1 and as_number(row[side]) is not None for row in body) for side in (0, -1))
-    return any(numbers) or (separator == "\t" and all(len(row) > 1 for row in rows))
-
-
 def _from_table(rows: list[Row], notes: list[str]) -> list[Entry]:
-    """Return the classes of a table, with or without a heading."""
-    words, body = plain_words(rows[0][1]), [row for _, row in rows]
-    numeric = [all(as_number(row[c]) is not None for row in body[1:]) for c in range(len(words))]
-    fits = [c for c, all_numbers in enumerate(numeric) if all_numbers and as_number(body[0][c]) is not None]
-    heading = len(rows) > 1 and not fits and (any(numeric) or bool(set(words) & (NAME_WORDS | NUMBER_WORDS)))
+    """Return the classes of a table, with or without a heading: a column holds their names, one may hold numbers."""
+    first, width = rows[0][1], range(len(rows[0][1]))
+    words, body = plain_words(first), [row for _, row in rows[1:]]
+    below = [all(as_number(row[c]) is not None for row in body) for c in width]
+    fits = any(below[c] and as_number(first[c]) is not None for c in width)
+    heading = bool(body) and not fits and (any(below) or bool(set(words) & (NAME_WORDS | NUMBER_WORDS)))
     if heading:
-        notes.append(f"its first line is a heading: {', '.join(body[0])}")
+        notes.append(f"its first line is a heading: {', '.join(first)}")
+        rows = rows[1:]
     else:
-        words = [""] * len(words)
-    rows = rows[heading:]
-    name, number = _roles(words, [row for _, row in rows], rows[0][0] - heading)
-    unused = [(heading and body[0][c]) or f"number {c}" for c in range(len(words)) if c not in (name, number)]
-    if unused:
-        notes.append(f"column{'s' * (len(unused) > 1)} not used: {', '.join(unused)}")
-    return [Entry(line, row[name], None if number is None else int(row[number])) for line, row in rows]
-
-
-def _roles(words: list[str], body: list[list[str]], line: int) -> tuple[int, int | None]:
-    """Return the column of the names and that of their numbers, if there is one; words are those of the heading."""
-    numeric = [c for c in range(len(words)) if all(as_number(row[c]) is not None for row in body)]
-    texts = [c for c in range(len(words)) if c not in numeric]
+        words, body = [""] * len(words), [row for _, row in rows]
+    numeric = [c for c in width if all(as_number(row[c]) is not None for row in body)]
+    texts = [c for c in width if c not in numeric]
     called = [c for c in texts or numeric if words[c] in NAME_WORDS]
-    name = texts[0] if len(texts) == 1 else called[0] if len(called) == 1 else None
-    if name is None:
-        raise UnclearError(line, "which column holds the names? Keep that of the numbers and that of the names")
+    if len(texts) != 1 and len(called) != 1:
+        told = "which column holds the names? Keep that of the numbers and that of the names"
+        raise UnclearError(rows[0][0] - heading, told)
+    name = texts[0] if len(texts) == 1 else called[0]
     padded = [c for c in texts if words[c] in NUMBER_WORDS and all(re.fullmatch(r"[\d.+-]+", row[c]) for row in body)]
     rest = [c for c in numeric if c != name and words[c] not in COUNT_WORDS]
     numbers = [c for c in rest if words[c] in NUMBER_WORDS] or rest
@@ -288,5 +268,9 @@ def _roles(words: list[str], body: list[list[str]], line: int) -> tuple[int, int
     found = {int(row[numbers[0]]) for row in body} if untitled else {0}
     # numbers without a title may count images: those of classes stand first, or begin at 0, or run
     if padded or unlike or (min(found) != 0 and found != set(range(1, len(body) + 1))):
-        raise UnclearError(line, "which column holds the classes' numbers? Keep it and that of the names")
-    return name, numbers[0] if numbers else None
+        told = "which column holds the classes' numbers? Keep it and that of the names"
+        raise UnclearError(rows[0][0] - heading, told)
+    unused = [(heading and first[c]) or f"number {c}" for c in width if c not in (name, *numbers[:1])]
+    if unused:
+        notes.append(f"column{'s' * (len(unused) > 1)} not used: {', '.join(unused)}")
+    return [Entry(line, row[name], int(row[numbers[0]]) if numbers else None) for line, row in rows]
