@@ -16,7 +16,7 @@ from eyas.errors import CheckpointError, SettingsError
 from eyas.evaluation.significance import mcnemar, paired_interval
 from eyas.files.atomic import PREDICTIONS
 from eyas.files.tensors import read_tensors, write_tensors
-from eyas.verbs.compare import Difference, compare, said_difference
+from eyas.verbs.compare import Difference, compare, difference_text
 from tests.pages import Seen
 from tests.runs import QUICK
 from tests.test_calibrate import doubtful
@@ -119,7 +119,7 @@ def test_answers_of_another_epoch_than_the_best_models_are_refused(runs, tmp_pat
 
 
 def test_a_difference_is_said_with_its_interval_and_samples():
-    said = said_difference(Difference("a", "b", "test", 10_000, 120, 180, 0.006, (0.002, 0.0095), 0.0006))
+    said = difference_text(Difference("a", "b", "test", 10_000, 120, 180, 0.006, (0.002, 0.0095), 0.0006))
     assert said == (
         "b against a on test: +0.60 points [+0.20, +0.95] of 10,000 images; 180 only it has right, 120 only the other: "
         "larger than chance (McNemar, p = 0.0006)"
@@ -156,7 +156,7 @@ def test_the_page_lays_the_curves_over_each_other_and_says_what_the_terminal_say
     for run in comparison.runs:
         assert run.name in seen.text
     for row in comparison.differences:
-        assert said_difference(row) in seen.text
+        assert difference_text(row) in seen.text
     assert main(["compare", str(runs["good"]), str(runs["again"]), "--html", str(page), "--language", "zh"]) == 0
     in_chinese = Seen(page.read_text(encoding="utf-8")).text
     assert "again 与 good 在测试集上相比" in in_chinese

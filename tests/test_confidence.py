@@ -9,7 +9,7 @@ from eyas.evaluation.confidence import (
     BINS,
     BOUNDS,
     doubtful_labels,
-    fitted_temperature,
+    find_temperature,
     log_loss,
     reliability,
     softmax,
@@ -73,7 +73,7 @@ def test_one_that_is_always_certain_falls_into_the_last_bin():
 @pytest.mark.parametrize("steepness", [0.25, 1.0, 4.0])
 def test_the_temperature_that_was_put_in_is_found(steepness):
     logits, targets = drawn(20_000, 4, steepness=steepness)
-    found = fitted_temperature(logits, targets)
+    found = find_temperature(logits, targets)
     assert found == pytest.approx(steepness, rel=0.05)
     near = [log_loss(logits, targets, found * factor) for factor in (0.98, 1.0, 1.02)]
     assert near[1] < min(near[0], near[2])
@@ -84,7 +84,7 @@ def test_always_right_or_always_wrong_has_no_temperature(right):
     targets = np.arange(30) % 3
     logits = np.eye(3, dtype=np.float32)[targets if right else (targets + 1) % 3] * 5
     with pytest.raises(ValueError, match="no least value"):
-        fitted_temperature(logits, targets)
+        find_temperature(logits, targets)
 
 
 def test_labels_that_were_changed_are_doubted_and_the_others_are_not():

@@ -97,9 +97,9 @@ def test_what_stands_in_a_note_or_a_path_is_shown_and_not_run(tmp_path, monkeypa
 def test_histograms_do_not_part_an_epoch_from_its_evaluation():
     story, rows = Story(), []
     for event in [started(Path()), *steps(1, 10), finished(step=10)]:
-        rows += story.hear(event)
+        rows += story.update(event)
         if type(event).__name__ == "EpochTrained":
-            rows += story.hear(Weighed(10, 1, ()))
+            rows += story.update(Weighed(10, 1, ()))
     (row,) = rows
     assert row.trained is not None and row.evaluated
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from eyas.render.plots import Curve, bars_plot, curves_plot, said_number, said_share, tick_labels
+from eyas.render.plots import Curve, bars_plot, curves_plot, number_text, share_text, tick_labels
 
 LABEL = re.compile(r"<text class=tick [^>]*text-anchor=\"(\w+)\">([^<]*)</text>")
 NUMBERS = some.floats(-1e12, 1e12, allow_nan=False) | some.floats(-1e-6, 1e-6) | some.sampled_from([0.0, 1e-9, 1e9, -1e9])
@@ -37,7 +37,7 @@ def test_no_label_of_an_axis_is_there_twice(low, part, power, first):
 @settings(max_examples=200, deadline=None)
 def test_no_share_is_there_twice_and_none_leaves_0_to_100(low, part, power):
     values = [low, min(1.0, low + part * 10.0**-power)]
-    labels, _ = axes(curves_plot([1, 2], [Curve("test", values, "test")], said=said_share, whole=(0.0, 1.0)))
+    labels, _ = axes(curves_plot([1, 2], [Curve("test", values, "test")], said=share_text, whole=(0.0, 1.0)))
     assert len(labels) == len(set(labels)) > 0
     assert all(0 <= float(label.removesuffix(" %")) <= 100 for label in labels)
 
@@ -53,8 +53,8 @@ def test_a_label_says_where_its_tick_stands(values):
 
 
 def test_numbers_are_said_without_needless_digits():
-    assert [said_number(value) for value in (0.0, 0.5, 0.001, 1e-4, 1000.0, 12_345.0, 1.5e9)] == [
+    assert [number_text(value) for value in (0.0, 0.5, 0.001, 1e-4, 1000.0, 12_345.0, 1.5e9)] == [
         "0", "0.5", "0.001", "1e-4", "1000", "12345", "1.5e9",
     ]  # fmt: skip
-    assert tick_labels([2.302, 2.3025, 2.303], said_number) == ["2.302", "2.3025", "2.303"]
-    assert tick_labels([0.07, 0.14], said_share) == ["7 %", "14 %"]
+    assert tick_labels([2.302, 2.3025, 2.303], number_text) == ["2.302", "2.3025", "2.303"]
+    assert tick_labels([0.07, 0.14], share_text) == ["7 %", "14 %"]

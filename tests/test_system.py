@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from eyas.cli import speak_plainly
+from eyas.cli import escape_unencodable
 from eyas.config.run_config import make_config
 from eyas.data.images.packed import PackedStrings
 from eyas.data.lists.paths import Root, tidy_paths
 from eyas.files import system
 from eyas.files.pathnames import is_absolute, last_part, quoted, refused_name, safe_name
-from eyas.files.system import free_memory, locked, said_of_end
+from eyas.files.system import end_text, free_memory, locked
 from eyas.verbs.train import new_directory
 
 MB = 2**20
@@ -128,11 +128,11 @@ def test_a_lock_is_held_once_looked_at_by_many_and_free_afterwards(tmp_path):
 
 
 def test_the_end_of_a_process_is_told_in_words():
-    assert said_of_end(3) == "ended with code 3"
-    assert said_of_end(-40) == "was killed by signal 40"
+    assert end_text(3) == "ended with code 3"
+    assert end_text(-40) == "was killed by signal 40"
     if os.name == "posix":
-        assert said_of_end(-9) == "was killed by SIGKILL (was memory short?)"
-        assert said_of_end(-11) == "was killed by SIGSEGV"
+        assert end_text(-9) == "was killed by SIGKILL (was memory short?)"
+        assert end_text(-11) == "was killed by SIGSEGV"
 
 
 def test_a_drive_makes_a_path_absolute_on_windows_alone(monkeypatch):
@@ -179,11 +179,11 @@ def test_a_path_is_one_word_of_a_command_line(on_windows):
 
 def test_what_a_stream_has_no_letters_for_is_written_as_an_escape(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
-    speak_plainly(stream)
+    escape_unencodable(stream)
     print("café 白", file=stream, end="", flush=True)
     assert stream.buffer.getvalue() == b"caf\xe9 \\u767d"
     monkeypatch.setattr(system, "NAME", system.WINDOWS)
     stream = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
-    speak_plainly(stream)
+    escape_unencodable(stream)
     print("café 白", file=stream, end="", flush=True)
     assert stream.buffer.getvalue().decode() == "café 白"

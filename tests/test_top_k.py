@@ -14,7 +14,7 @@ from PIL import Image
 from eyas import evaluate, train
 from eyas.config.data import DataConfig
 from eyas.errors import SettingsError
-from eyas.evaluation.measures import ALWAYS, counted, in_top, measure_named, measured, numbers_of, said_accuracy
+from eyas.evaluation.measures import ALWAYS, accuracy_text, counted, in_top, measure_named, measured, numbers_of
 from eyas.evaluation.scores import Scores, wilson
 from eyas.run_folder.record import read_record, read_table
 from eyas.sinks.jsonl import read_events
@@ -134,7 +134,7 @@ def test_tensorboard_shows_it(run):
 
 def test_the_terminal_pages_and_cards_show_it(run, folders, capsys, tmp_path):
     scores, images = evaluate(run.directory, folders["test"])
-    said = measure_named("top5_accuracy").said_of(numbers_of(scores))
+    said = measure_named("top5_accuracy").text_of(numbers_of(scores))
     print_scores(scores, images)
     assert f"top-5 accuracy  {said} (95 % interval)" in capsys.readouterr().out
     train(folders["train"], test=folders["test"], out=tmp_path / "run", view="plain", report="none", **QUICK)
@@ -184,6 +184,6 @@ def test_words_for_it_are_those_of_an_accuracy():
     plain = sample_scores(60)
     numbers = numbers_of(Scores(plain.classes, plain.confusion, plain.loss_sum, hits={"top2_accuracy": 240}))
     one = measured(numbers, ALWAYS)[-1]
-    assert (one.label, one.said_of(numbers)) == ("top-2 accuracy", "80.00 % [75.11, 84.13] of 300")
-    assert said_accuracy(plain) == "60.00 % [54.36, 65.38] of 300"
+    assert (one.label, one.text_of(numbers)) == ("top-2 accuracy", "80.00 % [75.11, 84.13] of 300")
+    assert accuracy_text(plain) == "60.00 % [54.36, 65.38] of 300"
     assert measure_named("top_accuracy") is None and measure_named("top0_accuracy") is None

@@ -1,4 +1,4 @@
-"""eyas trains image classifiers with PyTorch. What is listed here is public; it is loaded when it is first used."""
+"""eyas trains image classifiers with PyTorch. The public names; each is imported on first use."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

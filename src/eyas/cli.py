@@ -1,4 +1,4 @@
-"""The command `eyas`: which command was meant, and what becomes of every failure."""
+"""The command line: finds the command that was asked for, and turns every error into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TextIO
 from eyas.errors import EyasError, SettingsError, suggest
 from eyas.files import system
 from eyas.files.system import ending_signals
-from eyas.terminal.clean import clean, told
+from eyas.terminal.clean import clean, failed
 
 COMMANDS = {  # each is a module of `eyas.verbs`
     "train": "Train a classifier from a list, a folder or a named data set.",
@@ -40,9 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     _set_environment()
     for stream in (sys.stdout, sys.stderr):
-        speak_plainly(stream)
+        escape_unencodable(stream)
     try:
-        with _stopped_alike(), _plain_warnings():
+        with _sigterm_as_interrupt(), _plain_warnings():
             if not given or given[0] in ("-h", "--help"):
                 print(_overview())
                 return 0 if given else 2
@@ -53,20 +53,20 @@ def main(arguments: list[str] | None = None) -> int:
                 return 0
             return _chosen(given)(given[1:])
     except EyasError as error:
-        return told(str(error), error.exit_code)
+        return failed(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return told("Stopped at once. What was saved before is whole; a run goes on with `eyas resume RUN`.", 130)
+        return failed("Stopped at once. What was saved before is whole; a run goes on with `eyas resume RUN`.", 130)
     except BrokenPipeError:  # whoever read the output went away: `eyas models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return told(f"{error.filename or 'a file'}: {error.strerror or error}", 74)
+        return failed(f"{error.filename or 'a file'}: {error.strerror or error}", 74)
     except MemoryError:
-        return told("The memory of this machine did not suffice. Close other programs, or give less at a time.", 70)
+        return failed("The memory of this machine did not suffice. Close other programs, or give less at a time.", 70)
 
 
 @contextmanager
-def _stopped_alike() -> Iterator[None]:
+def _sigterm_as_interrupt() -> Iterator[None]:
     """Let SIGTERM and Ctrl-Break end a command as Ctrl-C does, so that it clears away what it has half done."""
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -95,7 +95,7 @@ def _plain_warnings() -> Iterator[None]:
         warnings.formatwarning = usual
 
 
-def speak_plainly(stream: TextIO) -> None:
+def escape_unencodable(stream: TextIO) -> None:
     """Let a stream write what it has no letters for as escapes; on Windows let it write UTF-8, and lines as they are.
 
     Windows would write each end of a line as two characters, also that of a CSV, which has two of its own.

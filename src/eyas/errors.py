@@ -1,4 +1,4 @@
-"""The one tree of errors. Each says what is wrong, where, and what to do next; each knows its exit code."""
+"""All exceptions. Each message says what is wrong, where, and what to do next; each class has its exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random numbers as functions of (seed, epoch, sample): every random choice of eyas comes from here.
+"""Random numbers as pure functions of (seed, epoch, sample): every random choice comes from here.
 
 Nothing here has a state. A run can go on anywhere, with any number of loading processes, and any sample of any epoch
 can be looked at again.

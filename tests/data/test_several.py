@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eyas.data.lists.several import several_note
+from eyas.data.lists.labels import several_note
 
 PLANET = ["clear primary", "haze primary", "clear primary water", "haze primary road water", "clear road", "cloudy",
           "haze primary road", "clear primary road", "clear water primary road", "haze water", "clear water",

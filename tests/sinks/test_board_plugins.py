@@ -167,8 +167,8 @@ def test_the_best_epoch_is_known_whichever_split_chose_it():
         return Evaluated(epoch, epoch, split, sample_scores(), split == "val", improved, 1.0)
 
     best = BestSoFar()
-    assert best.hear(measured(1, "test", improved=False)) == []
-    assert [event.split for event in best.hear(measured(1, "val", improved=True))] == ["test", "val"]
-    assert best.hear(measured(2, "val", improved=False)) == best.hear(measured(2, "test", improved=False)) == []
-    assert [event.split for event in best.hear(measured(3, "val", improved=True))] == ["val"]
-    assert [event.split for event in best.hear(measured(3, "test", improved=False))] == ["test"]
+    assert best.update(measured(1, "test", improved=False)) == []
+    assert [event.split for event in best.update(measured(1, "val", improved=True))] == ["test", "val"]
+    assert best.update(measured(2, "val", improved=False)) == best.update(measured(2, "test", improved=False)) == []
+    assert [event.split for event in best.update(measured(3, "val", improved=True))] == ["val"]
+    assert [event.split for event in best.update(measured(3, "test", improved=False))] == ["test"]

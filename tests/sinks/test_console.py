@@ -14,11 +14,11 @@ from rich.console import Console
 from sample_run import finished, scores, started, steps, whole
 
 from eyas.config.training import OutputConfig
-from eyas.evaluation.measures import said_accuracy
+from eyas.evaluation.measures import accuracy_text
 from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.console import LiveConsole, PlainConsole, Unbreakable
 from eyas.terminal.clean import clean
-from eyas.terminal.wording import said_clock, said_duration, said_loss
+from eyas.terminal.wording import clock_text, duration_text, loss_text
 from eyas.training.events import Evaluated, Event, Noted, Progress
 
 
@@ -216,12 +216,12 @@ def test_the_end_says_how_to_measure_where_nothing_was(show: Callable[..., str],
 
 
 def test_numbers_are_said_as_people_read_them() -> None:
-    assert said_accuracy(scores(80)) == "80.00 % [75.11, 84.13] of 300"
-    assert [said_duration(s) for s in (0.31, 12, 59.97, 60, 750, 3599.6, 33000, 36000)] == [
+    assert accuracy_text(scores(80)) == "80.00 % [75.11, 84.13] of 300"
+    assert [duration_text(s) for s in (0.31, 12, 59.97, 60, 750, 3599.6, 33000, 36000)] == [
         "0.3 s", "12 s", "1 min", "1 min", "12 min 30 s", "1 h", "9 h 10 min", "10 h",
     ]  # fmt: skip
-    assert [said_clock(s) for s in (4.21, 59.96, 750, 4350)] == ["4.2 s", "1:00", "12:30", "1:12:30"]
-    assert [said_loss(x) for x in (None, 0.30421, 9.99999, 12.3456, 1234567.0, float("nan"))] == [
+    assert [clock_text(s) for s in (4.21, 59.96, 750, 4350)] == ["4.2 s", "1:00", "12:30", "1:12:30"]
+    assert [loss_text(x) for x in (None, 0.30421, 9.99999, 12.3456, 1234567.0, float("nan"))] == [
         "-", "0.3042", "10.000", "12.346", "1.235e+06", "nan",
     ]  # fmt: skip
     assert clean("a\nb\x1b") == "a\\nb\\x1b" and clean("鸟 é") == "鸟 é"

@@ -13,7 +13,7 @@ from sample_run import STEPS, finished, scores, started
 
 from eyas.device.profile import Share
 from eyas.sinks.console import LiveConsole, PlainConsole
-from eyas.terminal.wording import said_briefly
+from eyas.terminal.wording import short_number
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Profiled, Saved, Trained
 
 WAITS = "images are decoded anew: --cache ram keeps them"
@@ -159,6 +159,6 @@ def test_the_table_fits_the_terminal(width: int, tmp_path: Path) -> None:
 
 def test_short_times_have_three_digits() -> None:
     times = (0.0, 4.2e-6, 1.1e-4, 0.00125, 0.0333, 0.4204, 1.25, 125.0, 1234.0)
-    assert [said_briefly(seconds) for seconds in times] == [
+    assert [short_number(seconds) for seconds in times] == [
         "0.00 µs", "4.20 µs", "110 µs", "1.25 ms", "33.3 ms", "420 ms", "1.25 s", "125 s", "1,234 s",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""An audit: from the parts of a set and what was seen of their images to findings, the worst first."""
+"""Turns what a survey saw of a data set into findings, the most severe first."""
 
 from __future__ import annotations
 

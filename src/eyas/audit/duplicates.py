@@ -1,4 +1,4 @@
-"""Which pictures of a survey are the same, and which look alike: as groups and pairs of row numbers.
+"""Finds identical and near-duplicate images in a survey, as groups and pairs of row numbers.
 
 Pairs of 64-bit hashes that differ in a few bits are found by their thirds, not by comparing all with all.
 """

@@ -1,4 +1,4 @@
-"""How alike two pictures look, whatever their size, compression or brightness: 64 numbers and 64 bits of each.
+"""A perceptual fingerprint of an image, robust to size, compression and brightness, and the similarity of two.
 
 A picture's grey levels, shrunk to 32x32, are taken apart into waves (the discrete cosine transform, as in pHash of
 Zauner 2010). The 64 longest waves, weighted by their frequency because pictures have less of the shorter ones, are its

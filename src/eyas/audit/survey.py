@@ -1,4 +1,4 @@
-"""Every image of a set looked at once: its size, a hash of its pixels, how it looks, or why it cannot be read.
+"""Reads every image of a data set once: its size, a hash of its pixels, its fingerprint, or why it cannot be read.
 
 What was seen of files is kept for the next look: found by each file's path, size and time, checked, bounded.
 """

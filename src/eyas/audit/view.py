@@ -1,4 +1,4 @@
-"""An audit on the terminal: what was looked at, then the findings, the worst first, each with what to do."""
+"""Prints the findings of `eyas inspect`, the most severe first, each with what to do about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 from eyas.data.findings import KINDS, Audit, Finding
 from eyas.terminal.clean import clean, clean_lines
 from eyas.terminal.tables import table
-from eyas.terminal.wording import said_percent
+from eyas.terminal.wording import percent_text
 
 PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
 EXAMPLES = 5  # findings of a kind that are shown
@@ -40,7 +40,7 @@ def audit_view(audit: Audit) -> Iterator[RenderableType]:
         yield Text(f"note: {clean(note)}", style="yellow")
     for overlap in audit.overlaps:
         images = next(part.images for part in parts if part.name == overlap.part)
-        share = said_percent((overlap.same + overlap.alike) / images)
+        share = percent_text((overlap.same + overlap.alike) / images)
         yield Text()
         yield Text(
             f"{clean(overlap.part)} shares {overlap.same + overlap.alike:,} of its {images:,} images ({share}) with "

@@ -1,4 +1,4 @@
-"""A command line -> the values of settings by their fields: what is no flag of the command is answered with what is."""
+"""Parses a command line into settings; an unknown flag gets an answer that names the right one."""
 
 from __future__ import annotations
 

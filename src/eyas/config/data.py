@@ -69,7 +69,7 @@ class DataConfig(Measuring):
     """Keep decoded images: in memory, or in a file in --cache-dir for later runs too. auto: in memory where they fit
     into a quarter of what is free, else on the disk. A GPU gets a copy of its own where it has room."""
     cache_gb: Annotated[float, Field(ge=0)] = 20.0
-    """Most gigabytes in that folder: the longest unused sets make room for a new one."""
+    """Most gigabytes in that folder: the least recently used sets make room for a new one."""
     worker_timeout: Annotated[float, Field(ge=0)] = 120.0
     """Seconds that one image or one loading process may take before it is named and given up (0: for ever)."""
 

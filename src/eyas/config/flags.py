@@ -1,4 +1,4 @@
-"""The flags of each command, from the settings' types; their help, by tyro."""
+"""The flags of each command, derived from the settings' types; tyro prints their help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of `predict`: which classes, which images, where to."""
+"""Settings of `predict`: which classes, which images, where the output goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: named configurations, nothing more. A flag given beside one wins."""
+"""Recipes: named sets of default settings. A flag given beside one wins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RunConfig: what was asked. It comes from a recipe, a TOML file and flags (or keywords), and goes to a TOML file."""
+"""RunConfig: all settings of a training, from a recipe, a TOML file and flags (or keywords); and back to TOML."""
 
 from __future__ import annotations
 
@@ -151,6 +151,6 @@ def differing(configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
     return [{name: one[name] for name in names} for one in flat]
 
 
-def said_setting(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Return the value of a setting as people read it, `-` where it is not given."""
     return "-" if value is None else json.dumps(value, ensure_ascii=False).strip('"')

@@ -1,4 +1,4 @@
-"""What every section of settings has in common: frozen, unknown keys refused. No section imports torch."""
+"""The base class of all sections of settings: frozen, unknown keys refused, errors in the flags' words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the server: where it listens, what it takes at once, and what it refuses."""
+"""Settings of the server: its address, its limits, and what it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other trainers call our settings: a name that we do not have is answered with ours of the same meaning."""
+"""Names that other trainers use for our settings: an unknown flag is answered with the one that means the same."""
 
 from __future__ import annotations
 

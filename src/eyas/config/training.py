@@ -1,4 +1,4 @@
-"""Settings of the training: optimiser, schedule, length, numerics, what is written."""
+"""Settings of the training: optimiser, schedule, length, numerics, output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the class folders lie in a folder of images: in it, in parts for training and testing, or a folder deeper."""
+"""Finds the class folders in a folder of images: directly in it, under train/val/test folders, or a level deeper."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eyas.data.images.walk import ASIDE, EMPTY, LeftOut, Walk
-from eyas.data.lists.splits import BESIDE, SPLITS, joined_words, kind_of
+from eyas.data.lists.splits import BESIDE, SPLITS, kind_of, words_in
 from eyas.errors import DataError
 
 _PICTURES = frozenset(("image", "images", "img", "imgs", "picture", "pictures", "jpegimages", "jpg", "jpeg", "png"))
@@ -55,14 +55,12 @@ def find_layout(folder: Path) -> Layout:
             notes = (*found.notes, *noted, f"{part.folder}: {told}")
             found = replace(found, unlabelled={**found.unlabelled, split: part.folder}, notes=notes)
         else:
-            found = replace(found, notes=(*found.notes, *noted, _without_images(part.folder, split)))
+            walk = Walk(part.folder)
+            there = "" if any(walk.images()) else walk.left_out.in_words()
+            told = f"{part.folder}: holds no images, so there is no {split} set in it"
+            told += f"; left out: {there}" * bool(there)
+            found = replace(found, notes=(*found.notes, *noted, told))
     return found
-
-
-def _without_images(folder: Path, split: str) -> str:
-    walk = Walk(folder)
-    there = "" if any(walk.images()) else walk.left_out.in_words()
-    return f"{folder}: holds no images, so there is no {split} set in it" + f"; left out: {there}" * bool(there)
 
 
 def _descended(folder: Path, *, with_splits: bool) -> tuple[_Level, dict[str, str], tuple[str, ...]]:
@@ -134,30 +132,27 @@ class _Level:
 
         Raises `DataError` where all of them hold folders only.
         """
-        pictures = [name for name in self.names if joined_words(name) in _PICTURES]
+        pictures = [name for name in self.names if "".join(words_in(name)) in _PICTURES]
         if len(pictures) == 1 and all(kind_of(name)[0] == BESIDE for name in self.names if name not in pictures):
             return self.folder / pictures[0]
         only = self.names[0] if len(self.names) == 1 else ""
-        if only and (kind_of(only)[0] or joined_words(only) == joined_words(self.folder.name)):
+        if only and (kind_of(only)[0] or "".join(words_in(only)) == "".join(words_in(self.folder.name))):
             return self.folder / only  # test/unknown, seg_pred/seg_pred: no class
         if not self.names:
             return None
         first = _deepest(self.folder / self.names[0])
         if first.images or any(_deepest(self.folder / name).images for name in self.names[1:]):
-            self._refuse_shared(first)
+            # folders that all hold the same folders of pictures: either those or these can be the classes
+            shared = [name for name in first.names if _holds_images(first.folder / name)]
+            if len(shared) > 1 and all(_deepest(self.folder / name).names == first.names for name in self.names):
+                fits = first.folder if len(self.names) == 1 else self._fitting(self.names)
+                raise self._unsure(f"what is in it holds folders of pictures itself ({', '.join(shared[:3])})", fits)
             return None
         held = [name for name in self.names if _holds_images(self.folder / name)]
         if len(held) > 1:
             told = "; ".join(f"{name}: {', '.join(_Level.of(self.folder / name).names[:3])}" for name in held[:3])
             raise self._unsure(f"its folders hold no pictures, only folders again ({told})", self._fitting(held))
         return self.folder / held[0] if held else None
-
-    def _refuse_shared(self, first: _Level) -> None:
-        """Refuse folders that all hold the same folders of pictures: either those or these can be the classes."""
-        shared = [name for name in first.names if _holds_images(first.folder / name)]
-        if len(shared) > 1 and all(_deepest(self.folder / name).names == first.names for name in self.names):
-            fits = first.folder if len(self.names) == 1 else self._fitting(self.names)
-            raise self._unsure(f"what is in it holds folders of pictures itself ({', '.join(shared[:3])})", fits)
 
     def _unsure(self, what: str, fits: Path) -> DataError:
         return DataError(f"{self.folder}: {what}. If those are the classes, name what holds them: {fits}. "

@@ -1,4 +1,4 @@
-"""Matching the classes of two sets by name: a label's number means nothing outside its own set."""
+"""Matches the classes of two sets by name: a label's number means nothing outside its own set."""
 
 from __future__ import annotations
 
@@ -22,12 +22,27 @@ def match_classes(train: ImageSet, other: ImageSet) -> tuple[ImageSet, ImageSet]
     Bare numbers take the names of the other set only where that set's order was given. Raises `DataError` for
     classes that the training set does not have, and where the numbers' meaning would be a guess.
     """
-    other = _with_decimals(train, other)
+    known = set(train.classes)  # a 1 is called 1.0 where the training set does: its other labels are 0.5, 1.5
+    whole = {name for name in other.classes if as_number(name) is not None and f"{name}.0" in known} - known
+    if whole:
+        classes = tuple(f"{name}.0" if name in whole else name for name in other.classes)
+        other = replace(other, classes=classes, named=True)
     if not train.named and other.named and not _same_texts(train, other):
         train = _name_numbers(train, other)
     elif train.named and not other.named and not _same_texts(other, train):
         other = _name_numbers(other, train)
-    return train, _in_order_of(train, other)
+    if other.classes != train.classes:
+        _refuse_unknown(train, other)
+        index = {name: number for number, name in enumerate(train.classes)}
+        table, notes = np.array([index.get(name, -1) for name in other.classes], np.int64), other.notes
+        if set(other.classes) == set(train.classes):
+            notes += (f"{other.source} orders its classes differently from {train.source}: matched by name",)
+        other = replace(
+            other, classes=train.classes, labels=table[other.labels], named=train.named, ordered=train.ordered,
+            notes=notes,
+        )  # fmt: skip
+    absent = (note for note in without_images(other.source, train.classes, other.labels) if note not in other.notes)
+    return train, replace(other, notes=(*other.notes, *absent))
 
 
 def match_outputs(classes: tuple[str, ...], model: str, images: ImageSet) -> ImageSet:
@@ -57,14 +72,6 @@ def _same_texts(bare: ImageSet, named: ImageSet) -> bool:
                     f"its class {named.classes[number]!r}. {HOW}"
                 )
     return True
-
-
-def _with_decimals(train: ImageSet, other: ImageSet) -> ImageSet:
-    """Return `other` with classes such as 1 called 1.0 where the training set does: its other labels are 0.5, 1.5."""
-    known = set(train.classes)
-    whole = {name for name in other.classes if as_number(name) is not None} - known
-    names = tuple(f"{name}.0" if name in whole and f"{name}.0" in known else name for name in other.classes)
-    return other if names == other.classes else replace(other, classes=names, named=True)
 
 
 def _occurring(images: ImageSet) -> list[str]:
@@ -97,33 +104,13 @@ def _name_numbers(bare: ImageSet, named: ImageSet) -> ImageSet:
             f"{place}: label {label} is out of range: {named.source} has {len(named.classes)} classes "
             f"({first} to {last}); {len(beyond)} image(s) of {bare.source} lie beyond."
         )
+    more = ", ..." if len(named.classes) > SHOWN else ""
     note = (
         f"{bare.source} labels its images by number, counted from {first}: "
-        f"the names are those of {named.source} ({_list(named.classes)})"
+        f"the names are those of {named.source} ({', '.join(named.classes[:SHOWN])}{more})"
     )
     notes = (*bare.notes, note)
     return replace(bare, classes=named.classes, labels=places, named=True, ordered=True, notes=notes)
-
-
-def _in_order_of(train: ImageSet, other: ImageSet) -> ImageSet:
-    """Return `other` with its labels as indices into the training set's classes."""
-    if other.classes == train.classes:
-        return _note_absent(train, other)
-    _refuse_unknown(train, other)
-    index = {name: number for number, name in enumerate(train.classes)}
-    table = np.array([index.get(name, -1) for name in other.classes], np.int64)
-    notes = other.notes
-    if set(other.classes) == set(train.classes):
-        notes += (f"{other.source} orders its classes differently from {train.source}: matched by name",)
-    matched = replace(
-        other,
-        classes=train.classes,
-        labels=table[other.labels],
-        named=train.named,
-        ordered=train.ordered,
-        notes=notes,
-    )
-    return _note_absent(train, matched)
 
 
 def _refuse_unknown(train: ImageSet, other: ImageSet) -> None:
@@ -145,18 +132,9 @@ def _refuse_unknown(train: ImageSet, other: ImageSet) -> None:
     raise DataError("\n".join([f"{other.source} has {counted} that {train.source} does not have:", *shown, *more]))
 
 
-def _note_absent(train: ImageSet, other: ImageSet) -> ImageSet:
-    notes = (note for note in without_images(other.source, train.classes, other.labels) if note not in other.notes)
-    return replace(other, notes=(*other.notes, *notes))
-
-
 def plain(name: str) -> str:
     """Return a name without what is easily written differently: case, spaces, hyphens, Unicode forms, the unseen."""
     text = visible(unicodedata.normalize("NFKC", name)).casefold()
     if as_number(text) is not None:
         return text  # -1 is not 1
     return "".join(letter for letter in text if letter not in " _-\t")
-
-
-def _list(names: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

@@ -1,4 +1,4 @@
-"""A named set written out as PNG files with lists: what `eyas datasets NAME --export DIR` does."""
+"""Writes a named set as PNG files with list files: what `eyas datasets NAME --export DIR` does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.progress import track
 
 from eyas.config.data import DataConfig
-from eyas.data.images.imageset import ImageSet
 from eyas.data.named.opening import open_named
 from eyas.data.named.table import splits_of
 from eyas.errors import FileError, SettingsError
@@ -32,24 +31,16 @@ def export_named(name: str, directory: str | Path, config: DataConfig) -> list[P
     }
     make_folder(folder)
     try:
-        written = [_write_split(folder, split, images) for split, images in sets.items()]
+        for split, images in sets.items():  # the list after its images: a list that is there is whole
+            (folder / split).mkdir()
+            lines, shown = [], Console(stderr=True)
+            for number in track(range(len(images)), f"Writing {split}", console=shown, disable=not shown.is_terminal):
+                path = f"{split}/{number:05d}.png"
+                images.images.picture(number).save(folder / path)
+                lines.append(f"{path} {images.labels[number]}\n")
+            write_text(folder / f"{split}.txt", "".join(lines))
     except OSError as error:
         raise FileError(f"{folder}: cannot be written: {error.strerror or error}") from error
     classes = folder / "classes.txt"
     write_text(classes, "".join(f"{text}\n" for text in sets["train"].classes))
-    return [*written, classes]
-
-
-def _write_split(folder: Path, split: str, images: ImageSet) -> Path:
-    """Write one split's images, then its list: a list that is there is whole."""
-    (folder / split).mkdir()
-    lines = []
-    shown = Console(stderr=True)
-    numbers = track(range(len(images)), f"Writing {split}", console=shown, disable=not shown.is_terminal)
-    for number in numbers:
-        path = f"{split}/{number:05d}.png"
-        images.images.picture(number).save(folder / path)
-        lines.append(f"{path} {images.labels[number]}\n")
-    target = folder / f"{split}.txt"
-    write_text(target, "".join(lines))
-    return target
+    return [*(folder / f"{split}.txt" for split in sets), classes]

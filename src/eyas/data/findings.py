@@ -1,4 +1,4 @@
-"""What an audit finds: kinds of findings from the worst to the mildest, and the findings as frozen values."""
+"""The kinds of findings of an audit, the most severe first, and findings as frozen values."""
 
 from __future__ import annotations
 

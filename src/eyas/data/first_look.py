@@ -1,4 +1,4 @@
-"""What can be told cheaply before the first step: equal pictures with different labels, leaks, classes hardly to learn.
+"""Cheap checks before the first step: identical images with different labels, leaks, classes too small to learn.
 
 `eyas inspect` looks closer; this goes by what was seen of each picture when it was decoded.
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,65 +30,37 @@ class FirstLook:
 def first_look(train: Named, others: dict[str, Named]) -> FirstLook:
     """Return what there is to say of the sets of a run; labels index the same classes in all of them."""
     sets = {"train": train, **others}
-    groups = list(_equal(sets))
-    leaks = {split: len({row for group in groups if _has(group, "train") for name, row in group if name == split})
-             for split in others}  # fmt: skip
-    notes = (*_conflicts(sets, groups), *_few(train[0]), *_alike(train[0]))
-    return FirstLook(tuple(notes), {split: count for split, count in leaks.items() if count})
-
-
-Group = list[tuple[str, int]]  # (split, row) of pictures that are equal
-
-
-def _has(group: Group, split: str) -> bool:
-    return any(name == split for name, _ in group)
-
-
-def _equal(sets: dict[str, Named]) -> Iterator[Group]:
-    """Yield groups of equal pictures: as they were decoded, however each set keeps them."""
     marks = {split: found for split, (_, found) in sets.items() if found is not None}
-    found, counts = np.unique(np.concatenate([np.zeros(0, np.uint64), *marks.values()]), return_counts=True)
-    several, groups = found[(counts > 1) & (found > 0)], defaultdict[int, Group](list)
+    found, times = np.unique(np.concatenate([np.zeros(0, np.uint64), *marks.values()]), return_counts=True)
+    # (split, row) of pictures that are equal as they were decoded, however each set keeps them
+    several, equal = found[(times > 1) & (found > 0)], defaultdict[int, list[tuple[str, int]]](list)
     for split, one in marks.items():
         for row in np.flatnonzero(np.isin(one, several, kind="sort")).tolist():
-            groups[int(one[row])].append((split, row))
-    yield from groups.values()
-
-
-def _conflicts(sets: dict[str, Named], groups: list[Group]) -> Iterator[str]:
-    """Yield a sentence on equal pictures with different labels, with the first of them."""
-    conflicts = []
-    for group in groups:
-        labels = [int(sets[split][0].labels[row]) for split, row in group]
-        other = next((place for place, label in enumerate(labels) if label != labels[0]), None)
+            equal[int(one[row])].append((split, row))
+    shared = [picture for group in equal.values() if "train" in dict(group) for picture in group]
+    leaks = {split: sum(name == split for name, _ in shared) for split in others}
+    notes, conflicts, classes = list[str](), [], train[0].classes
+    for group in equal.values():
+        seen = [(sets[split][0], row) for split, row in group]
+        labels = [int(images.labels[row]) for images, row in seen]
+        other = next((picture for picture, label in zip(seen, labels, strict=True) if label != labels[0]), None)
         if other is not None:
-            conflicts.append((group[0], group[other]))
-    if not conflicts:
-        return
-    (one, other_one), classes = conflicts[0], sets["train"][0].classes
-
-    def told(seen: tuple[str, int]) -> str:
-        images = sets[seen[0]][0]
-        return f"{images.place(seen[1])} ({classes[images.labels[seen[1]]]})"
-
-    count = f"{len(conflicts):,} picture{' has' if len(conflicts) == 1 else 's have'} different labels"
-    yield f"{count}: {told(one)} is the same as {told(other_one)}; eyas inspect lists them"
-
-
-def _few(train: ImageSet) -> Iterator[str]:
-    counts = np.bincount(train.labels, minlength=len(train.classes))
-    few = [f"{train.classes[number]} ({counts[number]})" for number in np.flatnonzero(counts < FEW_IMAGES)]
+            conflicts.append((seen[0], other))
+    if conflicts:
+        count = f"{len(conflicts):,} picture{' has' if len(conflicts) == 1 else 's have'} different labels"
+        first, second = (f"{images.place(row)} ({classes[images.labels[row]]})" for images, row in conflicts[0])
+        notes.append(f"{count}: {first} is the same as {second}; eyas inspect lists them")
+    counts = np.bincount(train[0].labels, minlength=len(classes))
+    few = [f"{classes[number]} ({counts[number]})" for number in np.flatnonzero(counts < FEW_IMAGES)]
     if few:
-        yield f"{len(few):,} of {len(counts):,} classes have fewer than {FEW_IMAGES} training images: {_list(few)}"
-
-
-def _alike(train: ImageSet) -> Iterator[str]:
+        told = f"{len(few):,} of {len(counts):,} classes have fewer than {FEW_IMAGES} training images"
+        notes.append(f"{told}: {_list(few)}")
     names = defaultdict[str, list[str]](list)
-    for name in train.classes:
+    for name in classes:
         names[plain(name)].append(name)
-    same = [" and ".join(repr(name) for name in group) for group in names.values() if len(group) > 1]
-    if same:
-        yield f"classes whose names hardly differ: {_list(same)}; if they mean the same, write them alike"
+    if same := [" and ".join(map(repr, group)) for group in names.values() if len(group) > 1]:
+        notes.append(f"classes whose names hardly differ: {_list(same)}; if they mean the same, write them alike")
+    return FirstLook(tuple(notes), {split: count for split, count in leaks.items() if count})
 
 
 def _list(names: list[str]) -> str:

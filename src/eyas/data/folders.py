@@ -8,7 +8,7 @@ import numpy as np
 
 from eyas.data.class_folders import find_layout, without_classes
 from eyas.data.images.imageset import FileImages, ImageSet
-from eyas.data.images.packed import PackedStrings, Packing
+from eyas.data.images.packed import Packing
 from eyas.data.images.walk import EMPTY, Walk
 from eyas.errors import DataError
 
@@ -33,8 +33,7 @@ def open_folder(folder: Path, split: str) -> ImageSet:
             continue
         if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
             raise DataError(f"{base / name}: the folder's name is not UTF-8 text, so it can name no class. Rename it.")
-        packed = PackedStrings.of(images)
-        paths.add(packed.blob, np.diff(packed.offsets))
+        paths.add(images)
         sizes.append(np.fromiter(map(walk.size, images), np.int64, len(images)))
         counts[name] = len(images)
         deeper += [name] * all(path.count("/") > 1 for path in images)

@@ -1,4 +1,4 @@
-"""Which samples make batch k: a function of (seed, step), so that a run can go on anywhere."""
+"""Which samples are in which batch: a pure function of (seed, step), so that a run can resume anywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training images on their whole way: one object from the numbers of samples to batches on the device."""
+"""Pipeline: from sample numbers to augmented batches on the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A set that is ready to be read: every image seen once, and its pixels kept where there is room."""
+"""A data set ready for reading: every image decoded once, and its pixels kept where there is room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data sets of a run: opened, their classes matched. Without torch, so that a mistake in a list is told at once."""
+"""Opens the data sets of a run and matches their classes; without torch, so that mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -80,32 +80,25 @@ def as_share(text: str) -> float | None:
 
 def with_absolute_paths(config: RunConfig) -> RunConfig:
     """Return the settings with files and folders by their full path, so that a resume finds them from anywhere."""
+    from eyas.data.augment.own_transform import is_file, transform_parts
+
     data = {name: _absolute(getattr(config.data, name)) for name in ("root", "classes")}
-    data |= {name: _absolute_spec(getattr(config.data, name)) for name in ("train", "test", "val")}
+    for name in ("train", "test", "val"):  # a named set and `none` stay, and a share of the training set a number
+        spec = getattr(config.data, name) or ""
+        named = spec.partition(":")[0] in (*names(), NO_SET) or spec.replace(".", "", 1).isdigit()
+        data[name] = getattr(config.data, name) if named else _absolute(getattr(config.data, name))
+    transform = config.augment.transform
+    if transform is not None and is_file(transform_parts(transform)[0]):  # a module stays a name
+        place, function = transform_parts(transform)
+        transform = f"{Path(place).absolute()}:{function}"
     data["data_dir"] = str(Path(config.data.data_dir).absolute())
     return config.model_copy(
         update={
             "data": config.data.model_copy(update=data),
-            "augment": config.augment.model_copy(update={"transform": _absolute_transform(config.augment.transform)}),
+            "augment": config.augment.model_copy(update={"transform": transform}),
             "model": config.model.model_copy(update={"weights": _absolute(config.model.weights)}),
         }
     )
-
-
-def _absolute_transform(spec: str | None) -> str | None:
-    """Return `FILE.py:NAME` with its full path; a module stays a name."""
-    from eyas.data.augment.own_transform import is_file, transform_parts
-
-    if spec is None or not is_file(transform_parts(spec)[0]):
-        return spec
-    place, name = transform_parts(spec)
-    return f"{Path(place).absolute()}:{name}"
-
-
-def _absolute_spec(spec: str | None) -> str | None:
-    """Return a data spec with its full path; a named set and `none` stay, and a share of the training set a number."""
-    named = spec is not None and (spec.partition(":")[0] in (*names(), NO_SET) or spec.replace(".", "", 1).isdigit())
-    return spec if named else _absolute(spec)
 
 
 def _absolute(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What a data spec means: a list file, a folder, or a named set, opened as one kind of `ImageSet`."""
+"""Opens what a data spec names (a list file, a folder, a named set) as an `ImageSet`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eyas.data.images.imageset import FileImages, ImageSet
 from eyas.data.images.packed import Coded
 from eyas.data.lists.class_names import read_class_names
 from eyas.data.lists.labels import read_labels, without_images
-from eyas.data.lists.listing import Listing, listed_splits, read_listing
+from eyas.data.lists.listing import How, Listing, listed_splits, read_listing
 from eyas.data.lists.paths import REPORTED, Problems
 from eyas.data.named.opening import open_named
 from eyas.data.named.table import dataset_names, names, splits_of
@@ -33,43 +33,39 @@ def open_images(spec: str | Path, config: DataConfig, *, split: str) -> ImageSet
     a folder called like a named set is written with a slash (`./digits`). Raises `DataError`,
     `SettingsError`.
     """
-    images = _opened(str(spec), config, split).decoded(None, config.max_pixels)
-    sets = (str(spec), config.train, config.test, config.val)
-    if any(one and is_list(one) for one in sets):
-        return images
-    by_file = config.classes is not None  # then --first-label is of the numbers in that file too
-    asked = config.model_copy(update={"first_label": "auto"}) if by_file else config
-    return replace(images, notes=(*images.notes, *unread(asked)))
+    spec, path = str(spec), Path(spec)
+    name, _, asked = spec.partition(":")
+    if name in names():
+        images = open_named(name, asked or split, config.data_dir, mirror=config.mirror)
+        beside = [f"{name}: the named set; the folder of this name is ./{name}"] * Path(name).is_dir()
+        unused = [f"{name}: has names of its own; --classes is for lists and folders"] * (config.classes is not None)
+        images = replace(images, notes=(*images.notes, *beside, *unused))
+    elif is_list(spec):
+        images = as_image_set(read_listing(path, split=split, **as_asked(config)))
+    elif path.is_dir():
+        images = open_folder(path, split)
+        if config.classes is not None:
+            images = _by_class_file(images, Path(config.classes), config.first_label)
+    elif path.exists():
+        raise DataError(f"{spec}: a list of images ends in {', '.join(LISTS)}.")
+    elif re.fullmatch(r"[0-9]*[.,]?[0-9]+ ?%?", spec):
+        raise SettingsError(f"{spec}: is no data set. Only --val takes a share of the training set, written as 0.2.")
+    elif "/" in spec or "\\" in spec or path.suffix:
+        raise DataError(f"{spec}: there is no such file or folder.")
+    else:
+        told = f"{spec}: neither a list file, nor a folder, nor a named data set.{suggest(name, names())}"
+        raise SettingsError(f"{told} See eyas datasets.")
+    if not any(one and is_list(one) for one in (spec, config.train, config.test, config.val)):
+        by_file = config.classes is not None  # then --first-label is of the numbers in that file too
+        flags = config.model_copy(update={"first_label": "auto"}) if by_file else config
+        images = replace(images, notes=(*images.notes, *unread(flags)))
+    return images.decoded(None, config.max_pixels)
 
 
 def is_list(spec: str) -> bool:
     """Return whether a data spec means a list file."""
     path = Path(spec)
     return spec.partition(":")[0] not in names() and path.suffix.lower() in LISTS and not path.is_dir()
-
-
-def _opened(spec: str, config: DataConfig, split: str) -> ImageSet:
-    name, _, asked = spec.partition(":")
-    if name in names():
-        images = open_named(name, asked or split, config.data_dir, mirror=config.mirror)
-        beside = [f"{name}: the named set; the folder of this name is ./{name}"] * Path(name).is_dir()
-        unused = [f"{name}: has names of its own; --classes is for lists and folders"] * (config.classes is not None)
-        return replace(images, notes=(*images.notes, *beside, *unused))
-    path = Path(spec)
-    if is_list(spec):
-        return _open_list(path, config, split)
-    if path.is_dir():
-        images = open_folder(path, split)
-        return images if config.classes is None else _by_class_file(images, Path(config.classes), config.first_label)
-    if path.exists():
-        raise DataError(f"{spec}: a list of images ends in {', '.join(LISTS)}.")
-    if re.fullmatch(r"[0-9]*[.,]?[0-9]+ ?%?", spec):
-        raise SettingsError(f"{spec}: is no data set. Only --val takes a share of the training set, written as 0.2.")
-    if "/" in spec or "\\" in spec or path.suffix:
-        raise DataError(f"{spec}: there is no such file or folder.")
-    raise SettingsError(
-        f"{spec}: neither a list file, nor a folder, nor a named data set.{suggest(name, names())} See eyas datasets."
-    )
 
 
 def _by_class_file(images: ImageSet, file: Path, first_label: str) -> ImageSet:
@@ -106,17 +102,12 @@ def spec_of(config: DataConfig, split: Literal["val", "test"]) -> str | None:
     return None
 
 
-def _open_list(path: Path, config: DataConfig, split: str) -> ImageSet:
-    listing = read_listing(
-        path,
-        root=config.root,
-        classes=config.classes,
-        columns=config.columns,
-        first_label=config.first_label,
-        split=split,
+def as_asked(config: DataConfig) -> How:
+    """Return how the settings ask a list to be read."""
+    return How(
+        root=config.root, classes=config.classes, columns=config.columns, first_label=config.first_label,
         outside_root=config.outside_root,
-    )
-    return as_image_set(listing)
+    )  # fmt: skip
 
 
 def as_image_set(listing: Listing) -> ImageSet:

@@ -45,10 +45,16 @@ class ImageTxtDataset(Dataset[tuple[Any, Any]]):
         if places[1] is not None and not callable(places[1]):  # (list, root, classes, transform)
             classes, places = places[1], [places[0], places[2], None]
         at, self.transform, self.target_transform = places
-        given = classes if classes is None or isinstance(classes, str | Path) else _given(classes)
-        folder = None if at is None else _found(Path(at), Path(list_file).parent)
-        if split is None:
-            _refuse_several(Path(list_file), folder, columns)
+        source = Path(list_file)
+        given = classes if isinstance(classes, str | Path | None) else ClassNames(Path("classes"), tuple(classes))
+        folder = None if at is None else Path(at)
+        if folder is not None and not folder.exists() and (beside := source.parent / folder).is_dir():
+            folder = beside  # as tutorials join them
+        splits = () if split is not None else listed_splits(source, root=folder, columns=columns)
+        if len(splits) > 1:  # nobody trains on test lines without having said so
+            asked = " or ".join(f"split={split!r}" for split in (*splits, "all"))
+            told = f"a column names the split ({', '.join(splits)}). Say which lines to read: {asked}."
+            raise DataError(f"{source}: {told}")
         self.images = as_image_set(read_listing(
             list_file, root=folder, classes=given, columns=columns, split=None if split == "all" else split,
             outside_root=outside_root,
@@ -78,20 +84,3 @@ class ImageTxtDataset(Dataset[tuple[Any, Any]]):
             picture if self.transform is None else self.transform(picture),
             label if self.target_transform is None else self.target_transform(label),
         )
-
-
-def _refuse_several(source: Path, folder: Path | None, columns: str | None) -> None:
-    """Raise `DataError` where a column names the split: nobody trains on test lines without having said so."""
-    splits = listed_splits(source, root=None if folder is None else str(folder), columns=columns)
-    if len(splits) > 1:
-        asked = " or ".join(f"split={split!r}" for split in (*splits, "all"))
-        raise DataError(f"{source}: a column names the split ({', '.join(splits)}). Say which lines to read: {asked}.")
-
-
-def _given(classes: Sequence[str]) -> ClassNames:
-    return ClassNames(Path("classes"), tuple(classes))
-
-
-def _found(root: Path, beside: Path) -> Path:
-    """Return the folder `root`; the one beside the list where there is none from here, as tutorials join them."""
-    return beside / root if not root.exists() and (beside / root).is_dir() else root

@@ -1,4 +1,4 @@
-"""Which device computes, chosen by name, and what it can do."""
+"""Chooses the device by name, and says what it can do."""
 
 from __future__ import annotations
 

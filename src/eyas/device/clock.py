@@ -1,4 +1,4 @@
-"""Where an epoch's time goes: training, and waiting for data."""
+"""Measures an epoch's time: training, waiting for data, saving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adaptive average pooling whose gradient is computed deterministically on a GPU too."""
+"""Adaptive average pooling with a deterministic gradient on GPUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time goes: named spans on any thread and their sums; or nothing, with the same face."""
+"""Measures where the time goes, in named spans on any thread; `NoSpans` has the same interface and does nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Device, precision, processes, signals: what the loop need not know. The only file that knows torch.distributed."""
+"""Device, precision, processes and signals. The only file that uses torch.distributed."""
 
 from __future__ import annotations
 

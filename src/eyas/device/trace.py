@@ -1,4 +1,4 @@
-"""`profile.json.gz`: spans of time in the Trace Event Format, for ui.perfetto.dev and chrome://tracing."""
+"""Writes `profile.json.gz` in the Trace Event Format, for ui.perfetto.dev and chrome://tracing."""
 
 from __future__ import annotations
 

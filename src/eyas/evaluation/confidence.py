@@ -1,4 +1,4 @@
-"""How far the probabilities of a model can be trusted: reliability, calibration error, temperature, doubtful labels."""
+"""Calibration: reliability, calibration error, temperature; and labels that are probably wrong."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def thresholds(probabilities: np.ndarray, targets: np.ndarray) -> tuple[Threshol
     )
 
 
-def fitted_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+def find_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """Return the temperature that makes the cross entropy of logits [N, C] for classes [N] least: Guo et al. 2017.
 
     Raises `ValueError` where there is no least one: a model that is always right, or never, would be made ever steeper

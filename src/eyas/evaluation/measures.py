@@ -1,4 +1,4 @@
-"""The table of measures: what each is called, whether more is better, how it is printed, where it is shown.
+"""The table of measures: name, direction, format, and where each is shown.
 
 Files, curves, the terminal, pages and comparisons go through this table; none of them names a measure by itself.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from eyas.errors import SettingsError
 from eyas.evaluation.scores import Scores
-from eyas.terminal.wording import said_loss, said_percent, said_share
+from eyas.terminal.wording import loss_text, percent_text, share_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,16 +45,16 @@ class Measure:
 
     def printed(self, value: float) -> str:
         """Return a value as people read it."""
-        return said_percent(value) if self.is_share else said_loss(value)
+        return percent_text(value) if self.is_share else loss_text(value)
 
     def said(self, numbers: Numbers) -> str:
         """Return its value with the interval where it has one; `-` where it was not measured."""
         if (value := numbers.get(self.name)) is None:
             return "-"
         interval = numbers.get(self.interval)
-        return self.printed(value) if interval is None else said_share(value, interval)
+        return self.printed(value) if interval is None else share_text(value, interval)
 
-    def said_of(self, numbers: Numbers) -> str:
+    def text_of(self, numbers: Numbers) -> str:
         """Return what `said` does, a share with an interval also with the number of samples."""
         return f"{self.said(numbers)} of {numbers['count']:,}" if self.interval else self.said(numbers)
 
@@ -123,12 +123,12 @@ def measured(numbers: Numbers, least: int = ALWAYS, order: tuple[Measure, ...] =
     return [one for one in (*order, *further(numbers)) if one.shown >= least and one.name in numbers]
 
 
-def said_accuracy(scores: Scores) -> str:
+def accuracy_text(scores: Scores) -> str:
     """Return the accuracy, its interval and the samples as `91.34 % [90.77, 91.87] of 10,000`."""
-    return ACCURACY.said_of(numbers_of(scores, ALWAYS))
+    return ACCURACY.text_of(numbers_of(scores, ALWAYS))
 
 
-def said_verdict(scores: Scores) -> str:
+def verdict_text(scores: Scores) -> str:
     """Return what to say after an accuracy that is no better than guessing, with what guessing gives; else nothing."""
     if scores.beats_guessing:
         return ""

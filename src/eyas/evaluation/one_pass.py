@@ -1,4 +1,4 @@
-"""Predictions over exactly the samples there are, and every number that follows from them."""
+"""One evaluation pass: predictions for exactly the samples there are, and the scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a confusion matrix of whole numbers to every score that eyas prints."""
+"""All scores that follow from a confusion matrix."""
 
 from __future__ import annotations
 

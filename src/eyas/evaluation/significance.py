@@ -1,4 +1,4 @@
-"""Two answers to the same samples: whether they differ by more than chance."""
+"""Whether two models differ by more than chance on the same samples: McNemar's test and a paired interval."""
 
 from __future__ import annotations
 

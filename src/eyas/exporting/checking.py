@@ -1,4 +1,4 @@
-"""Whether an exported file answers as the model does: run on real images of many sizes, alone and together."""
+"""Checks that an exported file gives the model's answers, on real images of many sizes."""
 
 from __future__ import annotations
 

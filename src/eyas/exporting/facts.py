@@ -1,4 +1,4 @@
-"""What an exported file says of itself: classes, preprocessing, versions; and how to read it without any framework."""
+"""The metadata in an exported file: classes, preprocessing, versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole classifier as ONNX: made from its graph, with what it says of itself, and run by onnxruntime."""
+"""Exports a classifier as ONNX, and runs it with onnxruntime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which real images an exported file is run on: the run's own, those that were named, or embedded ones."""
+"""Chooses the real images that an export is checked on: the run's own, named ones, or embedded ones."""
 
 from __future__ import annotations
 

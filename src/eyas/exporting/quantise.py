@@ -1,4 +1,4 @@
-"""int8 for CPUs: the network's products in 8 bits, calibrated on real images, and what that costs in accuracy."""
+"""int8 quantisation for CPUs, calibrated on real images, and what it costs in accuracy."""
 
 from __future__ import annotations
 

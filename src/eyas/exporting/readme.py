@@ -1,4 +1,4 @@
-"""The text beside an exported file: what it takes and gives, what was checked, and a program that uses it."""
+"""The text beside an exported file: inputs and outputs, what was checked, and a program that uses it."""
 
 from __future__ import annotations
 

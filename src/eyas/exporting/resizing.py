@@ -1,4 +1,4 @@
-"""The resize of `Preprocess.fit` in plain arithmetic, which a graph can hold: the same grey levels."""
+"""The resize of `Preprocess` as plain arithmetic that fits into a graph, with the same grey levels."""
 
 from __future__ import annotations
 

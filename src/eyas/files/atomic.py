@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside the target, flushed, renamed, the folder flushed."""
+"""Atomic file writes: written beside the target, flushed, renamed. And the lock of a run folder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from eyas.files.pathnames import refused_name
 
 CONFIG = "config.toml"  # in a run folder: all settings
 PREDICTIONS = "predictions.safetensors"  # in a run folder: what its best model answered, sample by sample
-TEMPORARY = ".tmp-"  # files of this prefix are rubbish of a run that was cut off; only the lock's holder removes them
-_RUBBISH = re.compile(r"\.tmp-(\d+)-.+|\.tmp-preflight\..+|\.tmp[A-Za-z0-9]{6}")  # the last: of the safetensors library
+TEMPORARY = ".tmp-"  # files of this prefix were left by a run that was cut off; only the lock's holder removes them
+_LEFT_OVER = re.compile(r"\.tmp-(\d+)-.+|\.tmp-preflight\..+|\.tmp[A-Za-z0-9]{6}")  # the last: of the safetensors library
 _DYING = 10.0  # seconds that the loader processes of a killed training may outlive it: they inherited its lock
 _GLANCE = 0.1  # seconds that `is_locked` of another process may hold it
 _LITTLE = 100e6  # bytes free on a disk, below which a failure to write says how many there are
@@ -93,7 +93,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         try:
             file = held.enter_context((folder / ".lock").open("a+", encoding="utf-8", errors="replace"))
             _lock(file, held)
-            _remove_rubbish(folder)
+            _remove_temporary_files(folder)
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
             file.flush()
@@ -155,11 +155,11 @@ def _lock(file: TextIO, held: contextlib.ExitStack) -> None:
             time.sleep(0.02)
 
 
-def _remove_rubbish(folder: Path) -> None:
+def _remove_temporary_files(folder: Path) -> None:
     """Remove what processes that are dead left half-written in `folder` and the folders in it; nothing else."""
     for place in (folder, *(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
         for path in place.glob(".tmp*"):
-            found = _RUBBISH.fullmatch(path.name)
+            found = _LEFT_OVER.fullmatch(path.name)
             if found is None or path.is_symlink() or not path.is_file():
                 continue
             writer = int(found[1] or os.getpid())

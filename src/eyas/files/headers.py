@@ -1,4 +1,4 @@
-"""What a file of eyas says of itself, read without its tensors and without torch: for a look at many files."""
+"""Reads the header of an eyas file without its tensors and without torch."""
 
 from __future__ import annotations
 

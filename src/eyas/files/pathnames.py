@@ -1,4 +1,4 @@
-"""What paths and names are on each system: which are absolute, and which cannot be written."""
+"""Path and file name rules of each system: what is absolute, and what cannot be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of a regular file, in bounded memory: no pipe, no device, nothing that does not end."""
+"""Reads a regular file with a size limit; pipes and devices are refused."""
 
 from __future__ import annotations
 

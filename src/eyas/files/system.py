@@ -1,4 +1,4 @@
-"""What Linux, macOS and Windows do each in its own way, behind functions that mean the same: the only such file."""
+"""Everything that Linux, macOS and Windows do differently, behind common functions. The only such file."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def same_answer_to_dead_children(but: str) -> Iterator[None]:
         signal.signal(signal.SIGCHLD, before)
 
 
-def said_of_end(code: int) -> str:
+def end_text(code: int) -> str:
     """Return how a process ended that has this exit code."""
     if code >= 0:
         return f"ended with code {code}"

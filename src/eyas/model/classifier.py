@@ -1,4 +1,4 @@
-"""A trained classifier in one file: weights, class names, preprocessing, the network's name, how it was trained."""
+"""Classifier: a trained model in one file, with weights, class names, preprocessing and how it was trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small, quick residual network for images of 28 to 64 pixels that works from 8x8 to 256x256."""
+"""A small, fast residual network for images of 8 to 256 pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error of a network's first forward, backward or loss means in words, and what to do."""
+"""Explains what an error in a network's first forward or backward pass means, and what to do."""
 
 from __future__ import annotations
 

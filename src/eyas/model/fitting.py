@@ -1,4 +1,4 @@
-"""Weights into a network: the one mapping that fits it, without its wrapper's prefix, the head's rows by class name."""
+"""Loads weights into a network: strips wrappers' prefixes, and maps the head's rows by class name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) for any network of zoo.py."""
+"""Heat maps of where a network looks: Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) for any network of zoo.py."""
 
 from __future__ import annotations
 

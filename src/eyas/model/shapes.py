@@ -1,4 +1,4 @@
-"""Which images a network takes, what shapes it makes of them, and what its batch normalisation sees."""
+"""Which image sizes a network accepts, the shapes of its stages, and what its batch normalisation sees."""
 
 from __future__ import annotations
 

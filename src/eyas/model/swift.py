@@ -1,4 +1,4 @@
-"""A network for quick training on images of 16 to 64 pixels: its first layer is computed from the data, not learnt."""
+"""A network for fast training on images of 16 to 64 pixels; its first layer is computed from the data."""
 
 from __future__ import annotations
 

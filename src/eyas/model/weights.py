@@ -1,4 +1,4 @@
-"""What a file of weights holds: mappings of names to tensors, and names of classes; read without running its code."""
+"""Reads files of weights without executing their code: tensors by name, and class names."""
 
 from __future__ import annotations
 

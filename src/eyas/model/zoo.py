@@ -1,4 +1,4 @@
-"""Networks by name: our own, torchvision's and timm's, each with a head for any number of classes."""
+"""Networks by name: our own, torchvision's and timm's, with a head for any number of classes."""
 
 from __future__ import annotations
 

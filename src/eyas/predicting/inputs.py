@@ -1,4 +1,4 @@
-"""Which images files, folders and lists name, in their order: packed, not a Python object each."""
+"""Lists the images to classify, from files, folders and lists, in order."""
 
 from __future__ import annotations
 

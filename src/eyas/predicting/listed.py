@@ -1,11 +1,10 @@
-"""A list of images to classify: its paths in their order, and those of its columns that go along with the answers."""
+"""Reads a list of images to classify, with the columns that are kept in the output."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -13,12 +12,11 @@ import numpy as np
 
 from eyas.config.predict import PredictConfig
 from eyas.data.images.packed import PackedStrings, Packing
-from eyas.data.lists.cells import blocks_of, read_cells
+from eyas.data.lists.cells import blocks_of, list_text, read_cells
 from eyas.data.lists.columns import read_table
 from eyas.data.lists.layout import Layout, find_layout
-from eyas.data.lists.listing import list_text, report, somewhere
-from eyas.data.lists.paths import MISSING, REPORTED, Problems, Root, tidy_paths
-from eyas.data.lists.roots import other_folders, root_of
+from eyas.data.lists.listing import report
+from eyas.data.lists.paths import MISSING, REPORTED, Folders, Problems, tidy_paths
 from eyas.data.lists.shape import plain_words
 from eyas.data.lists.spelling import find_files
 from eyas.errors import DataError, suggest
@@ -44,10 +42,9 @@ def joined(parts: Sequence[Listed]) -> Listed:
     """Return several as one, in their order; a column that only some have is empty in the others."""
     paths, kept = Packing(), {name: Packing() for part in parts for name in part.kept}
     for part in parts:
-        paths.add(part.paths.blob, np.diff(part.paths.offsets))
+        paths.add(part.paths)
         for name, packing in kept.items():
-            column = part.kept.get(name) or PackedStrings(b"", np.zeros(len(part.paths) + 1, np.int64))
-            packing.add(column.blob, np.diff(column.offsets))
+            packing.add(part.kept.get(name) or repeat("", len(part.paths)))
     notes = tuple(note for part in parts for note in part.notes)
     return Listed(paths.done(), {name: packing.done() for name, packing in kept.items()}, notes)
 
@@ -58,15 +55,14 @@ def read_listed(source: Path, asked: PredictConfig) -> Listed:
     Raises `DataError` where the column of the paths is not certain, and with the lines of files that lie outside the
     root, are no regular ones or, if they are many, are missing.
     """
-    root = Root(Path(asked.root) if asked.root else source.parent, asked.outside_root)
-    if not root.folder.is_dir():
-        raise DataError(f"{root}: there is no such folder for the paths of {source} (--root).")
-    text, others = list_text(source), other_folders(source, root)
-    exists = partial(somewhere, (root, *others))
-    layout = find_layout(text, source, columns=asked.columns, exists=exists, labels=False)
-    table = read_table(text, source, columns=asked.columns, exists=exists, labels=False)
+    folders = Folders.of(source, asked.root or None, outside=asked.outside_root)
+    if not folders.root.folder.is_dir():
+        raise DataError(f"{folders.root}: there is no such folder for the paths of {source} (--root).")
+    text = list_text(source)
+    layout = find_layout(text, source, columns=asked.columns, exists=folders.have, labels=False)
+    table = read_table(text, source, columns=asked.columns, exists=folders.have, labels=False)
     report(str(source), table.problems)
-    root, notes = root_of(table.paths, source, root, others)
+    root, notes = folders.that_has(table.paths)
     paths, more = tidy_paths(table.paths, root)
     problems: Problems = []
     paths, sizes, found = find_files(paths, table.lines, root, problems)
@@ -97,7 +93,7 @@ def keep_columns(
     """
     every, sample = range(layout.shape.count), layout.sample
     if asked is None:
-        unused = [column for column in every if column != layout.columns["path"]]
+        unused = [column for column in every if column != layout.roles.path]
         told = f"the column{'s' * (len(unused) > 1)} {sample.told(unused)}" if unused else ""
         return {}, (f"not used: {told}. --keep-columns writes them beside the answers",) if told else ()
     titles = [sample.title(column) or f"column_{column}" for column in every]
@@ -115,15 +111,10 @@ def keep_columns(
     columns = chosen or every
     names = free_names(titles[column] for column in columns)
     packings = [Packing() for _ in columns]
-    for block in blocks_of(text):
-        cells = read_cells(block, layout.shape, columns, after=layout.header)
-        order = np.argsort(np.concatenate([cells.lines, [line for line, _ in cells.wrong]]), kind="stable")
-        for column, spans, packing in zip(columns, cells.columns, packings, strict=True):
-            found = spans.packed()
-            if cells.wrong:
-                more = (row[column].strip() if column < len(row) else "" for _, row in cells.wrong)
-                found = PackedStrings.of([*found, *more]).take(order)
-            packing.add(found.blob, np.diff(found.offsets))
+    for block in blocks_of(text, layout.sample.source):
+        cells = read_cells(block, layout.shape, columns, after=layout.header, least=0)
+        for texts, packing in zip(cells.columns, packings, strict=True):
+            packing.add(texts)
     renamed = ((titles[column], name) for column, name in zip(columns, names, strict=True) if titles[column] != name)
     notes = tuple(f"its column {title} is written as {name}" for title, name in renamed)
     return dict(zip(names, (packing.done() for packing in packings), strict=True)), notes

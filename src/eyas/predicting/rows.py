@@ -1,4 +1,4 @@
-"""What became of each image, as a row: written as it comes, each file whole or not there."""
+"""Writes one output row per image, as it comes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images copied into a folder per class: nothing is overwritten, and what is there already is not copied again."""
+"""Copies images into a folder per class; nothing is overwritten or copied twice."""
 
 from __future__ import annotations
 

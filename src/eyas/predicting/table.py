@@ -1,4 +1,4 @@
-"""Tables with a row for each image, as CSV, JSON lines or Parquet: each file whole or not there."""
+"""Writes tables with a row per image as CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 

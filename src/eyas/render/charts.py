@@ -1,4 +1,4 @@
-"""The charts of a run: scores per class, confusion, curves; without global state."""
+"""Matplotlib charts of a run: scores per class, confusion matrix, curves; without global state."""
 
 from __future__ import annotations
 

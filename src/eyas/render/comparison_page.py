@@ -8,7 +8,7 @@ from typing import Any
 from eyas.evaluation.measures import measured
 from eyas.render.html import page
 from eyas.render.language import language
-from eyas.render.plots import Curve, column, curves_plot, said_number, said_share
+from eyas.render.plots import Curve, column, curves_plot, number_text, share_text
 
 STYLES = [f"run{number}" for number in range(8)]  # curves that can be told apart: those of the first runs
 
@@ -35,7 +35,7 @@ def comparison_page(
             tag = f"{split}_{measure}".lstrip("_")
             drawn[split] = [Curve(kind, column(rows, tag, epochs), run) for kind, run, rows in runs]
         beside = [curve for one in drawn.values() for curve in one]
-        said, whole = (said_share, (0.0, 1.0)) if share else (said_number, None)
+        said, whole = (share_text, (0.0, 1.0)) if share else (number_text, None)
         for split, one in drawn.items():
             chart = curves_plot(epochs, one, said=said, beside=beside, whole=whole)
             charts += [(name + (f" ({words[split]})" if split else ""), chart)] if chart else []

@@ -1,4 +1,4 @@
-"""Scores drawn into a folder."""
+"""Draws the charts of a set's scores into a folder."""
 
 from __future__ import annotations
 

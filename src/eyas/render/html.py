@@ -1,4 +1,4 @@
-"""Pages from templates, which escape all that is put into them; pictures within a page."""
+"""HTML pages from Jinja templates with autoescape; images are embedded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages say: the sentences of each language are in `words/`; here they get their values."""
+"""The texts of pages in each language, from `words/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class names as a chart can show them: in a font that has their characters, or by number."""
+"""Class names in charts: in a font that has their characters, or by number."""
 
 from __future__ import annotations
 

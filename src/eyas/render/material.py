@@ -1,4 +1,4 @@
-"""What a report shows: values only, gathered by `eyas.verbs.report`."""
+"""The values that a report shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in rows of eight with words above each: a batch as the network sees it, or what a model answered."""
+"""A mosaic of images with captions: a batch as the network sees it, or a model's predictions."""
 
 from __future__ import annotations
 

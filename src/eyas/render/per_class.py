@@ -1,4 +1,4 @@
-"""What a report shows of classes: precision, recall and F1 of each, and what is taken for what."""
+"""The per-class part of a report: precision, recall, F1, and what is mistaken for what."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small vector charts for a page: they take their colours from its style, and say each point as a text."""
+"""Small SVG charts for pages, coloured by the page's style, with every point as text."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Frame:
         return TOP + (high - at) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
 
-def said_share(value: float, digits: int = 3) -> str:
+def share_text(value: float, digits: int = 3) -> str:
     """Return a share in percent: `91.3 %`."""
-    return f"{said_number(100 * value, digits)} %"
+    return f"{number_text(100 * value, digits)} %"
 
 
-def said_number(value: float, digits: int = 3) -> str:
+def number_text(value: float, digits: int = 3) -> str:
     """Return a number in at least so many digits: 0.001, 1e-4, 1250, 1.5e9."""
     if value and not 1e-3 <= abs(value) < 1e6:
         number, _, power = f"{value:.{digits - 1}e}".partition("e")
@@ -98,7 +98,7 @@ def curves_plot(
     epochs: Sequence[float],
     curves: Sequence[Curve],
     *,
-    said: Said = said_number,
+    said: Said = number_text,
     band: Sequence[Sequence[float]] | None = None,
     best: float | None = None,
     beside: Sequence[Curve] = (),
@@ -139,7 +139,7 @@ def curves_plot(
     })  # fmt: skip
 
 
-def bars_plot(epochs: Sequence[float], values: Sequence[float], *, said: Said = said_number) -> str:
+def bars_plot(epochs: Sequence[float], values: Sequence[float], *, said: Said = number_text) -> str:
     """Return a bar per epoch as SVG, from zero."""
     known = [value for value in values if value == value]
     if not known or max(known) <= 0:
@@ -166,11 +166,11 @@ def reliability_plot(found: Reliability) -> str:
     bars, dots = [], []
     for place, (count, sure, right) in enumerate(zip(found.counts, found.confidence, found.accuracy, strict=True)):
         if count:
-            said = f"{said_share(sure, 4)}: {said_share(right, 4)} ({count:,})"
+            said = f"{share_text(sure, 4)}: {share_text(right, 4)} ({count:,})"
             strength = 0.25 + 0.75 * math.sqrt(count / found.counts.max())
             bars.append(Bar(frame.across((place + 0.5) / BINS), frame.down(right), width, said, strength))
             dots.append((frame.across(sure), frame.down(right)))
-    return _plot(frame, ticks, ticks, said_share, {"bars": bars, "dots": dots}, said_x=said_share)
+    return _plot(frame, ticks, ticks, share_text, {"bars": bars, "dots": dots}, x_text=share_text)
 
 
 def _plot(
@@ -179,7 +179,7 @@ def _plot(
     ys: Sequence[float],
     said: Said,
     drawn: Mapping[str, Any],
-    said_x: Said = said_number,
+    x_text: Said = number_text,
 ) -> str:
     """Return a chart with ticks at `xs` and `ys` as SVG."""
     nothing: dict[str, Any] = {"curves": (), "band": (), "best": None, "bars": (), "dots": ()}
@@ -188,7 +188,7 @@ def _plot(
         **drawn,
         "box": (LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM),
         "size": (WIDTH, HEIGHT),
-        "xs": zip(map(frame.across, xs), tick_labels(xs, said_x), strict=True),
+        "xs": zip(map(frame.across, xs), tick_labels(xs, x_text), strict=True),
         "ys": zip(map(frame.down, ys), tick_labels(ys, said), strict=True),
     })  # fmt: skip
 

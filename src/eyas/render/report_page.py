@@ -12,7 +12,7 @@ from eyas.render.html import page
 from eyas.render.language import language
 from eyas.render.material import DOUBTS, Material
 from eyas.render.per_class import CELLS, class_rows, confusion_cells, confusion_table, frequent_mistakes
-from eyas.render.plots import Curve, bars_plot, column, curves_plot, reliability_plot, said_share
+from eyas.render.plots import Curve, bars_plot, column, curves_plot, reliability_plot, share_text
 
 SPLITS = ("train", "val", "test")
 CLASSES_SHOWN = 25  # of more classes the lowest F1; the others are folded away
@@ -79,7 +79,7 @@ def course_of_training(material: Material, words: Mapping[str, str]) -> dict[str
         "banded": any(low == low for low in band[0]),
         "charts": {
             "loss": curves_plot(epochs, losses, best=best),
-            "accuracy": curves_plot(epochs, rights, best=best, band=band, said=said_share, whole=(0.0, 1.0)),
+            "accuracy": curves_plot(epochs, rights, best=best, band=band, said=share_text, whole=(0.0, 1.0)),
             "lr": curves_plot(epochs, [rate], best=best),
             "seconds": bars_plot(epochs, column(material.rows, "seconds", epochs)),
         },

@@ -1,4 +1,4 @@
-"""The mistakes of a run's best model and the labels that it doubts, each with its picture."""
+"""The mistakes of a run's best model, and labels that are probably wrong, each with its image."""
 
 from __future__ import annotations
 

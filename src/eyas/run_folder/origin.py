@@ -1,4 +1,4 @@
-"""Which run a model belongs to, and on which sets it was trained and measured: the one place that all verbs ask."""
+"""Which run a model belongs to, and which sets it was trained and measured on. All verbs ask here."""
 
 from __future__ import annotations
 

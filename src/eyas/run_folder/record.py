@@ -1,4 +1,4 @@
-"""A run folder read back, each file when it is first asked for: the only place that reads what a training wrote."""
+"""Reads a run folder; each file on first use. The only reader of what a training wrote."""
 
 from __future__ import annotations
 

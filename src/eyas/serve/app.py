@@ -1,4 +1,4 @@
-"""The HTTP interface of a classifier: its addresses, their parameters, and every answer that can come."""
+"""The HTTP API: addresses, parameters, and every possible answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thread that runs the network, on batches of the pictures that wait."""
+"""Runs the network in one thread, on batches of the images that wait."""
 
 from __future__ import annotations
 

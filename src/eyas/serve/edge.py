@@ -1,4 +1,4 @@
-"""Around every request: the host it is for, the headers of its answer, and its counts."""
+"""Checks each request's host, adds headers to its answer, and counts it."""
 
 from __future__ import annotations
 

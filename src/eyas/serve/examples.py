@@ -1,4 +1,4 @@
-"""Pictures that the page offers to try: of a folder, or of the set that a run was measured on."""
+"""Example images for the page: from a folder, or from the set that the run was measured on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture's bytes -> the network's input, in threads and in bounded memory; a heat map -> a PNG."""
+"""Decodes uploaded images in threads and bounded memory; encodes heat maps as PNG."""
 
 from __future__ import annotations
 

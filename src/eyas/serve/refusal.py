@@ -1,4 +1,4 @@
-"""Why a request is not answered: an HTTP status, a code for programs, a message for people."""
+"""Errors of the API: an HTTP status, a code for programs, a message for people."""
 
 from __future__ import annotations
 

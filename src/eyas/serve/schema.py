@@ -1,4 +1,4 @@
-"""What the server answers, as its OpenAPI says it."""
+"""The schema of the API's answers, for OpenAPI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way of a request's pictures through the server: read, decoded, answered in a batch."""
+"""Handles a request's images: read, decode, predict in a batch, answer."""
 
 from __future__ import annotations
 

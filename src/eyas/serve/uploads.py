@@ -1,4 +1,4 @@
-"""The pictures in a request: a form, or the bytes themselves. Read in memory, counted as they come."""
+"""Reads the images in a request, as a form or as bytes, with a size limit."""
 
 from __future__ import annotations
 

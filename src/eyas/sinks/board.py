@@ -1,4 +1,4 @@
-"""What TensorBoard's files hold: records appended by whoever asks, cut back after a crash; and what plugins read.
+"""TensorBoard event files: appended record by record, truncated after a crash; and the data of its plugins.
 
 torch's own writer has a thread, where a full disk ends unheard.
 """

@@ -1,4 +1,4 @@
-"""The run as a person reads it: live on a terminal, in plain lines elsewhere."""
+"""Shows a run live on a terminal, or as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eyas.sinks.rows import RowLayout, Verdict, log_line, progress_words
 from eyas.sinks.story import EpochRow, Pace, Story
 from eyas.sinks.summary import closing, estimate, opening, profile_table
 from eyas.terminal.clean import clean
-from eyas.terminal.wording import said_duration, said_loss, said_percent
+from eyas.terminal.wording import duration_text, loss_text, percent_text
 from eyas.training.events import Evaluated, Event, Finished, Noted, Profiled, Progress, Started, Trained
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class PlainConsole:
 
     def write(self, event: Event) -> None:
         """Show what `event` means for the reader."""
-        self._tell(self._story.hear(event))
+        self._tell(self._story.update(event))
         match event:
             case Started():
                 self._print(*opening(event))
@@ -143,9 +143,9 @@ class PlainConsole:
         started = self._story.started
         total = f" of {started.steps_per_epoch * started.epochs:,}" if started else ""
         left = self._pace.left(event.step) if self._pace else None
-        rest = f", {said_duration(left)} left" if left else ""
+        rest = f", {duration_text(left)} left" if left else ""
         where = f"epoch {event.epoch} step {event.step:,}{total}"
-        self._print(Text(f"{where}: loss {said_loss(event.loss)}, lr {event.lr:.4g}{rest}"))
+        self._print(Text(f"{where}: loss {loss_text(event.loss)}, lr {event.lr:.4g}{rest}"))
 
     def _print(self, *parts: RenderableType) -> None:
         if not parts:
@@ -227,8 +227,8 @@ def _bar(event: Progress, started: Started, left: float | None) -> RenderableTyp
     top = Table.grid(expand=True, padding=(0, 2, 0, 0))
     for ratio in (None, 1, None, None):
         top.add_column(ratio=ratio, no_wrap=True)
-    rest = f"{said_duration(left)} left" if left is not None else ""
-    share = said_percent(event.step / total, 0)
+    rest = f"{duration_text(left)} left" if left is not None else ""
+    share = percent_text(event.step / total, 0)
     top.add_row(f"epoch {epoch}/{started.epochs}", ProgressBar(total=total, completed=event.step), share, rest)
     if event.stage == "train":
         doing = [f"step {event.step:,}/{total:,}", *progress_words(event)]

@@ -1,4 +1,4 @@
-"""`events.jsonl`: the whole history of a run, one strict JSON object a line."""
+"""`events.jsonl`: the full history of a run, one strict JSON object per line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MLflow as a service that a run is logged to, wherever MLflow's tracking address leads."""
+"""Logs a run to MLflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run in a notebook: a line of progress, a line for each epoch, and the curves, redrawn in place."""
+"""Shows a run in a notebook: a progress line, a line per epoch, and curves that redraw in place."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 import time
 from typing import Any
 
-from eyas.evaluation.measures import said_verdict
+from eyas.evaluation.measures import verdict_text
 from eyas.sinks.rows import log_line, progress_words
 from eyas.sinks.story import EpochRow, Pace, Story
 from eyas.sinks.summary import result
 from eyas.sinks.table import cells
 from eyas.terminal.clean import clean_html
-from eyas.terminal.wording import said_duration, said_loss
+from eyas.terminal.wording import duration_text, loss_text
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
 
 OFTEN = 0.5  # seconds between two lines of progress
@@ -45,7 +45,7 @@ class NotebookView:
 
     def write(self, event: Event) -> None:
         """Show what the event changes; signs of life at most twice a second."""
-        for ready in self._story.hear(event):
+        for ready in self._story.update(event):
             if isinstance(ready, Noted):
                 self._notes.append(ready.message)
             else:
@@ -61,7 +61,7 @@ class NotebookView:
                 if now - self._shown > OFTEN:
                     self._words()
             case Trained():
-                self._said = f"step {event.step:,}: loss {said_loss(event.loss)}"
+                self._said = f"step {event.step:,}: loss {loss_text(event.loss)}"
             case EpochTrained() | Evaluated():
                 self._rows.setdefault(event.epoch, {}).update(cells(event))
             case EpochOver():
@@ -71,7 +71,7 @@ class NotebookView:
             case Finished():
                 best = self._story.best and self._story.best.shown
                 self._said = "; ".join(" ".join(pair) for pair in result(event))
-                self._said += said_verdict(best.scores) if best else ""
+                self._said += verdict_text(best.scores) if best else ""
                 self._words()
                 self._curves()
 
@@ -84,7 +84,7 @@ class NotebookView:
         assert self._pace is not None
         self._pace.watch(event)
         left = self._pace.left(event.step)
-        rest = f", {said_duration(left)} left" if left is not None else ""
+        rest = f", {duration_text(left)} left" if left is not None else ""
         return f"step {event.step:,}: {', '.join(progress_words(event))}{rest}"
 
     def _words(self) -> None:

@@ -1,4 +1,4 @@
-"""Logging to a service: on a thread of its own, a resumed run in the same remote one; it never ends a training."""
+"""Logs to a service in a thread of its own. A failing service never ends the training."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Remote:
                 self._put(Numbers("epoch", event.epoch, epoch_scalars(event)))
             case Evaluated():
                 self._put(Numbers("epoch", event.epoch, evaluated_scalars(event)))
-                for best in self._best.hear(event):
+                for best in self._best.update(event):
                     self._measured[best.split] = best.scores
                     self._put(Numbers("epoch", best.epoch, best_scalars(best)))
             case Finished():

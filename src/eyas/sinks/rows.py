@@ -1,4 +1,4 @@
-"""The epochs of a run: rows of a table on a terminal, with the columns that fit into its width, or lines of a log."""
+"""One row per epoch: table columns that fit the terminal's width, or log lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eyas.evaluation.measures import ACCURACY, ALWAYS, LOSSES_FIRST, Measure, me
 from eyas.sinks.story import EpochRow
 from eyas.sinks.summary import selected
 from eyas.terminal.clean import clean
-from eyas.terminal.wording import said_clock, said_duration, said_loss, said_percent, said_rate
+from eyas.terminal.wording import clock_text, duration_text, loss_text, percent_text, rate_text
 from eyas.training.events import EpochTrained, Progress, Started
 
 GAP = 2  # blanks between two columns
@@ -61,10 +61,10 @@ class RowLayout:
 def _layouts(first: EpochRow, selects_on: str | None, epochs: int) -> list[list[Column]]:
     """Return the possible sets of columns, the richest first."""
     epoch = Column("epoch", max(5, 2 * len(str(epochs)) + 1), lambda row: f"{row.epoch}/{epochs}")
-    train = Column("train\nloss", 6, lambda row: said_loss(row.trained.loss) if row.trained else "-")
+    train = Column("train\nloss", 6, lambda row: loss_text(row.trained.loss) if row.trained else "-")
     rate = Column("lr", 7, lambda row: f"{row.trained.lr:.3g}" if row.trained else "-")
-    clock = Column("time", 7, lambda row: said_clock(row.trained.seconds) if row.trained else "-")
-    wait = Column("data\nwait", 5, lambda row: said_percent(row.trained.waiting, 0) if row.trained else "-")
+    clock = Column("time", 7, lambda row: clock_text(row.trained.seconds) if row.trained else "-")
+    wait = Column("data\nwait", 5, lambda row: percent_text(row.trained.waiting, 0) if row.trained else "-")
     best = f"best, {selected(selects_on)}" if selects_on == "test" else "best"
     mark = [Column("", len(best), lambda row: best if row.best else "")] if selects_on else []
     splits = list(first.evaluated)
@@ -111,8 +111,8 @@ def _column(split: str, one: Measure, *, wide: bool) -> Column:
 
 def progress_words(event: Progress | EpochTrained) -> list[str]:
     """Return the loss, the speed and the waiting of a training."""
-    waiting = f"waiting for data {said_percent(event.waiting, 0)}"
-    return [f"loss {said_loss(event.loss)}", said_rate(event.images_per_second), waiting]
+    waiting = f"waiting for data {percent_text(event.waiting, 0)}"
+    return [f"loss {loss_text(event.loss)}", rate_text(event.images_per_second), waiting]
 
 
 def log_line(row: EpochRow, started: Started | None) -> str:
@@ -120,11 +120,11 @@ def log_line(row: EpochRow, started: Started | None) -> str:
     parts = []
     if row.trained is not None:
         trained, (loss, *speed) = row.trained, progress_words(row.trained)
-        parts.append(f"train {loss}, accuracy {said_percent(trained.accuracy)}, lr {trained.lr:.4g}")
-        parts.append(", ".join([said_duration(trained.seconds), *speed]))
+        parts.append(f"train {loss}, accuracy {percent_text(trained.accuracy)}, lr {trained.lr:.4g}")
+        parts.append(", ".join([duration_text(trained.seconds), *speed]))
     for split, result in row.evaluated.items():
         numbers = numbers_of(result.scores, ALWAYS)
-        said = (f"{one.label} {one.said_of(numbers)}" for one in _measures(row, split))
+        said = (f"{one.label} {one.text_of(numbers)}" for one in _measures(row, split))
         parts.append(f"{split} {', '.join(said)}")
     if started and started.selects_on in row.evaluated:
         parts.append(("best so far, " if row.best else "") + selected(started.selects_on))
@@ -149,8 +149,8 @@ class Verdict:
                 return []
         self._said = shares
         largest_first = sorted(shares.items(), key=lambda item: -item[1])
-        named = [f"{said_percent(share, 0)} {name}" for name, share in largest_first if share >= WORTH]
-        line = f"epoch {row.epoch} took {said_duration(row.over.seconds)}: {', '.join(named)}"
+        named = [f"{percent_text(share, 0)} {name}" for name, share in largest_first if share >= WORTH]
+        line = f"epoch {row.epoch} took {duration_text(row.over.seconds)}: {', '.join(named)}"
         waits_for = started.waits_for if started else ""
         if shares["network"] >= WELL:
             return [f"{line}; little to gain outside the network"]

@@ -1,4 +1,4 @@
-"""What events say as numbers with names: the same ones for every place where curves are shown."""
+"""The named scalars of each event, the same for every place that shows curves."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class BestSoFar:
         self._epoch = self._best = 0
         self._pending: list[Evaluated] = []
 
-    def hear(self, event: Evaluated) -> list[Evaluated]:
+    def update(self, event: Evaluated) -> list[Evaluated]:
         """Take an evaluation; return those of the best epoch that are news by it, none where it is not the best."""
         if event.epoch != self._epoch:
             self._epoch, self._pending = event.epoch, []

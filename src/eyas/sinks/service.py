@@ -1,4 +1,4 @@
-"""What a service that a run is logged to is told, and what it must do."""
+"""The interface of a logging service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader of a run needs to know so far: its epochs, put together from events, and how fast it goes."""
+"""Collects events into epochs, and estimates the time that remains."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Story:
         self._row: EpochRow | None = None
         self._notes: list[Noted] = []
 
-    def hear(self, event: Event) -> list[EpochRow | Noted]:
+    def update(self, event: Event) -> list[EpochRow | Noted]:
         """Take in an event; return what can be shown now: an epoch that is over, and notes.
 
         An epoch is over with the first event that is no longer part of it; notes wait until its row is shown.

@@ -1,4 +1,4 @@
-"""What the terminal shows at the start and at the end of a run, and of a profile, as rich renderables."""
+"""The tables at the start and end of a run, and of a profile."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rich.text import Text
 
 from eyas.device.profile import Share
 from eyas.errors import EyasError
-from eyas.evaluation.measures import ACCURACY, ALWAYS, measure_named, measured, numbers_of, said_accuracy, said_verdict
+from eyas.evaluation.measures import ACCURACY, ALWAYS, accuracy_text, measure_named, measured, numbers_of, verdict_text
 from eyas.evaluation.scores import Scores
 from eyas.files.pathnames import quoted
 from eyas.run_folder.record import Record
 from eyas.sinks.story import EpochRow, Story
 from eyas.terminal.clean import clean
 from eyas.terminal.tables import pairs, table
-from eyas.terminal.wording import said_briefly, said_duration, said_percent
+from eyas.terminal.wording import duration_text, percent_text, short_number
 from eyas.training.events import Evaluated, Finished, Profiled, Started
 
 CLASSES_SHOWN = 30  # rows of the table of classes; of more classes the lowest F1
@@ -49,7 +49,7 @@ def estimate(started: Started, seconds: float) -> list[str]:
     if seconds < SHORT_SECONDS:
         return []
     what = "the whole run" if started.step == 0 else "the rest of the run"
-    said = [f"about {said_duration(seconds)} for {what}"]
+    said = [f"about {duration_text(seconds)} for {what}"]
     if _device(started).startswith("cpu") and seconds > LONG_HOURS * 3600:
         said.append("quicker: smaller images (--size 64), a small model (--model compact), or a GPU (--device cuda)")
     return said
@@ -102,7 +102,7 @@ def selected(split: str | None) -> str:
 
 def result(finished: Finished) -> Iterator[tuple[str, str]]:
     """Yield how a run ended and its best epoch, as pairs of what and its value."""
-    yield "ended", f"{finished.reason} after {finished.epoch} epochs, {said_duration(finished.seconds)}"
+    yield "ended", f"{finished.reason} after {finished.epoch} epochs, {duration_text(finished.seconds)}"
     if finished.best_epoch is not None and finished.best_value is not None:
         yield "best epoch", f"{finished.best_epoch}, {_chosen(finished)}"
         yield _best_value(finished)
@@ -160,17 +160,17 @@ def _result(story: Story, finished: Finished, best: EpochRow | None) -> Iterator
             f"nothing was measured; measure it by: {again} DATA; in a new run by --val 0.1, or --test DATA",
         )
     resumed = story.started is not None and story.started.step > 0
-    yield "time", said_duration(finished.seconds) + (" since the resume" if resumed else "")
+    yield "time", duration_text(finished.seconds) + (" since the resume" if resumed else "")
 
 
 def _measured(row: EpochRow) -> Iterator[tuple[str, str]]:
     """Yield the shares of an epoch's evaluations that have an interval."""
     for split, done in row.evaluated.items():
-        yield f"{split} accuracy", said_accuracy(done.scores) + said_verdict(done.scores)
+        yield f"{split} accuracy", accuracy_text(done.scores) + verdict_text(done.scores)
         numbers = numbers_of(done.scores, ALWAYS)
         for one in measured(numbers):
             if one.interval and one is not ACCURACY:
-                yield f"{split} {one.label}", one.said_of(numbers)
+                yield f"{split} {one.label}", one.text_of(numbers)
 
 
 def class_table(title: str, scores: Scores) -> Iterator[RenderableType]:
@@ -181,7 +181,7 @@ def class_table(title: str, scores: Scores) -> Iterator[RenderableType]:
     heads = ("class", "precision", "recall", "F1", "samples")
     shares = (scores.precision, scores.recall, scores.f1)
     rows = (
-        (scores.classes[i], *(said_percent(float(values[i])) for values in shares), f"{scores.support[i]:,}")
+        (scores.classes[i], *(percent_text(float(values[i])) for values in shares), f"{scores.support[i]:,}")
         for i in order
     )
     yield table(heads, rows, right=heads[1:])
@@ -195,7 +195,7 @@ def profile_table(event: Profiled, started: Started | None) -> Iterator[Renderab
     """Yield where the time of an epoch, or of the run, went: what the training did, then what ran beside it."""
     what = "the whole run" if event.epoch is None else f"epoch {event.epoch}"
     yield Text()
-    yield Text(f"Where the time of {what} went: {said_duration(event.seconds)}", style="bold")
+    yield Text(f"Where the time of {what} went: {duration_text(event.seconds)}", style="bold")
     trained = [share for share in event.shares if share.threads == 0]
     yield _times("in the training's thread", "of all", _nested(trained, 0, event.seconds, event.seconds))
     beside = []
@@ -236,5 +236,5 @@ def _nested(part: Sequence[Share], depth: int, seconds: float, whole: float) -> 
 
 
 def _time_cells(share: Share, part: float, note: str = "") -> list[str]:
-    times = [f"{share.count:,}", said_briefly(share.seconds / share.count)] if share.count else ["", ""]
-    return ["  " * share.depth + share.name + note, f"{share.seconds:,.2f}", said_percent(part, 1), *times]
+    times = [f"{share.count:,}", short_number(share.seconds / share.count)] if share.count else ["", ""]
+    return ["  " * share.depth + share.name + note, f"{share.seconds:,.2f}", percent_text(part, 1), *times]

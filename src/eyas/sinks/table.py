@@ -1,4 +1,4 @@
-"""`metrics.csv`: a row per epoch, whole at any time."""
+"""`metrics.csv`: one row per epoch, whole at any time."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class TensorBoard:
                     self._summary(f"{one.kind}/{one.name}", histogram(one), event.epoch)
             case Evaluated():
                 self._scalars(evaluated_scalars(event), event.epoch)
-                for best in self._best.hear(event):
+                for best in self._best.update(event):
                     self._scalars(best_scalars(best), best.epoch)
                 self._pending[event.split] = event
             case EpochOver() if time.monotonic() - self._drawn > self._cost / SHARE:

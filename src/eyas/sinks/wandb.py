@@ -1,4 +1,4 @@
-"""Weights & Biases as a service that a run is logged to; `WANDB_MODE=offline` writes to files in the run folder."""
+"""Logs a run to Weights & Biases; with `WANDB_MODE=offline` to files in the run folder."""
 
 from __future__ import annotations
 

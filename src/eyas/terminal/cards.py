@@ -1,4 +1,4 @@
-"""Cards: what a prediction, a classifier and a run show of themselves in a notebook. Plain HTML, all text escaped."""
+"""HTML cards of predictions, classifiers and runs for notebooks; all text is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Foreign text on a terminal: shown, never obeyed."""
+"""Escapes control and bidirectional characters in foreign text before it is printed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clean_lines(text: object) -> str:
     return "\n".join(clean(line) for line in str(text).split("\n"))
 
 
-def told(message: str, code: int) -> int:
+def failed(message: str, code: int) -> int:
     """Print a message on stderr; return the exit code."""
     print(f"eyas: {clean_lines(message)}", file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""Tables on a terminal: without lines, their heads bold; foreign text in them is shown, never obeyed."""
+"""Tables on a terminal; foreign text in them is escaped."""
 
 from __future__ import annotations
 

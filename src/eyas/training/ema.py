@@ -1,4 +1,4 @@
-"""A running average of the weights, or nothing, with the same face."""
+"""A running average of the weights; `NoEma` has the same interface and does nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of an epoch: evaluate, choose the best, save; and saving in between."""
+"""The end of an epoch: evaluate, select the best, save."""
 
 from __future__ import annotations
 

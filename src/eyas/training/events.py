@@ -1,4 +1,4 @@
-"""What `fit` tells its observers: frozen values. Nothing in them reaches back into the training."""
+"""Events of a training, as frozen values: nothing in them can change the training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the results of a run depend on, as plain data, and which images it was: a resume compares both."""
+"""What the results of a run depend on, and which images it used: a resume compares both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that are not finite: found before the weights learn from them, traced to their batch, said in words."""
+"""Detects NaN and infinite losses before the optimizer step, and names the batch that caused them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from eyas.training.checkpoint import restore
 from eyas.training.epoch import Events, end_epoch, saved
 from eyas.training.events import Progress
 from eyas.training.records import ended, loss_record, noted, record_epoch, started, weighed
-from eyas.training.rollback import told
+from eyas.training.rollback import retry_notes
 from eyas.training.saving import Saver
 from eyas.training.state import TrainState
 from eyas.training.step import train_step
@@ -30,7 +30,7 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
     with Saver(plan, runtime) as saver:  # however the training ends, what was being written becomes whole
         plan = plan.placed(runtime)
         state = TrainState.fresh(plan, runtime)
-        notes = [*restore(state, plan, runtime), *told(state, plan)]  # no state saved: leaves the fresh one as it is
+        notes = [*restore(state, plan, runtime), *retry_notes(state, plan)]  # without a saved state it stays fresh
         network = runtime.compiled(state.model, parts=state.parts(plan))
         yield started(state, network, plan, runtime)
         yield from (*notes, *noted(state, runtime))

@@ -1,4 +1,4 @@
-"""The loss that is minimised."""
+"""The loss: cross entropy of labels or of blended targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Muon (Jordan et al. 2024): momentum whose singular values are all made alike, for filters and matrices."""
+"""Muon (Jordan et al. 2024): SGD with orthogonalised momentum, for filters and matrices."""
 
 from __future__ import annotations
 

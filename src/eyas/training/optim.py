@@ -1,4 +1,4 @@
-"""Optimisers and learning rates. The rate is a function of the step; only the plateau's factor is state."""
+"""Optimisers and learning rate schedules. The rate is a function of the step; only the plateau's factor is state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan: everything that a training needs to know, read, checked, in steps. Frozen."""
+"""Plan: everything that a training needs, read and checked. Frozen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""make_plan: what was asked for -> the plan of a run. Units become steps, lists are read, everything is checked."""
+"""make_plan: settings -> Plan. Units become steps, data is read, everything is checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One batch through the whole path before the first step: what would fail in an hour fails now, in words."""
+"""Runs one batch through the whole path before the first step, so that errors come at once."""
 
 from __future__ import annotations
 

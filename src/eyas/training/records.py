@@ -1,4 +1,4 @@
-"""What the loop tells its observers: the events of the start, of a stretch of steps, of an epoch, of the end."""
+"""Makes the events: start, loss records, epoch numbers, histograms, end."""
 
 from __future__ import annotations
 

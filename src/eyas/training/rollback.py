@@ -1,4 +1,4 @@
-"""Going back to the last saved state with something changed, after a fault that another try may not meet."""
+"""Goes back to the last saved state with a changed setting, after a fault that another try may avoid."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _first_sentence(fault: TrainingError) -> str:
     return str(fault).split(". ")[0] + "."
 
 
-def told(state: TrainState, plan: Plan) -> Iterator[Noted]:
+def retry_notes(state: TrainState, plan: Plan) -> Iterator[Noted]:
     """Yield what became of the faults that this state went back for."""
     for went_back in state.diverged:
         said = f"Went back to the state after step {went_back['to']}: {went_back['said']}"

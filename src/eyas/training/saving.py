@@ -1,4 +1,4 @@
-"""Saving beside the training: the loop waits for a copy in memory, a thread does what is slow."""
+"""Saves in a thread: the loop only waits for a copy in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which epoch is best, when the learning rate drops, when the run stops: values, replaced after every epoch."""
+"""Which epoch is best, when the learning rate drops, when training stops early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that must survive a crash, and nothing else."""
+"""TrainState: everything that must survive a crash, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One optimiser step."""
+"""train_step: forward, backward and one optimizer step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory order and compilation, chosen by measuring real steps: what `auto` means."""
+"""Chooses memory format and compilation by measuring real steps: what `auto` means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb `calibrate`: a temperature that makes a model as sure as it is right, stored in the model's file."""
+"""`eyas calibrate`: fits a temperature and stores it in the model's file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eyas.config.flags import CalibrateFlags, parsed
 from eyas.config.training import DeviceConfig
 from eyas.data.images.imageset import ImageSet
 from eyas.errors import DataError, SettingsError
-from eyas.evaluation.confidence import Threshold, fitted_temperature, log_loss, reliability, softmax, thresholds
+from eyas.evaluation.confidence import Threshold, find_temperature, log_loss, reliability, softmax, thresholds
 from eyas.evaluation.scores import Scores, confusion_of
 from eyas.files.atomic import folder_lock, model_file
 from eyas.run_folder.origin import run_of, trained_on
@@ -73,7 +73,7 @@ def calibrate(
         sets = _to_fit_on(path, kept) if data is None else {str(data): _answered(path, str(data), settings, device)}
         (source, basis), *others = sets.items()
         try:
-            temperature = fitted_temperature(*basis)
+            temperature = find_temperature(*basis)
         except ValueError:
             raise DataError(
                 f"{source}: no temperature is best: the model answers all {len(basis[1]):,} images rightly, or hardly "
@@ -151,7 +151,7 @@ def _refuse_training(model: Path, images: ImageSet, data: str) -> None:
 
 
 def _fit(source: str, known: Known, temperature: float, names: tuple[str, ...], *, fitted: bool) -> Fit:
-    from eyas.evaluation.measures import said_accuracy, said_verdict
+    from eyas.evaluation.measures import accuracy_text, verdict_text
 
     logits, targets = known
     shares = softmax(logits, temperature)
@@ -163,7 +163,7 @@ def _fit(source: str, known: Known, temperature: float, names: tuple[str, ...], 
         (reliability(softmax(logits), targets).error, reliability(shares, targets).error),
         fitted,
         thresholds(shares, targets),
-        "" if scores.beats_guessing else f"{said_accuracy(scores)}{said_verdict(scores)}",
+        "" if scores.beats_guessing else f"{accuracy_text(scores)}{verdict_text(scores)}",
     )
 
 
@@ -175,7 +175,7 @@ def _held(folder: Path | None) -> contextlib.AbstractContextManager[None]:
 def print_calibrated(found: Calibrated) -> None:
     """Print what was stored, and what it does."""
     from eyas.terminal.clean import clean
-    from eyas.terminal.wording import said_percent, said_share
+    from eyas.terminal.wording import percent_text, share_text
 
     print(f"temperature {found.temperature:.4f} stored in {clean(str(found.path))}")
     for fit in found.fits:
@@ -193,9 +193,9 @@ def print_calibrated(found: Calibrated) -> None:
         print(f"What --unknown-below would do, on {clean(fit.source)} ({fit.count:,} images):")
         print(f"  {'below':>5}  {'answered':>24}  accuracy of the answered (95 % interval)")
         for row in fit.thresholds:
-            answered = f"{said_percent(row.share)} ({row.answered:,} of {row.count:,})"
+            answered = f"{percent_text(row.share)} ({row.answered:,} of {row.count:,})"
             right = f" ({row.correct:,} of {row.answered:,})"
-            said = said_share(row.correct / row.answered, row.interval) + right if row.answered else "-"
+            said = share_text(row.correct / row.answered, row.interval) + right if row.answered else "-"
             print(f"  {row.bound:>5g}  {answered:>24}  {said}")
 
 

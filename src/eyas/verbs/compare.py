@@ -1,4 +1,4 @@
-"""The verb `compare`: runs side by side, what differs in their settings, and which differences are more than chance."""
+"""`eyas compare`: compares runs, and tests which differences are larger than chance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eyas.config.flags import CompareFlags, parsed
-from eyas.config.run_config import differing, said_setting
+from eyas.config.run_config import differing, setting_text
 from eyas.errors import SettingsError
 from eyas.evaluation.measures import ACCURACY, Measure, measured
 from eyas.evaluation.significance import SIGNIFICANT, mcnemar, paired_interval
@@ -89,7 +89,7 @@ def compare(*runs: str | Path) -> Comparison:
     if not differences and not notes:
         notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
     different = differing([record.config for record in records])
-    settings = tuple((name, tuple(said_setting(one[name]) for one in different)) for name in different[0])
+    settings = tuple((name, tuple(setting_text(one[name]) for one in different)) for name in different[0])
     temperatures = tuple(f"{run.temperature:.4g}" for run in found)
     if len(set(temperatures)) > 1:
         settings += (("temperature (eyas calibrate)", temperatures),)
@@ -161,7 +161,7 @@ def write_page(comparison: Comparison, path: str, spoken: str) -> None:
         "heads": [*heads, *(one.heading(spoken) for one in _shown(comparison))],
         "runs": list(_run_rows(comparison, words)),
         "notes": comparison.notes,
-        "differences": [said_difference(row, words) for row in comparison.differences],
+        "differences": [difference_text(row, words) for row in comparison.differences],
         "settings": comparison.settings,
     }, spoken)  # fmt: skip
     write_bytes(Path(path), page.encode("utf-8", "backslashreplace"))
@@ -182,7 +182,7 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(Text(clean(note)))
     console.print()
     for row in comparison.differences:
-        console.print(Text(clean(said_difference(row))))
+        console.print(Text(clean(difference_text(row))))
     if comparison.settings:
         console.print()
         names = tuple(run.name for run in comparison.runs)
@@ -198,7 +198,7 @@ def _terminal_words() -> Mapping[str, str]:
     return {**language("en").words, "train": "train", "val": "val", "test": "test"}
 
 
-def said_difference(row: Difference, words: Mapping[str, str] | None = None) -> str:
+def difference_text(row: Difference, words: Mapping[str, str] | None = None) -> str:
     """Return one difference in the words of a language, by default those of the terminal."""
     words = words or _terminal_words()
     low, high = (100 * end for end in row.interval)

@@ -1,4 +1,4 @@
-"""The verb `datasets`: the named data sets, and one of them as image files and lists."""
+"""`eyas datasets`: lists the named data sets, or exports one."""
 
 from __future__ import annotations
 

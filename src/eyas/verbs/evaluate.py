@@ -1,4 +1,4 @@
-"""The verb `evaluate`: a trained model on any labelled set."""
+"""`eyas evaluate`: measures a trained model on any labelled set."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def print_scores(scores: Scores, images: ImageSet) -> None:
     """Print every measure of a set, and the classes."""
     from rich.console import Console
 
-    from eyas.evaluation.measures import ACCURACY, ONCE, measured, numbers_of, said_verdict
+    from eyas.evaluation.measures import ACCURACY, ONCE, measured, numbers_of, verdict_text
     from eyas.sinks.summary import class_table
     from eyas.terminal.tables import pairs
 
@@ -157,8 +157,8 @@ def print_scores(scores: Scores, images: ImageSet) -> None:
     rows += [("note", note) for note in images.notes]
     numbers = numbers_of(scores)
     for one in measured(numbers, ONCE):
-        said = one.said_of(numbers) + (" (95 % interval)" if one.interval else "")
-        said += said_verdict(scores) if one is ACCURACY else ""
+        said = one.text_of(numbers) + (" (95 % interval)" if one.interval else "")
+        said += verdict_text(scores) if one is ACCURACY else ""
         rows.append((one.label, said if one.is_share else f"{said} on average, {scores.loss_sum:.4f} in sum"))
     console = Console(soft_wrap=True)
     console.print(pairs(rows))

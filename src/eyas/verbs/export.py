@@ -1,4 +1,4 @@
-"""The verb `export`: a trained model as one file that works without eyas, checked on real images."""
+"""`eyas export`: exports a trained model, and checks its answers on real images."""
 
 from __future__ import annotations
 

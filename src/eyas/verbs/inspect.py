@@ -1,4 +1,4 @@
-"""The verb `inspect`: a look at every image of a set before it is trained on. It changes no file of the user's."""
+"""`eyas inspect`: looks at every image of a data set before training. Changes none of the user's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb `models`: the networks that can be named."""
+"""`eyas models`: lists the networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb `predict`: files, folders and lists to rows, in bounded memory and in the input's order."""
+"""`eyas predict`: classifies files, folders and lists, in bounded memory and in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb `report`: from a run folder to one page that shows what the model can do, and where it fails."""
+"""`eyas report`: writes the page of a run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from eyas.config.data import PreprocessConfig
 from eyas.config.flags import ReportFlags, parsed
-from eyas.config.run_config import NO_RESULT, make_config, said_setting
+from eyas.config.run_config import NO_RESULT, make_config, setting_text
 from eyas.data.images.imageset import ImageSet
 from eyas.data.parts import Part
 from eyas.errors import DataError, EyasError, SettingsError, suggest
-from eyas.evaluation.confidence import fitted_temperature, reliability, softmax, thresholds
+from eyas.evaluation.confidence import find_temperature, reliability, softmax, thresholds
 from eyas.files.atomic import write_bytes
 from eyas.files.pathnames import quoted
 from eyas.predicting.table import write_table
@@ -113,7 +113,7 @@ def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -
     standard = make_config({"train": record.config.data.train}).model_dump(mode="json")
     standard["preprocess"] |= PreprocessConfig(**Preprocess().to_dict()).model_dump(mode="json")
     settings = [
-        (name, said_setting(value), said_setting(standard[section][name]))
+        (name, setting_text(value), setting_text(standard[section][name]))
         for section, entries in record.config.model_dump(mode="json").items()
         for name, value in entries.items()
         if value != standard[section][name] and name not in NO_RESULT and (section, name) != ("data", "train")
@@ -150,7 +150,7 @@ def _calibration(record: Record, split: str) -> Calibration | None:
     fitted = None
     if basis.logits is not None and basis.targets is not None:
         try:
-            fitted = fitted_temperature(basis.logits, basis.targets)
+            fitted = find_temperature(basis.logits, basis.targets)
         except ValueError:
             fitted = None
     stored = record.header.get("temperature", 1.0)

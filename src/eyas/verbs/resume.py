@@ -1,4 +1,4 @@
-"""The verb `resume`: a run goes on where its saved state stands, or from where its data lies now."""
+"""`eyas resume`: continues a run from its saved state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eyas.errors import INTERRUPTED, SettingsError
 from eyas.files.atomic import CONFIG, write_text
 from eyas.run_folder.origin import Origin, placed, run_of
 from eyas.sinks.remote import check_loggers
-from eyas.terminal.clean import clean, told
+from eyas.terminal.clean import clean, failed
 from eyas.verbs.training_run import Run, exit_code, locked, refuse_in_a_loader, trained
 
 
@@ -21,7 +21,7 @@ def command(arguments: list[str]) -> int:
     try:
         finished = resume(given.run, **given.model_dump(exclude={"run"}))
     except KeyboardInterrupt:  # before it trained, or for the second time
-        return told(f"Stopped at once. What was saved is whole; go on with `eyas resume {given.run}`.", INTERRUPTED)
+        return failed(f"Stopped at once. What was saved is whole; go on with `eyas resume {given.run}`.", INTERRUPTED)
     if finished is None:
         name = clean(given.run)
         moved = any((given.train, given.test, given.val, given.root, given.classes))

@@ -1,4 +1,4 @@
-"""The verb `runs`: the runs of a folder, best first, those measured on the same samples together. Without torch."""
+"""`eyas runs`: lists the runs of a folder, best first. Without torch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from eyas.config.flags import RunsFlags, parsed
-from eyas.config.run_config import RunConfig, differing, said_setting
+from eyas.config.run_config import RunConfig, differing, setting_text
 from eyas.errors import DataError, EyasError, SettingsError
 from eyas.evaluation.measures import ACCURACY
 from eyas.files.atomic import CONFIG, disk_use, is_locked
 from eyas.files.json_file import write_json
 from eyas.run_folder.record import Record
 from eyas.terminal.clean import clean
-from eyas.terminal.wording import said_loss
+from eyas.terminal.wording import loss_text
 
 GAP = 2  # blanks between two columns
 RIGHT = frozenset({"epochs", "best", "loss", "size", "changed"})  # columns of numbers
@@ -203,7 +203,7 @@ def _differences(found: tuple[ListedRun, ...]) -> Iterator[str]:
     """Yield a line for each run with the settings that not all runs share; paths in short where that will do."""
     said: dict[str, list[str]] = {}
     for name in found[0].differs:
-        whole = [said_setting(run.differs[name]) for run in found]
+        whole = [setting_text(run.differs[name]) for run in found]
         short = [_data(value) if "/" in value or "\\" in value else value for value in whole]
         said[name] = short if len(set(short)) == len(set(whole)) else whole
     width = max(len(run.name) for run in found)
@@ -247,7 +247,7 @@ def _cells(run: ListedRun, letter: str, now: float) -> Iterator[tuple[str, str]]
     yield "best", "-" if run.best_epoch is None else str(run.best_epoch)
     yield "on", f"{letter} {run.split}" if run.split is not None else "-"
     yield "accuracy", accuracy
-    yield "loss", said_loss(run.loss)
+    yield "loss", loss_text(run.loss)
     yield "size", f"{run.bytes / 1e6:,.1f} MB" if run.bytes < 1e9 else f"{run.bytes / 1e9:,.2f} GB"
     yield "changed", _age(now - run.changed)
 

@@ -1,4 +1,4 @@
-"""The verb `serve`: a classifier behind a port, from the first line to a graceful stop."""
+"""`eyas serve`: serves a classifier over HTTP until a signal ends it."""
 
 from __future__ import annotations
 

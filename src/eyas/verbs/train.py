@@ -1,4 +1,4 @@
-"""The verb `train`: a run folder from first to last. Torch is loaded once what was asked for can be done."""
+"""`eyas train`: begins a run. Torch is imported only after the data was checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training, begun or resumed: its events go to the sinks; a fault that may not come again is tried again."""
+"""Runs a training, new or resumed: events go to the sinks; some faults are retried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random changes to training images: functions of (images, seed, epoch, sample), never of what ran before."""
+"""Random augmentation of whole batches: pure functions of (images, seed, epoch, sample)."""
 
 from __future__ import annotations
 

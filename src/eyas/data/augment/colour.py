@@ -1,4 +1,4 @@
-"""Changes of colour on whole batches, by a factor per image; the results are torchvision's for the same factors.
+"""Colour changes on whole batches, with a factor per image; equal to torchvision's for the same factors.
 
 What is called `levels` here are whole grey levels from 0 to 255 as float32 `[B, 3, H, W]`; a factor is `[B, 1, 1, 1]`.
 Sums over an image are exact, so no image's result depends on the batch around it.

@@ -1,4 +1,4 @@
-"""Random rectangles on whole batches of grey levels: cut out and resized, shifted, erased."""
+"""Random crops, shifts and erased rectangles on whole batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own function of one image: found by its name, called under a seed of its own, its answer checked."""
+"""A user's own function of one image: found by name, called under its own seed, its result checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading in threads: some batches ahead of their use, in order, in bounded memory."""
+"""Reads in threads: some batches ahead of their use, in order, in bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of an image file -> RGB pixels: one documented result for every kind, or a `DataError`."""
+"""Decodes the bytes of an image file to RGB: one documented result for every kind, or a `DataError`."""
 
 from __future__ import annotations
 

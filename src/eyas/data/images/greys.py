@@ -1,4 +1,4 @@
-"""What pictures of more than 8 bits hold: found while they are decoded, and what is to be said of it."""
+"""Grey images of more than 8 bits: their range of values, found while decoding, and notes about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A set of labelled images, wherever they come from: files, an array, a torchvision data set."""
+"""ImageSet: labelled images from files, an array or a torchvision data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an image becomes the network's input: the only place where size, mean and std exist."""
+"""Preprocess: how an image becomes the network's input. The only place where size, mean and std exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image as Pillow opens it -> RGB of 8 bits, upright. Without eyas: the program beside an export has these lines."""
+"""Converts an image that Pillow opened to upright 8-bit RGB. The program beside an export has these lines too."""
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms

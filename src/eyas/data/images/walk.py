@@ -1,4 +1,4 @@
-"""The one walk through folders of images: which files are images, and what is passed over, counted by its kind."""
+"""Walks through folders of images; everything that is passed over is counted by kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detect truncated JPEG files that Pillow would decode with grey areas."""
+"""Detects truncated JPEG files that Pillow would decode with grey areas."""
 
 from __future__ import annotations
 

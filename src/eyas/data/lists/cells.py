@@ -1,178 +1,127 @@
-"""The lines of a list file -> cells, a block at a time: all lines at once where that is certain, else one by one."""
+"""Splits the lines of a list file into cells, a block of lines at a time."""
 
 from __future__ import annotations
 
 import csv
-import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from eyas.data.images.packed import Bytes, Ints, PackedStrings, Spans
 from eyas.data.lists.shape import Shape
+from eyas.errors import DataError
+from eyas.files.reading import LARGEST_LIST, read_file
 
-BLOCK = 1 << 20  # bytes of a list that are read at a time
-TAB, NEWLINE, SPACE, COMMENT = b"\t\n #"
-# what Python takes for white space beside space, tab and newline, in UTF-8; the control characters are counted apart
-_OTHER_SPACE = re.compile(rb"\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f)|\xe3\x80\x80")
+BLOCK = 1 << 18  # bytes of a list that are read at a time: what becomes of them fits into a processor's cache
+LONGEST = 1 << 14  # bytes of a line: a path has at most 4096, and a class has a shorter name
+
+
+def list_text(source: Path) -> bytes:
+    """Return the list as UTF-8 with newlines only; raises `DataError` naming the line that is not UTF-8."""
+    if not source.exists():
+        raise DataError(f"{source}: there is no such list.")
+    data = read_file(source, LARGEST_LIST)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(f"{source}:1: the list is UTF-16 text. Save it again as UTF-8.")
+    if (nul := data.find(b"\0")) >= 0:
+        line = data.count(b"\n", 0, nul) + 1
+        raise DataError(f"{source}:{line}: a NUL byte: this is not a text file.")
+    # to cut up a line that is too long for a path and a label would take for ever; if it is longer than two windows,
+    # it fills a whole one
+    window = LONGEST // 2
+    for start in range(0, len(data), window):
+        if data.find(b"\n", start, start + window) >= 0 or data.find(b"\r", start, start + window) >= 0:
+            continue
+        begin = max(data.rfind(b"\n", 0, start), data.rfind(b"\r", 0, start)) + 1
+        ends = [end for end in (data.find(b"\n", start), data.find(b"\r", start)) if end >= 0]
+        length = min(ends, default=len(data)) - begin
+        if length > LONGEST:
+            line = data.count(b"\n", 0, begin) + 1
+            raise DataError(f"{source}:{line}: this line has {length:,} bytes; a path and a label are shorter.")
+    for block in () if data.isascii() else blocks_of(data, source):
+        try:
+            block.text.decode()
+        except UnicodeDecodeError as error:
+            line = block.first + block.text.count(b"\n", 0, error.start)
+            raise DataError(f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8.") from None
+    data = data.removeprefix(BOM_UTF8)
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines of a list: `text` is UTF-8, `first` the number of its first line."""
+    """Whole lines of the list `source`: `text` is UTF-8, `first` the number of its first line."""
 
     text: bytes
     first: int
+    source: Path
 
     def content(self) -> tuple[list[int], list[str]]:
-        """Return the lines that say something, after their numbers."""
-        numbered = enumerate(self.text.decode().split("\n"), self.first)
-        kept = [(number, line) for number, line in numbered if line and not line.isspace() and line[0] != "#"]
-        return [number for number, _ in kept], [line for _, line in kept]
+        """Return the lines that are neither empty nor comments, after their numbers."""
+        text = self.text.decode()
+        lines = text.split("\n")
+        numbers = range(self.first, self.first + len(lines))
+        if "#" not in text and all(map(str.strip, lines[:-1])):  # nearly always, and quicker
+            there = len(lines) - (not lines[-1].strip())
+            return [*numbers[:there]], lines[:there]
+        kept = [bool(line.strip()) and line[0] != "#" for line in lines]
+        return [*compress(numbers, kept)], [*compress(lines, kept)]
 
     def comments(self) -> int:
         """Return how many lines are comments."""
-        return self.text.startswith(b"#") + (self.text.count(b"\n#") if b"#" in self.text else 0)
+        return self.text.startswith(b"#") + self.text.count(b"\n#")
+
+    def rows(self, shape: Shape) -> tuple[list[int], list[list[str]]]:
+        """Return the cells of `content`, after its numbers. Raises `DataError` for an open quotation mark."""
+        numbers, lines = self.content()
+        if shape.way != "quoted":
+            return numbers, shape.cut(lines)
+        # a quotation mark that is still open behind the last line takes in the empty one
+        reader, rows = csv.reader([*lines, ""], delimiter=shape.separator, skipinitialspace=True), []
+        for number, row in zip(numbers, reader, strict=False):
+            rows.append(row)
+            if reader.line_num != len(rows):
+                told = "a quotation mark is opened and not closed on this line"
+                raise DataError(f"{self.source}:{number}: {told}.")
+        return numbers, rows
 
 
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """A block's cells: `columns` as asked for, `lines` int32 [N]; `wrong` has the lines with fewer or more cells."""
-
-    columns: list[Spans]
-    lines: NDArray[np.int32]
-    wrong: list[tuple[int, list[str]]]
-
-
-def blocks_of(data: bytes, size: int = BLOCK) -> Iterator[Block]:
+def blocks_of(data: bytes, source: Path, size: int = BLOCK) -> Iterator[Block]:
     """Yield a list's lines, about `size` bytes at a time."""
     start, line = 0, 1
     while start < len(data):
         end = data.find(b"\n", start + size - 1) + 1 or len(data)
-        block = Block(data[start:end], line)
+        block = Block(data[start:end], line, source)
         yield block
-        start, line = end, line + _count(np.frombuffer(block.text, np.uint8), NEWLINE)
+        start, line = end, line + block.text.count(b"\n")
 
 
-def read_cells(block: Block, shape: Shape, columns: Sequence[int], *, after: int = 0) -> Cells:
+@dataclass(frozen=True)
+class Cells:
+    """A block's cells: `columns` as asked for, row by row; `wrong` has the lines with fewer or more cells."""
+
+    columns: list[list[str]]
+    lines: list[int]
+    wrong: list[tuple[int, list[str]]]
+
+
+def read_cells(
+    block: Block, shape: Shape, columns: Sequence[int], *, after: int = 0, least: int | None = None
+) -> Cells:
     """Return the cells of some columns, stripped, in the lines after line `after`.
 
-    Raises `UnclosedQuoteError`.
+    A line may have `least` cells only, where that is given: what it lacks is "". Raises `DataError`.
     """
-    return cells_at_once(block, shape, columns, after) or cells_one_by_one(block, shape, columns, after)
-
-
-class UnclosedQuoteError(Exception):
-    """A quotation mark is opened and not closed on the line of this number."""
-
-
-def cut_lines(block: Block, shape: Shape) -> list[tuple[int, list[str]]]:
-    """Return the cells of each line that says something, after its number. Raises `UnclosedQuoteError`."""
-    numbers, lines = block.content()
-    if shape.way != "quoted":
-        return list(zip(numbers, shape.cut(lines), strict=True))
-    # a quotation mark that is still open behind the last line takes in the empty one
-    rows = csv.reader([*lines, ""], delimiter=shape.separator, skipinitialspace=True)
-    found = []
-    for number, row in zip(numbers, rows, strict=False):
-        found.append((number, row))
-        if rows.line_num != len(found):
-            raise UnclosedQuoteError(number)
-    return found
-
-
-def cells_one_by_one(block: Block, shape: Shape, columns: Sequence[int], after: int) -> Cells:
-    """Return what `read_cells` does, line by line: the slow way that is right for every list."""
-    numbered = cut_lines(block, shape)
-    right = [(number, row) for number, row in numbered if number > after and len(row) == shape.count]
-    wrong = [(number, row) for number, row in numbered if number > after and len(row) != shape.count]
-    found = [PackedStrings.of(row[column].strip() for _, row in right).spans() for column in columns]
-    return Cells(found, np.array([number for number, _ in right], np.int32), wrong)
-
-
-def cells_at_once(block: Block, shape: Shape, columns: Sequence[int], after: int) -> Cells | None:
-    """Return what `read_cells` does by arithmetic on the places of newlines and separators.
-
-    None where that is not certain: quotation marks, labels of several words, white space that is no space or tab.
-    """
-    text = np.frombuffer(block.text, np.uint8)
-    quoted = shape.way == "quoted"
-    if quoted and b'"' not in block.text:
-        shape = replace(shape, way="every")
-    if shape.way in ("quoted", "text label") or (quoted and shape.separator == " ") or not _plain(block.text, text):
-        return None
-    lines, starts, ends = _lines(block, text, after)
-    trimmed = _trimmed(text, starts, ends)
-    said = trimmed[0] < trimmed[1]
-    lines, starts, ends = lines[said], starts[said], ends[said]
-    if shape.separator == " " or shape.way == "path last":
-        starts, ends = trimmed[0][said], trimmed[1][said]
-    cuts, resumes = _separators(text, shape.separator)
-    before, until = np.searchsorted(cuts, starts), np.searchsorted(cuts, ends)
-    needed = shape.count - 1
-    there = until - before
-    right = there == needed if shape.way == "every" else there >= needed
-    first = (until - needed if shape.way == "path first" else before)[right]
-    found = []
-    for column in columns:
-        begin = resumes[first + column - 1] if column else starts[right]
-        end = cuts[first + column] if column < needed else ends[right]
-        found.append(Spans(text, *_trimmed(text, begin, end)))
-    wrong = list(shape.cut(Spans(text, starts[~right], ends[~right]).strings()))
-    if quoted:  # its reader leaves out the spaces before a cell
-        wrong = [[cell.lstrip(" ") for cell in row] for row in wrong]
-    return Cells(found, lines[right], list(zip(lines[~right].tolist(), wrong, strict=True)))
-
-
-def _plain(data: bytes, text: Bytes) -> bool:
-    """Tell whether the only white space is spaces, tabs and newlines."""
-    controls = _count(text, NEWLINE) + _count(text, TAB)
-    return np.count_nonzero(text < SPACE) == controls and (data.isascii() or _OTHER_SPACE.search(data) is None)
-
-
-def _count(text: Bytes, letter: int) -> int:
-    return int(np.count_nonzero(text == letter))
-
-
-def _lines(block: Block, text: Bytes, after: int) -> tuple[NDArray[np.int32], Ints, Ints]:
-    """Return number, start and end of the lines after line `after` that are no comments."""
-    ends = np.flatnonzero(text == NEWLINE)
-    if text[-1] != NEWLINE:
-        ends = np.append(ends, len(text))
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lines = np.arange(block.first, block.first + len(starts), dtype=np.int32)
-    kept = (text[starts] != COMMENT) & (lines > after)
-    return lines[kept], starts[kept], ends[kept]
-
-
-def _trimmed(text: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
-    """Return the places without the spaces and tabs at both sides."""
-    starts, ends = starts.copy(), ends.copy()
-    rows = np.flatnonzero((starts < ends) & _is_space(text[np.minimum(starts, len(text) - 1)]))
-    while len(rows):  # only those with more of them: a thousand spaces in one line must not cost all lines a look each
-        starts[rows] += 1
-        rows = rows[starts[rows] < ends[rows]]
-        rows = rows[_is_space(text[starts[rows]])]
-    rows = np.flatnonzero((starts < ends) & _is_space(text[ends - 1]))
-    while len(rows):
-        ends[rows] -= 1
-        rows = rows[starts[rows] < ends[rows]]
-        rows = rows[_is_space(text[ends[rows] - 1])]
-    return starts, ends
-
-
-def _is_space(text: Bytes) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = (text == SPACE) | (text == TAB)
-    return found
-
-
-def _separators(text: Bytes, separator: str) -> tuple[Ints, Ints]:
-    """Return where each separator begins and where what follows it begins; spaces and tabs in a row are one."""
-    if separator != " ":
-        cuts = np.flatnonzero(text == ord(separator))
-        return cuts, cuts + 1
-    blank = np.flatnonzero(_is_space(text))
-    apart = np.diff(blank) != 1
-    return blank[np.append(True, apart)[: len(blank)]], blank[np.append(apart, True)[: len(blank)]] + 1
+    numbers, rows = block.rows(shape)
+    count, wrong = shape.count, list[tuple[int, list[str]]]()
+    if after >= block.first:
+        numbers = [number for number in numbers if number > after]
+        rows = rows[len(rows) - len(numbers) :]
+    if {*map(len, rows)} - {count}:
+        enough, numbered = count if least is None else least, [*zip(numbers, rows, strict=True)]
+        wrong = [(number, row) for number, row in numbered if not enough <= len(row) <= count]
+        right = [(number, row + [""] * (count - len(row))) for number, row in numbered if enough <= len(row) <= count]
+        numbers, rows = [number for number, _ in right], [row for _, row in right]
+    cells = [*zip(*rows, strict=True)] or [()] * count
+    return Cells([[*map(str.strip, cells[column])] for column in columns], numbers, wrong)

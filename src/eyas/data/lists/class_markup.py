@@ -1,4 +1,4 @@
-"""Class names in JSON, in YAML under `names:`, in lists and dictionaries of Python, or a refusal by line."""
+"""Class names in JSON, in YAML under `names:`, in Python lists and dictionaries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _NAMES = re.compile(r"^names[ \t]*:", re.MULTILINE)
-_SCALAR = re.compile(r"""\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|'')*'|[^\s,\[\]{}"'#:&*!|>@%`?][^,\[\]{}#:\n]*)""")
+_SCALAR = r"""\s*(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|'')*'|[^\s,\[\]{}"'#:&*!|>@%`?][^,\[\]{}#:\n]*)"""
 _KEY = r"""(?P<key>"[^"]*"|'[^']*'|[^\s:'"-][^:]*|-[0-9]+)"""
 _ITEM = re.compile(rf"(?P<indent> *)(?:- +(?P<item>\S.*)|{_KEY} *: +(?P<value>\S.*))")
 _FORMS = "It may be a list of names, {number: name} or {name: number}"
@@ -46,38 +46,29 @@ def is_markup(text: str, suffix: str) -> bool:
 
 def read_markup(text: str, suffix: str) -> list[Entry]:
     """Return the classes of such a file. Raises `UnclearError`."""
-    if suffix == ".json" or (suffix not in (".yaml", ".yml") and text.lstrip()[:1] in ("[", "{")):
-        try:
-            return _from_json(text)
-        except json.JSONDecodeError as error:
-            if suffix == ".json":
-                raise UnclearError(error.lineno, f"this is no JSON: {error.msg}") from None
-            entries, place = _flow(text, len(text) - len(text.lstrip()))
-            return _odd(text, place) if text[place:].strip() else entries
-        except (RecursionError, ValueError):
-            raise UnclearError(1, f"this JSON holds no class names. {_FORMS}") from None
-    return _from_yaml(text)
-
-
-# JSON.
-
-
-def _from_json(text: str) -> list[Entry]:
-    value = json.loads(text, object_pairs_hook=tuple)  # an object becomes a tuple of pairs: no key is lost
-    while isinstance(value, tuple) and len(value) == 1 and isinstance(value[0][1], list | tuple):
-        value = value[0][1]  # {"names": [...]}
-    if not isinstance(value, list | tuple):
-        raise UnclearError(1, f"this JSON holds no class names. {_FORMS}")
-    pairs = [(None, item) for item in value] if isinstance(value, list) else value
-    places, place, found = [], 0, []
-    for key, item in pairs:
-        place = max(place, text.find(json.dumps(item if key is None else key, ensure_ascii=False), place))
-        places.append(text.count("\n", 0, place) + 1)
-        if type(item) not in (str, int) or (type(item) is int and as_number(str(item)) is None):
-            which = f"class {len(places) - 1}" if key is None else repr(key)
-            raise UnclearError(places[-1], f"what stands for {which} is no name. {_FORMS}")
-        found.append((places[-1], key, item))
-    return _entries(found)
+    if suffix in (".yaml", ".yml") or (suffix != ".json" and text.lstrip()[:1] not in ("[", "{")):
+        return _from_yaml(text)
+    try:
+        value = json.loads(text, object_pairs_hook=tuple)  # an object becomes a tuple of pairs: no key is lost
+        while isinstance(value, tuple) and len(value) == 1 and isinstance(value[0][1], list | tuple):
+            value = value[0][1]  # {"names": [...]}
+        if not isinstance(value, list | tuple):
+            raise UnclearError(1, f"this JSON holds no class names. {_FORMS}")
+        place, found = 0, list[tuple[int, str | int | None, str | int]]()
+        for key, item in [(None, item) for item in value] if isinstance(value, list) else value:
+            place = max(place, text.find(json.dumps(item if key is None else key, ensure_ascii=False), place))
+            if type(item) not in (str, int) or (type(item) is int and as_number(str(item)) is None):
+                which = f"class {len(found)}" if key is None else repr(key)
+                raise UnclearError(_line(text, place), f"what stands for {which} is no name. {_FORMS}")
+            found.append((_line(text, place), key, item))
+        return _entries(found)
+    except json.JSONDecodeError as error:
+        if suffix == ".json":
+            raise UnclearError(error.lineno, f"this is no JSON: {error.msg}") from None
+        entries, place = _flow(text, len(text) - len(text.lstrip()))
+        return _odd(text, place) if text[place:].strip() else entries
+    except (RecursionError, ValueError):
+        raise UnclearError(1, f"this JSON holds no class names. {_FORMS}") from None
 
 
 def _entries(found: list[tuple[int, str | int | None, str | int]]) -> list[Entry]:
@@ -149,30 +140,25 @@ def _block(text: str, place: int, *, whole: bool) -> list[Entry]:
 
 def _flow(text: str, place: int) -> tuple[list[Entry], int]:
     """Return the classes between the brackets that open at `place`, and where their last line ends."""
-    mapped, end = text[place] == "{", "}" if text[place] == "{" else "]"
+    mapped, end = text[place] == "{", r"\s*\}" if text[place] == "{" else r"\s*\]"
     found: list[tuple[int, str | int | None, str | int]] = []
     place += 1
-    while True:
-        if (closing := re.compile(rf"\s*{re.escape(end)}[ \t]*(#.*)?(\n|$)").match(text, place)) is not None:
-            return (_entries(found), closing.end()) if found else _odd(text, place)
-        key, place = _next(text, place) if mapped else (None, place)
+
+    def take(pattern: str) -> str:
+        nonlocal place
+        match = re.compile(pattern).match(text, place) or _odd(text, place)
+        place = match.end()
+        return match[0].strip()
+
+    while (closing := re.compile(rf"{end}[ \t]*(#.*)?(\n|$)").match(text, place)) is None:
+        key = _scalar(take(_SCALAR), _line(text, place)) if mapped else None
         if mapped:
-            place = _after(text, place, ":")
+            take(r"\s*:")
         line = _line(text, place)
-        value, place = _next(text, place)
-        found.append((line, key, value))
-        if not re.compile(rf"\s*{re.escape(end)}").match(text, place):
-            place = _after(text, place, ",")
-
-
-def _next(text: str, place: int) -> tuple[str | int, int]:
-    match = _SCALAR.match(text, place) or _odd(text, place)
-    return _scalar(match[0].strip(), _line(text, match.end())), match.end()
-
-
-def _after(text: str, place: int, sign: str) -> int:
-    match = re.compile(rf"\s*{sign}").match(text, place) or _odd(text, place)
-    return match.end()
+        found.append((line, key, _scalar(take(_SCALAR), _line(text, place))))
+        if not re.compile(end).match(text, place):
+            take(r"\s*,")
+    return (_entries(found), closing.end()) if found else _odd(text, place)
 
 
 def _odd(text: str, place: int) -> NoReturn:

@@ -1,7 +1,8 @@
-"""The text of a list file -> its columns, packed: the paths, the labels, the splits."""
+"""Reads a list file into packed columns: paths, labels, splits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.images.packed import Coded, Coding, PackedStrings, Packing
-from eyas.data.lists.cells import Cells, blocks_of, read_cells
-from eyas.data.lists.layout import Layout, find_layout, quotes_closed
-from eyas.data.lists.one_hot import read_hot
+from eyas.data.lists.cells import blocks_of, read_cells
+from eyas.data.lists.layout import Layout, find_layout
+from eyas.data.lists.paths import Problems
 from eyas.data.lists.roles import KEY
 from eyas.data.lists.shape import Exists
-from eyas.data.lists.splits import SPLITS, flag_of, kind_of, meanings, of_flags
+from eyas.data.lists.splits import MINUS, NO, SPLITS, YES, flag_of, kind_of, meanings, of_flags
 from eyas.errors import DataError
 
 
@@ -30,7 +31,7 @@ class Table:
     lines: NDArray[np.int32]
     splits: Coded | None = None
     notes: tuple[str, ...] = ()
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    problems: Problems = field(default_factory=list)
     key: str = ""
 
 
@@ -40,51 +41,46 @@ def read_table(data: bytes, source: Path, *, columns: str | None, exists: Exists
     With `labels=False` only the paths: neither labels nor splits are looked for, and a line may lack its other cells.
     """
     layout = find_layout(data, source, columns=columns, exists=exists, labels=labels)
-    return _read(data, source, layout, short=not labels)
+    roles, width = layout.roles, layout.shape.count
+    label = () if roles.label is None else (roles.label,)
+    held = (roles.path, *label, *roles.hot, *roles.splits)
+    paths, codings = Packing(), [Coding() for _ in held[1:]]
+    lines, problems, comments = [np.zeros(0, np.int32)], Problems(), 0
+    for block in blocks_of(data, source):
+        least = None if labels else roles.path + 1
+        cells = read_cells(block, layout.shape, held, after=layout.header, least=least)
+        paths.add(cells.columns[0])
+        for coding, texts in zip(codings, cells.columns[1:], strict=True):
+            coding.add(texts)
+        lines.append(np.array(cells.lines, np.int32))
+        for line, row in cells.wrong:
+            short = f"the label is missing: {' '.join(row).strip()!r}" if len(row) < 2 <= width else ""
+            problems.append((line, short or f"{len(row)} columns, where the other lines have {width}"))
+        comments += block.comments()
+    found, numbers, notes = [coding.done() for coding in codings], np.concatenate(lines), layout.notes
+    coded, key = found[0] if label else None, ""
+    if coded is not None:
+        key = _key(coded, layout)
+    elif roles.hot:
+        coded, more = _one_hot(found[: len(roles.hot)], layout, numbers, problems)
+        notes += more
+    if comments:
+        notes += (f"{comments} comment line{'s' * (comments > 1)} (starting with #) left out",)
+    splits = _splits(found[-len(roles.splits) :], layout) if roles.splits else None
+    return Table(paths.done(), coded, numbers, splits, notes, problems, key)
 
 
 def split_names(data: bytes, source: Path, *, columns: str | None, exists: Exists) -> tuple[str, ...]:
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     layout = find_layout(data, source, columns=columns, exists=exists)
-    if not layout.splits:
+    if not layout.roles.splits:
         return ()
-    codings = [Coding() for _ in layout.splits]
-    for block in blocks_of(data):
-        with quotes_closed(source):
-            cells = read_cells(block, layout.shape, layout.splits, after=layout.header).columns
-        for coding, spans in zip(codings, cells, strict=True):
-            coding.add(spans)
+    codings = [Coding() for _ in layout.roles.splits]
+    for block in blocks_of(data, source):
+        cells = read_cells(block, layout.shape, layout.roles.splits, after=layout.header)
+        for coding, texts in zip(codings, cells.columns, strict=True):
+            coding.add(texts)
     return tuple(sorted(set(_splits([coding.done() for coding in codings], layout).texts)))
-
-
-def _read(data: bytes, source: Path, layout: Layout, *, short: bool = False) -> Table:
-    """Read the columns that a layout names; with `short` lines are read too that have a path and lack other cells."""
-    paths, codings = Packing(), {name: Coding() for name in layout.held()}
-    hot, parts = [Coding() for _ in layout.hot], [Coding() for _ in layout.splits]
-    held = [layout.columns[name] or 0 for name in codings] + [*layout.hot, *layout.splits]
-    lines, problems, comments = [np.zeros(0, np.int32)], [], 0
-    for block in blocks_of(data):
-        with quotes_closed(source):
-            cells = read_cells(block, layout.shape, held, after=layout.header)
-        if short and cells.wrong:
-            cells = _with_short(cells, held[0], layout.shape.count)
-        if codings:
-            paths.add(cells.columns[0].joined(), cells.columns[0].ends - cells.columns[0].starts)
-        for coding, spans in zip([*codings.values(), *hot, *parts][1:], cells.columns[1:], strict=True):
-            coding.add(spans)
-        lines.append(cells.lines)
-        problems += [(line, _wrong_width(row, layout.shape.count)) for line, row in cells.wrong]
-        comments += block.comments()
-    labels = codings["label"].done() if "label" in codings else None
-    numbers, notes = np.concatenate(lines), layout.notes
-    if hot:
-        labels, more = read_hot([coding.done() for coding in hot], layout, numbers, problems)
-        notes += more
-    key = _key(labels, layout) if labels is not None and not hot else ""
-    if comments:
-        notes += (f"{comments} comment line{'s' * (comments > 1)} (starting with #) left out",)
-    splits = _splits([coding.done() for coding in parts], layout) if parts else None
-    return Table(paths.done(), labels, numbers, splits, notes, problems, key)
 
 
 def _splits(found: list[Coded], layout: Layout) -> Coded:
@@ -92,9 +88,9 @@ def _splits(found: list[Coded], layout: Layout) -> Coded:
 
     Raises `DataError` where one names none, unless the columns were chosen.
     """
-    sample, columns = layout.sample, layout.splits
-    titles = [sample.title(column) or str(column) for column in columns]
-    if len(columns) > 1:
+    sample, columns = layout.sample, layout.roles.splits
+    titles, several = [sample.title(column) or str(column) for column in columns], len(columns) > 1
+    if several:
         marks = [flag_of(title, column.texts) for title, column in zip(titles, found, strict=True)]
         if not all(marks):
             raise DataError(f"{sample.source}: not all cells of the columns {', '.join(titles)} are yes or no (1, 0).")
@@ -104,7 +100,6 @@ def _splits(found: list[Coded], layout: Layout) -> Coded:
         coded = Coded(found[0].codes, [words[text] for text in found[0].texts])
     other = sorted(set(coded.texts) - set(SPLITS))
     if other and "split" not in layout.asked:
-        several = len(columns) > 1
         raise DataError(
             f"{sample.source}: the column{'s' * several} {', '.join(titles)} name{'s' * (not several)} the split, but "
             f"also sa{'y' if several else 'ys'} {', '.join(map(repr, other[:3]))}. "
@@ -115,14 +110,19 @@ def _splits(found: list[Coded], layout: Layout) -> Coded:
 
 def _key(labels: Coded, layout: Layout) -> str:
     """Return what is wrong where each line has another label, a key, or a split's number; unless the user says else."""
-    sample, column, path = layout.sample, layout.columns["label"] or 0, layout.columns["path"] or 0
-    if "label" not in layout.asked and not layout.names and _like_splits(sample.source, labels):
+    if "label" in layout.asked:
+        return ""
+    sample, column, path = layout.sample, layout.roles.label or 0, layout.roles.path
+    name = sample.source.stem.lower()
+    # a list of which line is of which split, as CelebA's; train_split.txt is a part itself
+    called = "partition" in name or ("split" in name and not kind_of(name)[0])
+    if not sample.names and called and len(labels.texts) > 1 and set(labels.texts) <= {"0", "1", "2"}:
         return (
             f"its only numbers ({', '.join(sorted(labels.texts))}) and its name look like splits, not classes. Train "
             f"with a list of labels; if they are classes, say so with {sample.flag(path=path, label=column)} or name "
             "them with --classes FILE."
         )
-    if "label" in layout.asked or len(labels) < KEY or len(labels.texts) < len(labels):
+    if len(labels) < KEY or len(labels.texts) < len(labels):
         return ""
     return (
         f"each label occurs once: the column {sample.told([column])} is a key, not a class. If it is the class, say so "
@@ -130,24 +130,40 @@ def _key(labels: Coded, layout: Layout) -> str:
     )
 
 
-def _like_splits(source: Path, labels: Coded) -> bool:
-    """Tell whether a list says which line is of which split, by its name and its numbers, as CelebA's does."""
-    name = source.stem.lower()
-    named = "partition" in name or ("split" in name and not kind_of(name)[0])  # train_split.txt is a part itself
-    return named and len(labels.texts) > 1 and set(labels.texts) <= {"0", "1", "2"}
+# One-hot columns: one for each class, with a 1 in the lines of that class.
 
 
-def _with_short(cells: Cells, path: int, count: int) -> Cells:
-    """Return the cells with those lines among them that have a cell in column `path`, though less than `count`."""
-    found = [(line, row[path].strip()) for line, row in cells.wrong if path < len(row) < count]
-    lines = np.concatenate([cells.lines, np.array([line for line, _ in found], np.int32)])
-    order = np.argsort(lines, kind="stable")
-    joined = PackedStrings.of([*cells.columns[0].strings(), *(text for _, text in found)])
-    wrong = [(line, row) for line, row in cells.wrong if not path < len(row) < count]
-    return Cells([joined.spans().take(order)], lines[order], wrong)
+def _one_hot(
+    columns: list[Coded], layout: Layout, lines: NDArray[np.int32], problems: Problems
+) -> tuple[Coded, tuple[str, ...]]:
+    """Return the header of the column that holds a 1 as each line's label, and a note on headers that no line has.
+
+    A line with none or several becomes a problem. Raises `DataError` for headers that are empty or occur twice.
+    """
+    sample, hot = layout.sample, layout.roles.hot
+    titles = [sample.title(column) for column in hot]
+    if "" in titles or len(set(titles)) < len(titles):
+        raise DataError(f"{sample.source}: the columns {sample.told(hot)} need different names: their classes.")
+    count, last = np.zeros(len(lines), np.int32), np.zeros(len(lines), np.int32)
+    for number, (title, column) in enumerate(zip(titles, columns, strict=True)):
+        no = MINUS if MINUS & set(column.texts) and not NO & set(column.texts) else NO
+        other = np.array([text not in YES | no for text in column.texts], np.bool_)
+        for row in np.flatnonzero(other[column.codes]).tolist():
+            told = f"{column.texts[column.codes[row]]!r} is neither 1 nor 0 in the column {title}"
+            problems.append((int(lines[row]), told))
+        marks = np.array([text in YES for text in column.texts], np.bool_)[column.codes]
+        count += marks
+        last[marks] = number
+    remedy = sample.flag(path=layout.roles.path, label=hot[0])
+    for row in np.flatnonzero(count != 1).tolist():
+        reason = f"{count[row] or 'none'} of the columns {_some(titles)} {'hold' if count[row] > 1 else 'holds'} a 1"
+        problems.append((int(lines[row]), f"{reason} (multi-label): an image has one class. {remedy} uses one column"))
+    used = np.unique(last[count == 1])
+    idle = [title for number, title in enumerate(titles) if number not in used]
+    notes = (f"no line has a 1 in the column{'s' * (len(idle) > 1)} {_some(idle)}: no class",) if idle else ()
+    codes = np.searchsorted(used, np.minimum(last, used.max(initial=0))).astype(np.int32)
+    return Coded(codes, [titles[number] for number in used] or titles[:1]), notes
 
 
-def _wrong_width(row: list[str], width: int) -> str:
-    if len(row) < 2 <= width:
-        return f"the label is missing: {' '.join(row).strip()!r}"
-    return f"{len(row)} columns, where the other lines have {width}"
+def _some(titles: Sequence[str]) -> str:
+    return ", ".join(titles[:8]) + f" and {len(titles) - 8} more" * (len(titles) > 8)

@@ -1,10 +1,11 @@
-"""Labels as a list writes them -> numbers of classes: what is a number, what a name, what is neither."""
+"""Turns the labels of a list into class numbers; decides what is a number and what a name."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,14 +15,15 @@ from eyas.data.images.packed import Coded
 from eyas.data.lists.class_markup import as_number
 from eyas.data.lists.class_names import LONGEST_NAME, ClassNames, too_long
 from eyas.data.lists.paths import Problems
-from eyas.data.lists.several import several_note
 from eyas.errors import DataError, suggest
 
 SUGGESTED = 10  # unknown names that get the nearest ones told: no report shows more, and to look for them takes long
 FAR = 10  # times the other numbers' end: a single number beyond it is doubted
-MISSING = frozenset(
-    ("nan", "-nan", "none", "na", "n/a", "#n/a", "#na", "<na>", "null", "nil", "?", "-", "--")
-)  # what programs write where there is no value
+# what programs write where there is no value
+MISSING = frozenset(("nan", "-nan", "none", "na", "n/a", "#n/a", "#na", "<na>", "null", "nil", "?", "-", "--"))
+SIGNS = ("|", ";", ",", "/", "+", "&", " ")  # between the classes of a label that names several
+_AROUND = " \t'\"[](){}"  # ['cat', 'dog']
+_MANY = 6  # labels that are needed to tell that all are made of few words
 _AS_CLASS = "leave the line out, or name it in a class file (--classes FILE) if it is a class"
 _DECIMAL = re.compile(r"(-?[0-9]+)\.0+")
 
@@ -53,13 +55,9 @@ class _Reading:
 
 
 def read_labels(
-    labels: Coded,
-    lines: NDArray[np.int32],
-    names: ClassNames | None,
-    first_label: str,
-    problems: Problems,
+    labels: Coded, lines: NDArray[np.int32], names: ClassNames | None, first_label: str, problems: Problems,
     missing: frozenset[str] = MISSING,
-) -> Labels:
+) -> Labels:  # fmt: skip
     """Return what a list's labels mean; a label without meaning is added to `problems` with its line.
 
     Names are matched exactly; classes without a class file are those that occur. Texts in `missing` are no labels
@@ -67,25 +65,23 @@ def read_labels(
     """
     rows, known = labels.codes, {names.heading, *names.names} if names else set()
     counts = dict(zip(labels.texts, np.bincount(rows, minlength=len(labels.texts)).tolist(), strict=True))
-    wrong = {text: reason for text in counts if text not in known and (reason := _no_label(text, missing))}
+    wrong = dict[str, str]()
+    for text in (text for text in counts if text not in known):
+        if not text:
+            wrong[text] = "the label is missing"
+        elif text.lower() in missing:
+            wrong[text] = f"label {text!r} usually means that there is none: {_AS_CLASS}"
+        elif len(text) > LONGEST_NAME:
+            wrong[text] = too_long(text)
     said = {text: count for text, count in counts.items() if text not in wrong}
     found = _by_class_file(said, names, first_label, wrong) if names else _alone(said, first_label, wrong)
-    codes = [code for code, text in enumerate(labels.texts) if text in wrong]
-    for row in np.flatnonzero(np.isin(rows, codes)).tolist() if wrong else ():
-        problems.append((int(lines[row]), wrong[labels.texts[rows[row]]]))
+    bad = np.array([text in wrong for text in labels.texts], np.bool_)
+    problems += [(int(lines[row]), wrong[labels.texts[rows[row]]]) for row in np.flatnonzero(bad[rows]).tolist()]
     numbers = np.array([found.index.get(text, 0) for text in labels.texts], np.int64)
     unused = first_label != "auto" and not _whole_numbers(said)[0]
     notes = found.notes + (f"the labels are names, so --first-label {first_label} says nothing",) * unused
     notes += _alike(found.classes) + (several_note(found.classes) if names is None else ())
     return Labels(numbers[rows], found.classes, found.named, names is not None, notes, found.first)
-
-
-def _no_label(text: str, missing: frozenset[str]) -> str:
-    if not text:
-        return "the label is missing"
-    if text.lower() in missing:
-        return f"label {text!r} usually means that there is none: {_AS_CLASS}"
-    return too_long(text) if len(text) > LONGEST_NAME else ""
 
 
 def _whole_numbers(counts: Mapping[str, int]) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -121,10 +117,15 @@ def _alone(counts: Mapping[str, int], first_label: str, wrong: dict[str, str]) -
     values = {text: value for text, value in values.items() if text not in doubted}
     others = sorted(text for text in counts if text not in values and text not in doubted)
     if not others and (_runs(ordered := sorted(set(values.values()))) or not values):
-        return replace(_bare(values), notes=notes + _of_bare(ordered))
+        if ordered and ordered[0] == 1:
+            notes += (f"labels count from 1 (to {ordered[-1]})",)
+        if ordered and (gaps := sorted({*range(ordered[0], ordered[-1])} - {*ordered})):
+            few = _some(list(map(str, gaps)))
+            notes += (f"no label is {few}: the classes are the {len(ordered)} numbers that occur",)
+        return replace(_bare(values), notes=notes)
     if not others:
-        gaps = f"the labels are numbers with gaps ({ordered[0]} to {ordered[-1]}): they are taken as names"
-        return replace(_bare(values), named=True, notes=(*notes, gaps))
+        told = f"the labels are numbers with gaps ({ordered[0]} to {ordered[-1]}): they are taken as names"
+        return replace(_bare(values), named=True, notes=(*notes, told))
     if values:
         notes += (f"some labels are numbers, some are not ({_some(others)}): all are taken as names",)
     classes = tuple(sorted([*values, *others]))
@@ -136,15 +137,6 @@ def _bare(values: Mapping[str, int]) -> _Reading:
     ordered = sorted(set(values.values()))
     place = {value: number for number, value in enumerate(ordered)}
     return _Reading({text: place[value] for text, value in values.items()}, tuple(map(str, ordered)), named=False)
-
-
-def _of_bare(ordered: list[int]) -> tuple[str, ...]:
-    notes: tuple[str, ...] = ()
-    if ordered and ordered[0] == 1:
-        notes += (f"labels count from 1 (to {ordered[-1]})",)
-    if ordered and (gaps := sorted({*range(ordered[0], ordered[-1])} - {*ordered})):
-        notes += (f"no label is {_some(list(map(str, gaps)))}: the classes are the {len(ordered)} numbers that occur",)
-    return notes
 
 
 def _some(texts: list[str]) -> str:
@@ -183,26 +175,31 @@ def _by_class_file(counts: Mapping[str, int], names: ClassNames, first_label: st
     inside = sum(count for text, count in counts.items() if text in index)
     outside = sum(counts[text] for text in values if text not in index)
     if not values or (first_label == "auto" and inside >= max(1, outside)):
-        if len(values) == len(counts) == len(set(counts) & index.keys()):
-            _refuse_both(names, index, values)
-        return _by_name(counts, names, index, wrong)
-    first, more = _first_number(values, names, first_label)
-    table = {number: place for place, number in enumerate(_numbers_of(names, first, first_label))}
+        table = dict(zip(names.numbers or range(len(names.names)), names.names, strict=True))
+        both = len(values) == len(counts) == len(set(counts) & index.keys()) and set(values.values()) <= table.keys()
+        for text, value in values.items() if both else ():
+            if index[text] != index[table[value]]:
+                raise DataError(
+                    f"{names.source}: label {text} may be the class of this name, or the number of {table[value]!r}. "
+                    "If labels are numbers, pass --first-label 0 (or 1); if they are names, give each name's number "
+                    f"in the file ({text} {text})."
+                )
+        for text in (text for text in counts if text not in index):
+            near = suggest(text, names.names) if len(wrong) < SUGGESTED else ""
+            wrong[text] = f"{names.source.name} names no class {text!r}.{near}"
+        return _Reading(index, names.names, named=True, notes=names.notes)
+    numbers, more = _numbers(values, names, first_label)
+    place = {number: at for at, number in enumerate(numbers)}
+    low, high = min(place), max(place)
+    bounds = f"{low} to {high}{', with gaps' if high - low >= len(place) else ''}"
     for text in counts:
         if text not in values:
             wrong[text] = f"label {text!r} is no number; the labels are read as numbers of {names.source.name}"
-        elif values[text] not in table:
-            wrong[text] = f"label {text} is out of range: {_range(names, table)}"
-    places = {text: table.get(value, 0) for text, value in values.items()}
+        elif values[text] not in place:
+            told = f"{names.source.name} names {len(place)} classes ({bounds})"
+            wrong[text] = f"label {text} is out of range: {told}"
+    places = {text: place.get(value, 0) for text, value in values.items()}
     return _Reading(places, names.names, named=True, notes=names.notes + notes + more)
-
-
-def _by_name(counts: Mapping[str, int], names: ClassNames, index: dict[str, int], wrong: dict[str, str]) -> _Reading:
-    for text in counts:
-        if text not in index:
-            near = suggest(text, names.names) if len(wrong) < SUGGESTED else ""
-            wrong[text] = f"{names.source.name} names no class {text!r}.{near}"
-    return _Reading(index, names.names, named=True, notes=names.notes)
 
 
 def _without_heading(names: ClassNames, counts: Mapping[str, int], numbers: list[int]) -> ClassNames:
@@ -221,51 +218,27 @@ def _without_heading(names: ClassNames, counts: Mapping[str, int], numbers: list
     )
 
 
-def _refuse_both(names: ClassNames, index: Mapping[str, int], values: Mapping[str, int]) -> None:
-    """Raise `DataError` where labels are names of classes and numbers of others."""
-    table = dict(zip(names.numbers or range(len(names.names)), names.names, strict=True))
-    if all(value in table for value in values.values()):
-        for text, value in values.items():
-            if index[text] != index[table[value]]:
-                raise DataError(
-                    f"{names.source}: label {text} may be the class of this name, or the number of {table[value]!r}. "
-                    "If labels are numbers, pass --first-label 0 (or 1); if they are names, give each name's number "
-                    f"in the file ({text} {text})."
-                )
+def _numbers(values: Mapping[str, int], names: ClassNames, asked: str) -> tuple[Sequence[int], tuple[str, ...]]:
+    """Return the number of each name, and the note that says so where the first is 1. Raises `DataError` in doubt.
 
-
-def _first_number(values: Mapping[str, int], names: ClassNames, asked: str) -> tuple[int, tuple[str, ...]]:
-    """Return the number of the first class, and the note that says so where it is 1. Raises `DataError` in doubt."""
+    An asked first number shifts those of the file, where they have no gaps.
+    """
+    given, size, low, high = names.numbers, len(names.names), min(values.values()), max(values.values())
     if asked != "auto":
-        return int(asked), ()
-    if names.numbers is not None:
-        note = f"labels count from 1, as {names.source.name} does"
-        return names.numbers[0], (note,) * (names.numbers[0] == 1)
-    low, high, size = min(values.values()), max(values.values()), len(names.names)
+        if given is not None and given[-1] - given[0] >= size:
+            told = f"gives its classes numbers with gaps, so --first-label {asked} says nothing"
+            raise DataError(f"{names.source}: {told}.")
+        return range(int(asked), int(asked) + size), ()
+    if given is not None:
+        return given, (f"labels count from 1, as {names.source.name} does",) * (given[0] == 1)
     if low == 1 and high == size:
-        return 1, (f"labels count from 1 (to {size})",)
+        return range(1, size + 1), (f"labels count from 1 (to {size})",)
     if low > 0 and high < size:
         raise DataError(
             f"{names.source}: no label is 0, and the names have no numbers: do labels count from 0 or from 1? "
             f"Pass --first-label 0 or 1, or number the lines (0 {names.names[0]})."
         )
-    return 0, ()
-
-
-def _numbers_of(names: ClassNames, first: int, asked: str) -> tuple[int, ...]:
-    """Return the number of each name; an asked first number shifts those of the file, where they have no gaps."""
-    counted = tuple(range(first, first + len(names.names)))
-    if names.numbers is None or names.numbers == counted:
-        return counted
-    if asked != "auto" and names.numbers[-1] - names.numbers[0] >= len(names.names):
-        raise DataError(f"{names.source}: gives its classes numbers with gaps, so --first-label {asked} says nothing.")
-    return counted if asked != "auto" else names.numbers
-
-
-def _range(names: ClassNames, table: Mapping[int, int]) -> str:
-    low, high = min(table), max(table)
-    gaps = ", with gaps" if high - low >= len(table) else ""
-    return f"{names.source.name} names {len(table)} classes ({low} to {high}{gaps})"
+    return range(size), ()
 
 
 def _alike(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -292,3 +265,24 @@ def without_images(source: str, classes: tuple[str, ...], labels: NDArray[np.int
 def visible(name: str) -> str:
     """Return a name without the letters that have no width, such as U+200B and U+FEFF."""
     return "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+
+
+def several_note(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return a note where labels are made of others: their parts are labels themselves, or few words make them all."""
+    for sign in SIGNS:
+        parts = {text: [part.strip(_AROUND) for part in text.split(sign)] for text in classes if sign in text.strip()}
+        alone = {text.strip(_AROUND) for text in classes if text not in parts}
+        made = [text for text, found in parts.items() if len(alone.intersection(found)) == len(set(found)) > 1]
+        words = Counter(part for found in parts.values() for part in {*found})
+        lengths = {len(found) for found in parts.values()}  # alike in names such as `ace of clubs`
+        few = len(parts) >= _MANY and len(lengths) > 2 and 2 * len(words) <= len(parts)
+        if made or few:
+            words.update(alone)
+            shared = [text for text, found in parts.items() if sign in "|;" or min(words[part] for part in found) > 1]
+            told, count = (made or shared or [*parts])[0], len(shared or parts)
+            return (
+                f"{count} of {len(classes)} labels name{'s' * (count == 1)} several classes at once (multi-label), "
+                f"such as {told!r}: each combination is learnt as a class of its own, since an image has one class; "
+                "leave those lines out where that is not meant",
+            )
+    return ()

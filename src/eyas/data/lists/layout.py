@@ -1,10 +1,9 @@
-"""How a list is laid out: its separator, its header, which of its columns is the path, the label, the split."""
+"""Finds the layout of a list file: its separator, its header, and what its columns hold."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -13,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from eyas.data.images.formats import is_image
-from eyas.data.lists.cells import UnclosedQuoteError, blocks_of, cut_lines, read_cells
+from eyas.data.images.packed import PackedStrings
+from eyas.data.lists.cells import blocks_of, read_cells
 from eyas.data.lists.roles import Roles, Sample, choose
 from eyas.data.lists.shape import (
     LABEL_NAMES,
@@ -31,35 +31,22 @@ from eyas.data.lists.splits import TITLES
 from eyas.errors import DataError
 
 SAMPLE = 1000  # rows that the layout is found from; all rows are then read by it
-_WIDE = "full-width commas (，) separate nothing: replace them by plain ones (,)."
 HEAD = 1 << 16  # bytes that are read at a time to find it
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a list is laid out: its shape, the line it begins after (its header's, or 0), its columns.
+    """How a list is laid out: its shape, the line it begins after (its header's, or 0), what its columns hold.
 
-    `columns` are those of "path" and "label" (None: no column holds it), empty where no line can be used; `splits` are
-    the column of the splits, or several that mark the lines of one each; `hot` are columns that hold a 1 for each
-    line's class. `names` are the header's cells, `asked` what the user chose.
+    `asked` is what the user chose: some of "path", "label", "split".
     """
 
     shape: Shape
     header: int
-    columns: dict[str, int | None]
-    splits: tuple[int, ...]
-    hot: tuple[int, ...]
+    roles: Roles
     sample: Sample
     asked: frozenset[str]
     notes: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.sample.names
-
-    def held(self) -> list[str]:
-        """Return what a column holds: "path", "label"."""
-        return [name for name in ("path", "label") if self.columns.get(name) is not None]
 
 
 def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exists, labels: bool = True) -> Layout:
@@ -68,7 +55,7 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     With `labels=False` only the column of the paths is looked for. Raises `DataError` where the columns cannot be
     told apart with certainty; it says to pass `--columns`.
     """
-    sample = list(islice(chain.from_iterable(block.content()[1] for block in blocks_of(data, HEAD)), SAMPLE))
+    sample = list(islice(chain.from_iterable(block.content()[1] for block in blocks_of(data, source, HEAD)), SAMPLE))
     _refuse_unread(sample, source, "its path, then its label" if labels else "its path", exists)
     asked = _parse_columns(columns) if columns else {}
     first_line, above = sample[0].strip(), _stands_alone(sample, exists)
@@ -77,12 +64,12 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     whole = not (labels or asked) and all("\t" not in line and exists(line) for line in sample[1:] or sample)
     shape = Shape(" ", 1, "path last") if whole else find_shape(sample, asked, exists, quoted=b'"' in data)
     if shape is None:
-        wide = all("，" in line for line in sample)
-        raise DataError(f"{source}: {_WIDE if wide else NO_PATHS}")
+        wide = "full-width commas (，) separate nothing: replace them by plain ones (,)."
+        raise DataError(f"{source}: {wide if all('，' in line for line in sample) else NO_PATHS}")
     lone = Shape(",", 1, "quoted")
     if shape.count == 1 and b'"' in data and all(len(row) == 1 for row in lone.cut(sample)):
         shape = lone
-    rows = _rows(data, shape, source)
+    rows = chain.from_iterable(zip(*block.rows(shape), strict=True) for block in blocks_of(data, source, HEAD))
     skipped = next(rows)[0] if above else 0
     number, first = next(rows)
     body = list(islice((row for _, row in rows if len(row) == shape.count), SAMPLE))
@@ -91,7 +78,10 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     names = tuple(cell.strip() for cell in first)
     if shape.separator == " " and len(names) == shape.count - 1 > 1 and places == [0]:
         names = ("", *names)  # a header that leaves the paths' column out, as CelebA's does
-    known = _known(names, places) and not any(exists(first[c]) for c in places if c < len(first))
+    # a header by its words: one above a column of paths, two without one
+    words = sum(word in PATH_NAMES | LABEL_NAMES | TITLES for word in plain_words(names))
+    known = words >= (1 if places else 2) and not any(map(is_image, names))
+    known = known and not any(exists(first[c]) for c in places if c < len(first))
     told = by_name or known or _stands_above(names, body, places, exists)
     fits = len(names) == shape.count  # else it is not known whose name is whose
     if by_name and not fits:
@@ -103,11 +93,12 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     if not header and len(first) == shape.count:
         body.insert(0, first)
     after = number if header else skipped
-    differ = partial(_all_differ, data, shape, after)
-    titles = names if header and fits else ()
-    cells = Sample(source, [[cell.strip() for cell in row] for row in body], titles, differ)
-    roles = choose(cells, asked, exists, labels=labels) if body else None
-    if roles and roles.hot and shape.separator == " " and any(" " in name for name in names):
+
+    stripped = [[cell.strip() for cell in row] for row in body]
+    differ = partial(_all_differ, data, source, shape, after)
+    cells = Sample(source, stripped, names if header and fits else (), differ)
+    roles = choose(cells, asked, exists, labels=labels) if body else Roles(0)
+    if roles.hot and shape.separator == " " and any(" " in name for name in names):
         raise DataError(
             f"{source}:{number}: the header has more words than there are columns, which name the classes. "
             "Put tabs or commas between the columns."
@@ -115,11 +106,16 @@ def find_layout(data: bytes, source: Path, *, columns: str | None, exists: Exist
     notes: tuple[str, ...] = (f"line {skipped} is left out: {first_line}",) if above else ()
     if header and not (by_name or known):
         notes += (f"line {number} is taken for a header: {', '.join(filter(None, names))}",)
-    if labels and roles is not None:
-        notes += _said(cells, roles)
-    columns_of = {"path": roles.path, "label": roles.label} if roles else {}
-    splits, hot = (roles.splits, roles.hot) if roles else ((), ())
-    return Layout(shape, after, columns_of, splits, hot, cells, frozenset(asked), notes)
+    if labels and body:
+        notes += cells.told_of(roles)
+    return Layout(shape, after, roles, cells, frozenset(asked), notes)
+
+
+def _all_differ(data: bytes, source: Path, shape: Shape, after: int, column: int) -> bool:
+    """Tell whether all cells of a column differ, in the whole list."""
+    cells = (read_cells(block, shape, [column], after=after).columns[0] for block in blocks_of(data, source))
+    hashes = PackedStrings.of(chain.from_iterable(cells)).hashes()
+    return len(np.unique(hashes)) == len(hashes)
 
 
 def _refuse_unread(sample: Sequence[str], source: Path, needs: str, exists: Exists) -> None:
@@ -138,44 +134,6 @@ def _refuse_unread(sample: Sequence[str], source: Path, needs: str, exists: Exis
         raise DataError(f"{source}: {told}.")
 
 
-def _all_differ(data: bytes, shape: Shape, header: int, column: int) -> bool:
-    """Tell whether all cells of a column differ, in the whole list."""
-    cells = (read_cells(block, shape, [column], after=header).columns[0] for block in blocks_of(data))
-    found = np.concatenate([spans.hashes() for spans in cells])
-    return len(np.unique(found)) == len(found)
-
-
-def _said(sample: Sample, roles: Roles) -> tuple[str, ...]:
-    """Return notes on where labels come from that no column of labels holds, and on the columns that are not used."""
-    notes: tuple[str, ...] = ()
-    unused = [column for column in range(len(sample.rows[0])) if column not in roles.used]
-    if roles.hot:
-        titles = ", ".join(sample.title(column) for column in roles.hot)
-        notes += (f"the columns {titles} hold a 1 for each line's class: their headers are the classes",)
-    elif roles.label is None:
-        notes += ("no column holds labels: the name of each image's folder is its class",)
-    if unused:
-        notes += (f"not used: the column{'s' * (len(unused) > 1)} {sample.told(unused)}",)
-    return notes
-
-
-def _rows(data: bytes, shape: Shape, source: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each line that says something, after its number."""
-    for block in blocks_of(data, HEAD):
-        with quotes_closed(source):
-            rows = cut_lines(block, shape)
-        yield from rows
-
-
-@contextmanager
-def quotes_closed(source: Path) -> Iterator[None]:
-    """Name the line of a quotation mark that stays open."""
-    try:
-        yield
-    except UnclosedQuoteError as error:
-        raise DataError(f"{source}:{error}: a quotation mark is opened and not closed on this line.") from None
-
-
 def _parse_columns(columns: str) -> dict[str, str]:
     """Read `path=0,label=2`: keys path, label and split; values numbers from 0 or header names."""
     asked = {}
@@ -185,14 +143,6 @@ def _parse_columns(columns: str) -> dict[str, str]:
             raise DataError(f"--columns {columns}: write it as path=0,label=2 or path=filename,label=class.")
         asked[key] = value
     return asked
-
-
-def _known(names: Sequence[str], places: Sequence[int]) -> bool:
-    """Tell whether a first line is a header by its words: one above a column of paths, two without one."""
-    if any(is_image(name) for name in names):
-        return False
-    known = sum(word in PATH_NAMES | LABEL_NAMES | TITLES for word in plain_words(names))
-    return known >= (1 if places else 2)
 
 
 def _stands_alone(sample: Sequence[str], exists: Exists) -> bool:
@@ -213,12 +163,9 @@ def _stands_above(names: Sequence[str], rows: list[list[str]], places: list[int]
         return False
     for column, name in enumerate(names):
         below = [row[column].strip() for row in rows]
-        if column in places and ("/" in name or "\\" in name or _form(name) in map(_form, below)):
+        form = partial(re.sub, r"\d+", "0")
+        if column in places and ("/" in name or "\\" in name or form(name) in map(form, below)):
             return False
         if column not in places and (name in below or (is_number(name) and all(map(is_number, below)))):
             return False
     return True
-
-
-def _form(path: str) -> str:
-    return re.sub(r"\d+", "0", path.strip())

@@ -1,30 +1,25 @@
-"""A list file -> its images and labels, packed, with every problem it has reported by line."""
+"""Reads a list file: images and labels, with every problem reported by line."""
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.images.packed import Coded, Ints, PackedStrings
-from eyas.data.lists.cells import blocks_of
+from eyas.data.lists.cells import list_text
 from eyas.data.lists.class_names import ClassNames, read_class_names
 from eyas.data.lists.columns import Table, read_table, split_names
 from eyas.data.lists.labels import MISSING, read_labels, without_images
-from eyas.data.lists.paths import REPORTED, Problems, Root, folder_names, tidy_paths
-from eyas.data.lists.roots import other_folders, root_of
+from eyas.data.lists.paths import REPORTED, Folders, Problems, Root, folder_names, tidy_paths
 from eyas.data.lists.spelling import find_files
 from eyas.errors import DataError
-from eyas.files.reading import LARGEST_LIST, read_file
 
 _ANOTHER_LABEL = "has another label in line"
 SHOWN = 10  # problems that a report shows before it counts the rest
-LONGEST = 1 << 14  # bytes of a line: a path has at most 4096, and a class has a shorter name
 REASON = 300  # letters of a reason that a report shows
 
 
@@ -51,39 +46,34 @@ class Listing:
     first: int | None = None
 
 
-def read_listing(
-    path: str | Path,
-    *,
-    root: str | Path | None = None,
-    classes: str | Path | ClassNames | None = None,
-    columns: str | None = None,
-    first_label: str = "auto",
-    split: str | None = None,
-    outside_root: bool = False,
-) -> Listing:
+class How(TypedDict, total=False):
+    """How a list is read, as the flags of these names say."""
+
+    root: str | Path | None
+    classes: str | Path | ClassNames | None
+    columns: str | None
+    first_label: str
+    outside_root: bool
+
+
+def read_listing(path: str | Path, *, split: str | None = None, **how: Unpack[How]) -> Listing:
     """Read a list file and look at each file it names; `split` keeps one split, where a column names it.
 
     Raises `DataError` with every problem and its line: meaningless labels, missing files, files that are no
     regular ones or lie outside the root (unless `outside_root` allows it), an image with two labels.
     """
-    names = _class_names(Path(path), classes)
-    listing, problems = parse_listing(
-        path, root=root, names=names, columns=columns, first_label=first_label, split=split, outside_root=outside_root
-    )
-    listing = _found(listing, outside_root, problems)
+    listing, problems = _looked_at(path, split, **how)
     report(listing.source, problems, more=max(0, int(np.count_nonzero(listing.sizes < 0)) - REPORTED))
     absent = without_images(listing.source, listing.classes, listing.labels)
     return replace(listing, notes=listing.notes + absent)
 
 
-def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tuple[Listing, Problems]:
-    """Return what can be used of a list file, and all problems of the rest; `how` is as for `read_listing`.
+def read_usable(path: str | Path, *, split: str | None = None, **how: Unpack[How]) -> tuple[Listing, Problems]:
+    """Return what can be used of a list file, and all problems of the rest.
 
     An image with two labels stays, with each of them. Raises `DataError` where no line can be used.
     """
-    names = _class_names(Path(path), how.pop("classes", None))
-    listing, problems = parse_listing(path, names=names, split=split, **how)
-    listing = _found(listing, how.get("outside_root", False), problems)
+    listing, problems = _looked_at(path, split, **how)
     sizes = listing.sizes
     left_out = [line for line, reason in problems if _ANOTHER_LABEL not in reason]
     rows = np.flatnonzero((sizes >= 0) & ~np.isin(listing.lines, np.array(left_out, np.int64)))
@@ -98,30 +88,32 @@ def read_usable(path: str | Path, *, split: str | None = None, **how: Any) -> tu
     ), problems  # fmt: skip
 
 
-def _found(listing: Listing, outside: bool, problems: Problems) -> Listing:
+def _looked_at(
+    path: str | Path, split: str | None, *, root: str | Path | None = None, columns: str | None = None,
+    classes: str | Path | ClassNames | None = None, first_label: str = "auto", outside_root: bool = False,
+) -> tuple[Listing, Problems]:  # fmt: skip
     """Return a list's images with their sizes, and with their files' names where the list spells these otherwise."""
-    paths, sizes, notes = find_files(listing.paths, listing.lines, Root(listing.root, outside), problems)
-    return replace(listing, paths=paths, sizes=sizes, notes=listing.notes + notes)
+    if classes is None:
+        beside = Path(path).with_name("classes.txt")
+        classes = beside if beside.is_file() and beside != Path(path) else None
+    names = classes if classes is None or isinstance(classes, ClassNames) else read_class_names(Path(classes))
+    listing, problems = parse_listing(
+        path, root=root, names=names, columns=columns, first_label=first_label, split=split, outside_root=outside_root
+    )
+    paths, sizes, notes = find_files(listing.paths, listing.lines, Root(listing.root, outside_root), problems)
+    return replace(listing, paths=paths, sizes=sizes, notes=listing.notes + notes), problems
 
 
 def parse_listing(
-    path: str | Path,
-    *,
-    root: str | Path | None = None,
-    names: ClassNames | None = None,
-    columns: str | None = None,
-    first_label: str = "auto",
-    split: str | None = None,
-    outside_root: bool = False,
-) -> tuple[Listing, Problems]:
+    path: str | Path, *, root: str | Path | None = None, names: ClassNames | None = None, columns: str | None = None,
+    first_label: str = "auto", split: str | None = None, outside_root: bool = False,
+) -> tuple[Listing, Problems]:  # fmt: skip
     """Read a list file without looking at the files it names; return it with its problems."""
     source = Path(path)
-    folder = Root(Path(root) if root is not None else source.parent, outside_root)
-    if not folder.folder.is_dir():
-        raise DataError(f"{folder.folder}: there is no such folder for the paths of {source} (--root).")
-    others = other_folders(source, folder)
-    exists = partial(somewhere, (folder, *others))
-    table = read_table(list_text(source), source, columns=columns, exists=exists)
+    folders = Folders.of(source, root, outside=outside_root)
+    if not folders.root.folder.is_dir():
+        raise DataError(f"{folders.root}: there is no such folder for the paths of {source} (--root).")
+    table = read_table(list_text(source), source, columns=columns, exists=folders.have)
     key = "" if names is not None else table.key
     if key and split == "train":  # in a test set one image of each class is no wonder, and its classes are matched
         raise DataError(f"{source}: {key}")
@@ -129,21 +121,19 @@ def parse_listing(
     table, notes = _of_split(table, split, source)
     if not table.paths:
         report(str(source), problems)
-    folder, moved = root_of(table.paths, source, folder, others)
+    folder, moved = folders.that_has(table.paths)
     paths, more = tidy_paths(table.paths, folder)
     notes += moved + (key,) * bool(key and split is None)
-    coded = table.labels
+    # a folder called None is a class: only cells can be empty
+    coded, missing = table.labels, MISSING
     if coded is None:
         other = "; the column of words such as train and test is taken for the split" if table.splits else ""
-        coded = _folder_labels(source, paths, table.lines, other, problems)
-    # a folder called None is a class: only cells can be empty
-    missing = frozenset[str]() if table.labels is None else MISSING
+        coded, missing = _folder_labels(source, paths, table.lines, other, problems), frozenset()
     labels = read_labels(coded, table.lines, names, first_label, problems, missing)
     notes += more + labels.notes + _repeats(paths, labels.numbers, table.lines, problems)
-    empty = np.zeros(len(paths), np.int64)
     return Listing(
         str(source), paths, labels.numbers, labels.classes, labels.named, table.lines, folder.folder,
-        empty, labels.ordered, table.notes + notes, labels.first,
+        np.zeros(len(paths), np.int64), labels.ordered, table.notes + notes, labels.first,
     ), problems  # fmt: skip
 
 
@@ -151,75 +141,19 @@ def report(source: str, problems: Problems, *, more: int = 0) -> None:
     """Raise `DataError` with a line for each of the first ten problems, if there are any; `more` were only counted."""
     if not problems:
         return
-    ordered = sorted(problems)
-    shown = [f"{source}:{line}: {_shortened(reason)}" for line, reason in ordered[:SHOWN]]
-    if len(ordered) + more > SHOWN:
-        shown.append(f"... and {len(ordered) + more - SHOWN} more problems in {source}")
+    shown = []
+    for line, reason in sorted(problems)[:SHOWN]:
+        short = f"{reason[: REASON // 2]} ... {reason[-REASON // 2 :]}" if len(reason) > REASON else reason
+        shown.append(f"{source}:{line}: {short}")
+    if len(problems) + more > SHOWN:
+        shown.append(f"... and {len(problems) + more - SHOWN} more problems in {source}")
     raise DataError("\n".join(shown))
 
 
-def _shortened(reason: str) -> str:
-    return reason if len(reason) <= REASON else f"{reason[: REASON // 2]} ... {reason[-REASON // 2 :]}"
-
-
-def listed_splits(path: str | Path, *, root: str | None = None, columns: str | None = None) -> tuple[str, ...]:
+def listed_splits(path: str | Path, *, root: str | Path | None = None, columns: str | None = None) -> tuple[str, ...]:
     """Return the splits that a list's own column names, sorted; none where it has no such column."""
     source = Path(path)
-    folder = Root(Path(root) if root is not None else source.parent)
-    exists = partial(somewhere, (folder, *other_folders(source, folder)))
-    return split_names(list_text(source), source, columns=columns, exists=exists)
-
-
-def somewhere(folders: tuple[Root, ...], path: str) -> bool:
-    """Tell whether a path is a file in one of some folders."""
-    return any(folder.finds(path) for folder in folders)
-
-
-def _class_names(source: Path, given: str | Path | ClassNames | None) -> ClassNames | None:
-    if isinstance(given, ClassNames):
-        return given
-    if given is not None:
-        return read_class_names(Path(given))
-    beside = source.with_name("classes.txt")
-    return read_class_names(beside) if beside.is_file() and beside != source else None
-
-
-def list_text(source: Path) -> bytes:
-    """Return the list as UTF-8 with newlines only; raises `DataError` naming the line that is not UTF-8."""
-    if not source.exists():
-        raise DataError(f"{source}: there is no such list.")
-    data = read_file(source, LARGEST_LIST)
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{source}:1: the list is UTF-16 text. Save it again as UTF-8.")
-    if (nul := data.find(b"\0")) >= 0:
-        line = data.count(b"\n", 0, nul) + 1
-        raise DataError(f"{source}:{line}: a NUL byte: this is not a text file.")
-    _refuse_long_line(data, source)
-    for block in () if data.isascii() else blocks_of(data):
-        try:
-            block.text.decode()
-        except UnicodeDecodeError as error:
-            line = block.first + block.text.count(b"\n", 0, error.start)
-            raise DataError(f"{source}:{line}: this line is not UTF-8 text. Save the list again as UTF-8.") from None
-    data = data.removeprefix(BOM_UTF8)
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
-
-
-def _refuse_long_line(data: bytes, source: Path) -> None:
-    """Raise `DataError` for a line that is too long for a path and a label: to cut it up would take for ever.
-
-    A line longer than two windows fills a whole one, so a look into each window is enough.
-    """
-    window = LONGEST // 2
-    for start in range(0, len(data), window):
-        if data.find(b"\n", start, start + window) >= 0 or data.find(b"\r", start, start + window) >= 0:
-            continue
-        begin = max(data.rfind(b"\n", 0, start), data.rfind(b"\r", 0, start)) + 1
-        ends = [end for end in (data.find(b"\n", start), data.find(b"\r", start)) if end >= 0]
-        length = min(ends, default=len(data)) - begin
-        if length > LONGEST:
-            line = data.count(b"\n", 0, begin) + 1
-            raise DataError(f"{source}:{line}: this line has {length:,} bytes; a path and a label are shorter.")
+    return split_names(list_text(source), source, columns=columns, exists=Folders.of(source, root).have)
 
 
 def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tuple[str, ...]]:
@@ -238,12 +172,8 @@ def _of_split(table: Table, split: str | None, source: Path) -> tuple[Table, tup
             f"{source}: no line is of the split {split!r}; there are {_counted(counts)}. "
             "--columns split=none reads all lines."
         )
-    chosen = replace(
-        table,
-        paths=table.paths.take(rows),
-        labels=None if table.labels is None else table.labels.take(rows),
-        lines=table.lines[rows],
-    )
+    labels = None if table.labels is None else table.labels.take(rows)
+    chosen = replace(table, paths=table.paths.take(rows), labels=labels, lines=table.lines[rows])
     others = {name: count for name, count in counts.items() if name != split}
     more = f"; the others of {_counted(others)}" if others else ""
     return chosen, (f"{len(rows)} of {len(table.lines)} lines are of the split {split!r}{more}",)
@@ -276,17 +206,16 @@ def _folder_labels(
 
 def _repeats(paths: PackedStrings, numbers: Ints, lines: NDArray[np.int32], problems: Problems) -> tuple[str, ...]:
     """Report images that are listed with two labels; return a note on those listed twice with one."""
-    keys = paths.spans().hashes()
+    keys = paths.hashes()
     ordered = np.sort(keys)
     alike = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(alike):
-        return ()
-    # by sorting: the table that numpy 2.0.0 would choose overflows with uint64
-    rows = np.flatnonzero(np.isin(keys, alike, kind="sort"))
-    codes, firsts = paths.spans().take(rows).groups()
-    first = rows[firsts[codes]]
-    other = numbers[rows] != numbers[first]
-    for row, earlier in zip(rows[other].tolist(), first[other].tolist(), strict=True):
-        problems.append((int(lines[row]), f"{paths[row]} {_ANOTHER_LABEL} {lines[earlier]}"))
-    same = int(np.count_nonzero((rows != first) & ~other))
+    first, same = dict[str, int](), 0
+    # by sorting: the table that numpy 2.0.0 would choose overflows
+    for row in np.flatnonzero(np.isin(keys, alike, kind="sort")).tolist() if len(alike) else ():
+        path = paths[row]
+        earlier = first.setdefault(path, row)
+        if numbers[row] != numbers[earlier]:
+            problems.append((int(lines[row]), f"{path} {_ANOTHER_LABEL} {lines[earlier]}"))
+        else:
+            same += row != earlier
     return (f"{same} line{'s' * (same > 1)} repeat an image that is listed before",) if same else ()

@@ -1,24 +1,28 @@
-"""The paths of a list: made relative to their root, and looked at on the disk."""
+"""The paths of a list: made relative to their root, and checked on disk."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eyas.data.images.packed import Coded, Coding, Ints, PackedStrings, Packing, Spans
+from eyas.data.images.packed import Coded, Coding, Ints, PackedStrings
+from eyas.errors import DataError
 from eyas.files import system
 from eyas.files.pathnames import is_absolute, slashed
 
 Problems = list[tuple[int, str]]  # (line, reason)
 _DRIVE = re.compile(r"[A-Za-z]:(?=/)")
+_FOLDERS = 20  # with more of them beside a list, these are classes
+_LOOKED_FOR = 20  # paths that a folder must have
 _LOOKERS = 16  # threads that look at files: on a network's disk nearly all the time is waiting
 _LOOKED_AT = 4096  # files that a thread looks at before it takes the next ones
 MISSING, _NO_FILE, _LEAVES, _OUTSIDE = -1, -2, -3, -4
@@ -47,26 +51,79 @@ class Root:
         return "the current folder" if str(self.folder) == "." else str(self.folder)
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where the paths of the list `source` may lead: to its root, or else to one of `others`.
+
+    Those are the list's own folder, and the folders in it or in the root; not behind links, which may lead anywhere.
+    """
+
+    source: Path
+    root: Root
+    others: tuple[Root, ...]
+
+    @staticmethod
+    def of(source: Path, root: str | Path | None, *, outside: bool = False) -> Folders:
+        """Return the folders of a list; its own one is the root where no other is asked for."""
+        own, found = Root(Path(root) if root is not None else source.parent, outside), [source.parent]
+        for folder in (source.parent, own.folder):
+            with suppress(OSError), os.scandir(folder) as entries:
+                plain = (e.name for e in entries if e.name[0] != "." and e.is_dir(follow_symlinks=False))
+                names = sorted(islice(plain, _FOLDERS + 1))
+                found += [folder / name for name in names] if len(names) <= _FOLDERS else []
+        return Folders(source, own, tuple(Root(f, outside) for f in dict.fromkeys(found) if f != own.folder))
+
+    def have(self, path: str) -> bool:
+        """Tell whether a path is a file in one of the folders."""
+        return any(folder.finds(path) for folder in (self.root, *self.others))
+
+    def that_has(self, paths: PackedStrings) -> tuple[Root, tuple[str, ...]]:
+        """Return the folder that a list's paths are relative to, and a note where it is another than was asked for.
+
+        That is so where the root has none of the paths that are looked for, and one other folder has all of them: the
+        only one, or the one that is called like the list. Raises `DataError` where several have them.
+        """
+        rows = sorted({row * len(paths) // _LOOKED_FOR for row in range(_LOOKED_FOR)})
+        some = [paths[row].strip('"') for row in rows]
+        if any(is_absolute(path) or path[:2] == ".." or self.root.finds(path) for path in some):
+            return self.root, ()
+        fit = [other for other in self.others if all(map(other.finds, some))]
+        if len(fit) > 1:
+            fit = [other for other in fit if other.folder.name == self.source.stem] or fit
+        if len(fit) > 1:
+            there = " and ".join(str(other.folder) for other in fit[:3])
+            raise DataError(f"{self.source}: its paths are not in {self.root}, but in {there}. Say which with --root.")
+        if not fit:
+            return self.root, ()
+        told = f"its paths are read from {fit[0]}, where they are; none is in {self.root}"
+        return fit[0], (f"{self.source.name}: {told}",)
+
+
 def tidy_paths(paths: PackedStrings, root: Root) -> tuple[PackedStrings, tuple[str, ...]]:
     """Return paths relative to the root where they lie in it, and notes on what was changed, and on what leaves it."""
-    notes: tuple[str, ...] = ()
-    if all(len(path) > 1 and path[0] == path[-1] == '"' for path in _first(paths)):
+    notes, first = tuple[str, ...](), [*islice(paths, 20)]
+    if all(len(path) > 1 and path[0] == path[-1] == '"' for path in first):
         paths = PackedStrings.of(path.strip('"') for path in paths)
     if b"\\" in paths.blob:
         paths = replace(paths, blob=paths.blob.replace(b"\\", b"/"))
         if b":/" in paths.blob and system.NAME != system.WINDOWS:
             paths = PackedStrings.of(_DRIVE.sub("", path, count=1) for path in paths)
         notes += ("paths are written the Windows way: \\ is read as /",)
-    paths, moved = _find_absolute(paths, root.folder)
-    notes += moved
+    begins = np.frombuffer(paths.blob + b"\n", np.uint8)[paths.offsets[:-1]]  # of a path, or of one behind empty ones
+    if (begins == ord("/")).any() or b":/" in paths.blob:
+        paths, moved = _find_absolute(paths, root.folder)
+        notes += moved
     if any(part in paths.blob for part in (b"..", b"./", b"//")):  # one image shall have one name
-        paths = PackedStrings.of(_normal(path) for path in paths)
-    if root.outside and len(rows := _outside(paths)):
-        notes += (f"{len(rows)} of {len(paths)} images lie outside {root}, the first is {paths[rows[0]]}",)
-    suffix = _left_off_suffix(_first(paths), root)
-    if suffix:
-        paths = PackedStrings.of(path + suffix for path in paths)
-        notes += (f"the list leaves the file names' ending off: {suffix} was added",)
+        paths = PackedStrings.of(map(_normal, paths))
+    leaving = (path for path in paths if is_absolute(path) or path == ".." or path[:3] == "../")
+    if root.outside and (outside := [*leaving]):
+        notes += (f"{len(outside)} of {len(paths)} images lie outside {root}, the first is {outside[0]}",)
+    first = [*islice(paths, 20)]
+    if not any(re.search(r"\.\w{2,5}$", path) or root.has(path) for path in first):
+        suffix = next((end for end in _GUESSED if all(root.has(path + end) for path in first)), "")
+        if suffix:
+            paths = PackedStrings.of(path + suffix for path in paths)
+            notes += (f"the list leaves the file names' ending off: {suffix} was added",)
     return paths, notes
 
 
@@ -78,86 +135,32 @@ def _normal(path: str) -> str:
     return re.sub("^//", "/", normal) if system.NAME != system.WINDOWS else normal  # there it begins a server's name
 
 
-def _outside(paths: PackedStrings) -> Ints:
-    """Return the rows of the paths that leave the root by what they say."""
-    spans = paths.spans()
-    absolute = np.concatenate([np.zeros(0, np.bool_), *(_absolute(part) for part in spans.parts())])
-    if b".." not in paths.blob:
-        return np.flatnonzero(absolute)
-    upwards = [path[:2] == ".." and path[2:3] in ("", "/") for path in paths]
-    return np.flatnonzero(absolute | np.array(upwards, np.bool_))
-
-
-def _absolute(paths: Spans) -> NDArray[np.bool_]:
-    """Tell of each path whether it is absolute: with a drive on Windows, where no other `:` is in a path."""
-    absolute = paths.begin_with("/")
-    if system.NAME == system.WINDOWS:
-        second, third = (Spans(paths.text, paths.starts + place, paths.ends) for place in (1, 2))
-        absolute |= second.begin_with(":") & third.begin_with("/")
-    return absolute
-
-
 def folder_names(paths: PackedStrings) -> Coded:
     """Return the name of each path's folder, "" where it has none."""
-    spans, coding = paths.spans(), Coding()
-    for part in spans.parts():
-        ends = _folder_ends(part)
-        starts = _folder_ends(Spans(part.text, part.starts, ends)) + 1
-        coding.add(Spans(part.text, np.where(ends < part.starts, ends, starts), ends))
-    return coding.done()
-
-
-def _first(paths: PackedStrings) -> list[str]:
-    return [paths[row] for row in range(min(len(paths), 20))]
-
-
-def _folder_ends(paths: Spans) -> Ints:
-    """Return the place of each path's last slash; the place before its start where it has none."""
-    if not len(paths):
-        return paths.ends
-    low, high = paths.starts.min(), paths.ends.max()
-    slashes = np.append(-1, np.flatnonzero(paths.text[low:high] == ord("/")) + low)
-    last = slashes[np.searchsorted(slashes, paths.ends) - 1]
-    found: Ints = np.maximum(last, paths.starts - 1)
-    return found
+    return Coding.of(path.rpartition("/")[0].rpartition("/")[2] for path in paths)
 
 
 def _find_absolute(paths: PackedStrings, root: Path) -> tuple[PackedStrings, tuple[str, ...]]:
     """Make paths under `root` relative; find those of another machine by their longest end there."""
-    spans, moves, packing = paths.spans(), dict[str, str | None](), Packing()
-    if not any(_absolute(part).any() for part in spans.parts()):
-        return paths, ()
-    inside = _with_slash(slashed(str(root.resolve())))
-    for part in spans.parts():
-        moved = _moved(part, moves, root, inside)
-        packing.add(moved.blob, np.diff(moved.offsets))
+    inside, moves = _with_slash(slashed(str(root.resolve()))), dict[str, str | None]()
+
+    def moved(path: str) -> str:
+        if not is_absolute(path):
+            return path
+        folder, _, name = path.rpartition("/")
+        if folder not in moves:
+            moves[folder] = _move(folder, name, root, inside)
+        return path if (there := moves[folder]) is None else there + name
+
+    found = PackedStrings.of(map(moved, paths))
     foreign = next((f for f, to in moves.items() if to is not None and not f"{f}/".startswith(inside)), None)
     if foreign is None:
-        return packing.done(), ()
-    return packing.done(), (f"{foreign}/ is not on this machine: its images are read from {root}/{moves[foreign]}",)
+        return found, ()
+    return found, (f"{foreign}/ is not on this machine: its images are read from {root}/{moves[foreign]}",)
 
 
 def _with_slash(folder: str) -> str:
     return folder.rstrip("/") + "/"
-
-
-def _moved(paths: Spans, moves: dict[str, str | None], root: Path, inside: str) -> PackedStrings:
-    """Return paths with the folder of an absolute one replaced as `moves` says; a folder not yet in it is added."""
-    rows = np.flatnonzero(_absolute(paths))
-    ends = _folder_ends(paths.take(rows))
-    folders, names = Spans(paths.text, paths.starts[rows], ends), Spans(paths.text, ends + 1, paths.ends[rows])
-    codes, firsts = folders.groups()
-    texts = folders.take(firsts).strings()
-    for folder, name in zip(texts, names.take(firsts).strings(), strict=True):
-        if folder not in moves:
-            moves[folder] = _move(folder, name, root, inside)
-    moved = np.array([moves[folder] is not None for folder in texts], bool)[codes]
-    if not moved.any():
-        return paths.packed()
-    starts, heads = paths.starts.copy(), np.zeros(len(paths), np.int64)
-    starts[rows[moved]] = names.starts[moved]
-    heads[rows[moved]] = codes[moved] + 1
-    return Spans(paths.text, starts, paths.ends).behind(["", *(moves[folder] or "" for folder in texts)], heads)
 
 
 def _move(folder: str, name: str, root: Path, inside: str) -> str | None:
@@ -176,40 +179,53 @@ def _move(folder: str, name: str, root: Path, inside: str) -> str | None:
     return "" if Root(root).has(name) else None
 
 
-def _left_off_suffix(first: list[str], root: Root) -> str:
-    """Return the ending that makes the first files exist where no path has one, else ""."""
-    if any(re.search(r"\.\w{2,5}$", path) or root.has(path) for path in first):
-        return ""
-    return next((end for end in _GUESSED if all(root.has(path + end) for path in first)), "")
-
-
 def look_at(paths: PackedStrings, root: Root) -> Ints:
     """Return the files' sizes in bytes, int64 [N]; less than 0 for what is missing, no regular file, or outside.
 
     What lies outside is not looked at, unless the root allows it.
     """
     sizes, inside = np.zeros(len(paths), np.int64), Inside(root)
+
+    def look(start: int) -> None:
+        sizes[start : start + _LOOKED_AT] = [_size(path, inside) for path in paths.pieces(start, start + _LOOKED_AT)]
+
     with ThreadPoolExecutor(_LOOKERS) as threads:
-        parts = range(0, len(paths), _LOOKED_AT)
-        for start, found in zip(parts, threads.map(lambda start: _look(paths, start, inside), parts), strict=True):
-            sizes[start : start + len(found)] = found
+        list(threads.map(look, range(0, len(paths), _LOOKED_AT)))
     return sizes
 
 
+def _size(path: bytes, inside: Inside) -> int:
+    """Return a file's size in bytes, or what is wrong with it."""
+    absolute = is_absolute(path)
+    if (absolute or path[:1] == b".") and not inside.allows(path):
+        return _OUTSIDE
+    whole = path if absolute else inside.front + path
+    try:
+        seen = os.lstat(whole)
+        link = stat.S_ISLNK(seen.st_mode)
+        if not inside.has(whole, link=link):
+            return _LEAVES
+        seen = os.stat(whole) if link else seen  # noqa: PTH116 - a million times
+    except (OSError, ValueError):
+        return MISSING
+    return seen.st_size if stat.S_ISREG(seen.st_mode) else _NO_FILE
+
+
 def say_missing(
-    paths: PackedStrings,
-    lines: NDArray[np.int32],
-    sizes: Ints,
-    root: Root,
-    problems: Problems,
-    instead: Mapping[str, str],
+    paths: PackedStrings, lines: NDArray[np.int32], sizes: Ints, root: Root, problems: Problems, instead: dict[str, str]
 ) -> None:
     """Add the first thousand paths of a size below 0 to `problems`; `instead` has more to say of some."""
+    outside = np.flatnonzero(sizes == _OUTSIDE)
+    folders, remedy = {os.path.dirname(paths[row]) for row in outside[:REPORTED].tolist()}, ""  # noqa: PTH120
+    if len(outside) < len(paths) or not all(map(is_absolute, folders)):
+        remedy = "--outside-root allows it"
+    elif folders:
+        remedy = f"--root {os.path.commonpath(folders)} would fit, --outside-root allows it"
     reasons = {
         MISSING: f"does not exist in {root}; --root names another",
         _NO_FILE: "is not a regular file",
         _LEAVES: f"is behind a link that leads out of {root}; --outside-root allows it",
-        _OUTSIDE: f"lies outside {root}, which paths are relative to; {_remedy(paths, sizes)}",
+        _OUTSIDE: f"lies outside {root}, which paths are relative to; {remedy}",
     }
     for row in np.flatnonzero(sizes < 0)[:REPORTED].tolist():
         path = paths[row]
@@ -217,15 +233,6 @@ def say_missing(
         if re.match(r"\w\w+:/", path):
             said = f"{path.replace(':/', '://', 1)} is an address, no file: download the pictures, and name the files"
         problems.append((int(lines[row]), said))
-
-
-def _remedy(paths: PackedStrings, sizes: Ints) -> str:
-    """Return the flag that lets a list's paths outside the root be read: their own folder where all are absolute."""
-    outside = np.flatnonzero(sizes == _OUTSIDE)
-    folders = {os.path.dirname(paths[row]) for row in outside[:REPORTED].tolist()}  # noqa: PTH120
-    if len(outside) < len(paths) or not all(map(is_absolute, folders)):
-        return "--outside-root allows it"
-    return f"--root {os.path.commonpath(folders)} would fit, --outside-root allows it" if folders else ""
 
 
 class Inside:
@@ -256,26 +263,3 @@ class Inside:
     @staticmethod
     def _real(path: bytes) -> bytes:
         return os.fsencode(slashed(os.fsdecode(os.path.realpath(path))))
-
-
-def _look(paths: PackedStrings, start: int, inside: Inside) -> list[int]:
-    """Return the sizes of some thousand files."""
-    found = []
-    for path in paths.pieces(start, start + _LOOKED_AT):
-        absolute = is_absolute(path)
-        if (absolute or path[:1] == b".") and not inside.allows(path):
-            found.append(_OUTSIDE)
-            continue
-        whole = path if absolute else inside.front + path
-        try:
-            seen = os.lstat(whole)
-            link = stat.S_ISLNK(seen.st_mode)
-            if not inside.has(whole, link=link):
-                found.append(_LEAVES)
-                continue
-            seen = os.stat(whole) if link else seen  # noqa: PTH116 - a million times
-        except (OSError, ValueError):
-            found.append(MISSING)
-        else:
-            found.append(seen.st_size if stat.S_ISREG(seen.st_mode) else _NO_FILE)
-    return found

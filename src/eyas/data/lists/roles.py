@@ -1,4 +1,4 @@
-"""Which column of a list holds what: told by what was asked for, headers, files that are there, and words."""
+"""Decides which column of a list holds the path, the label, the split."""
 
 from __future__ import annotations
 
@@ -70,19 +70,29 @@ class Sample:
             parts.append(f"{self.title(column) or column} ({', '.join(some)}{more})")
         return ", ".join(parts) + f" and {len(columns) - _SHOWN} more" * (len(columns) > _SHOWN)
 
+    def told_of(self, roles: Roles) -> tuple[str, ...]:
+        """Return notes on where labels come from that no column holds, and on the columns that are not used."""
+        notes: tuple[str, ...] = ()
+        if roles.hot:
+            titles = ", ".join(map(self.title, roles.hot))
+            notes += (f"the columns {titles} hold a 1 for each line's class: their headers are the classes",)
+        elif roles.label is None:
+            notes += ("no column holds labels: the name of each image's folder is its class",)
+        if unused := [column for column in range(len(self.rows[0])) if column not in roles.used]:
+            notes += (f"not used: the column{'s' * (len(unused) > 1)} {self.told(unused)}",)
+        return notes
+
     def flag(self, **roles: int | Sequence[int]) -> str:
         """Return the flag that says what some columns are: `--columns path=image_id,label=dx`."""
-        parts = []
-        for role, columns in roles.items():
-            chosen = [columns] if isinstance(columns, int) else columns
-            parts.append(f"{role}={'+'.join(map(self._spelled, chosen))}")
-        text = ",".join(parts)
-        return f'--columns "{text}"' if " " in text else f"--columns {text}"
 
-    def _spelled(self, column: int) -> str:
-        name = self.title(column)
-        clear = name and not name.isdigit() and name not in ("folder", "none") and not set(name) & set(",=+\"'`$\\!")
-        return name if clear and self.names.count(name) == 1 else str(column)
+        def spelled(column: int) -> str:
+            name = self.title(column)
+            clear = not name.isdigit() and name not in ("", "folder", "none") and not set(name) & set(",=+\"'`$\\!")
+            return name if clear and self.names.count(name) == 1 else str(column)
+
+        chosen = {role: [columns] if isinstance(columns, int) else columns for role, columns in roles.items()}
+        text = ",".join(f"{role}={'+'.join(map(spelled, columns))}" for role, columns in chosen.items())
+        return f'--columns "{text}"' if " " in text else f"--columns {text}"
 
     def numeric(self, column: int) -> bool:
         return all(map(is_number, self.values[column]))
@@ -121,40 +131,57 @@ def choose(sample: Sample, asked: dict[str, str], exists: Exists, *, labels: boo
     Raises `DataError` where more than one would do: it names them, some of their values, and the flag that decides.
     """
     path = _asked(sample, "path", asked["path"])[0] if "path" in asked else _path(sample, exists, labels)
+    roles, titled = Roles(path), list[int]()
     if not labels:
-        return Roles(path)
-    roles = Roles(path)
+        return roles
     if "label" in asked:
         chosen = () if asked["label"] == "folder" else _asked(sample, "label", asked["label"])
         roles = replace(roles, label=chosen[0]) if len(chosen) == 1 else replace(roles, hot=chosen)
-    titled = _titled(sample, path) if "label" not in asked else []
-    if len(titled) == 1:
-        roles = replace(roles, label=titled[0])
-    if "split" not in asked:
-        roles = replace(roles, splits=_split(sample, roles))
+    else:  # a y beside an x is a place in the picture
+        names = [name.casefold() for name in sample.names]
+        titled = [c for c in sample.named(LABEL_NAMES, without=path)
+                  if plain_words([names[c]]) != ["y"] or (names[c] == "y" and "x" not in names)]  # fmt: skip
+        roles = replace(roles, label=titled[0] if len(titled) == 1 else None)
+    if "split" not in asked:  # the column that names the split by its words, or those that mark the lines of one each
+        free = [(c, values) for c, values in enumerate(sample.values) if c not in roles.used]
+        found = [c for c, values in free if names_split(sample.title(c), values)]
+        marks = [c for c, values in free if flag_of(sample.title(c), values)]
+        if len(marks) > 1 and set(found) <= set(marks) and _flags(sample, marks):
+            found = marks
+        elif len(found) > 1:
+            raise DataError(
+                f"{sample.source}: each of the columns {sample.told(found)} may name the split. "
+                f"Say which: {sample.flag(split=found[0])}, or --columns split=none to read all lines."
+            )
+        roles = replace(roles, splits=tuple(found))
     elif asked["split"] != "none":
         roles = replace(roles, splits=_asked(sample, "split", asked["split"]))
     if "label" not in asked and roles.label is None:
-        free = (c for c in range(len(sample.rows[0])) if not titled_split(sample.title(c)))
-        left = [c for c in titled or free if c not in roles.used]
+        untitled = (c for c in range(len(sample.rows[0])) if not titled_split(sample.title(c)))
+        left = [c for c in titled or untitled if c not in roles.used]
         label, hot = _label(sample, left, path)
         roles = replace(roles, label=label, hot=hot)
-    if "split" not in asked and not roles.splits:
-        _refuse_unclear_split(sample, roles)
+    for column, values in enumerate(sample.values) if "split" not in asked and not roles.splits else ():
+        title = sample.title(column)
+        if column not in roles.used and may_name_split(title, values):
+            known = set(meanings(title, values).values()) <= set(SPLITS)
+            remedy = f"{sample.flag(split=column)} uses it" if known else "Write train, val or test in it"
+            raise DataError(
+                f"{sample.source}: the column {sample.told([column])} may say which lines are for training. "
+                f"{remedy}; --columns split=none reads all lines."
+            )
     return roles
-
-
-def _titled(sample: Sample, path: int) -> list[int]:
-    """Return the columns whose header says that they hold labels; a y beside an x is a place in the picture."""
-    names = [name.casefold() for name in sample.names]
-    found = sample.named(LABEL_NAMES, without=path)
-    return [c for c in found if plain_words([names[c]]) != ["y"] or (names[c] == "y" and "x" not in names)]
 
 
 def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:
     """Return the column of a number or a name; of several, joined by +, for columns that hold a 1 each."""
     place = f"{sample.source}: --columns {key}={value}:"
-    width, found = len(sample.rows[0]), _of_name(sample.names, value)
+    width = len(sample.rows[0])
+    ways: list[Callable[[str], str]] = [str, str.casefold]  # written so, else in other capitals, else with other signs
+    if plain_words([value])[0] and not value.isdigit():
+        ways.append(lambda name: plain_words([name])[0])
+    alike = ([c for c, name in enumerate(sample.names) if way(name) == way(value)] for way in ways)
+    found = next(filter(None, alike), [])
     if len(found) > 1:
         raise DataError(f"{place} the columns {', '.join(map(str, found))} have this name. Give the number instead.")
     if found:
@@ -174,19 +201,6 @@ def _asked(sample: Sample, key: str, value: str) -> tuple[int, ...]:
         raise DataError(f"{place} no header names the columns: the first line has not as many cells as the others.")
     near = suggest(value, sample.names) or f" It has {', '.join(sample.names[:20])}."
     raise DataError(f"{place} the list has no column of this name.{near}")
-
-
-def _of_name(names: Sequence[str], value: str) -> list[int]:
-    """Return the columns of a name: written so, or else in other capitals, or else with other signs."""
-    word = plain_words([value])[0]
-    for fits in (
-        lambda name: name == value,
-        lambda name: name.casefold() == value.casefold(),
-        lambda name: bool(word) and not value.isdigit() and plain_words([name])[0] == word,
-    ):
-        if found := [c for c, name in enumerate(names) if fits(name)]:
-            return found
-    return []
 
 
 def _path(sample: Sample, exists: Exists, labels: bool) -> int:
@@ -210,39 +224,10 @@ def _path(sample: Sample, exists: Exists, labels: bool) -> int:
     )
 
 
-def _split(sample: Sample, roles: Roles) -> tuple[int, ...]:
-    """Return the column that names the split by its words, or those that mark the lines of one split each."""
-    free = [(c, values) for c, values in enumerate(sample.values) if c not in roles.used]
-    found = [c for c, values in free if names_split(sample.title(c), values)]
-    marks = [c for c, values in free if flag_of(sample.title(c), values)]
-    if len(marks) > 1 and set(found) <= set(marks) and _flags(sample, marks):
-        return tuple(marks)
-    if len(found) > 1:
-        raise DataError(
-            f"{sample.source}: each of the columns {sample.told(found)} may name the split. "
-            f"Say which: {sample.flag(split=found[0])}, or --columns split=none to read all lines."
-        )
-    return tuple(found)
-
-
 def _flags(sample: Sample, columns: Sequence[int]) -> bool:
     """Tell whether some columns mark the lines of a split each, of different ones."""
     splits = [flag_of(sample.title(c), sample.values[c]) for c in columns]
     return all(splits) and len(set(splits)) == len(splits)
-
-
-def _refuse_unclear_split(sample: Sample, roles: Roles) -> None:
-    """Raise `DataError` for a column that may name the split, though not in words that are known."""
-    for column, values in enumerate(sample.values):
-        title = sample.title(column)
-        if column in roles.used or not may_name_split(title, values):
-            continue
-        known = set(meanings(title, values).values()) <= set(SPLITS)
-        remedy = f"{sample.flag(split=column)} uses it" if known else "Write train, val or test in it"
-        raise DataError(
-            f"{sample.source}: the column {sample.told([column])} may say which lines are for training. "
-            f"{remedy}; --columns split=none reads all lines."
-        )
 
 
 def _label(sample: Sample, left: list[int], path: int) -> tuple[int | None, tuple[int, ...]]:
@@ -264,7 +249,10 @@ def _label(sample: Sample, left: list[int], path: int) -> tuple[int | None, tupl
                 f"{sample.source}: the columns {sample.told(marks)} hold one 1 on each line (one-hot), "
                 "and no header names the classes. Add a first line with the names of the columns."
             )
-    if not texts and (shares := _shares(sample, left)):
+    shares = [c for c in left if sample.numeric(c) and all(0 <= float(value) <= 1 for value in sample.values[c])]
+    sums = [sum(float(row[c]) for c in shares) for row in sample.rows]
+    whole = texts or len(shares) < 2 or all(map(sample.marks, shares))
+    if not whole and all(0.98 <= total <= 1.02 for total in sums):
         raise DataError(
             f"{sample.source}: the columns {sample.told(shares)} hold shares that add up to 1 on each line "
             "(soft labels). eyas learns one class for each image: write it in one column."
@@ -275,11 +263,6 @@ def _label(sample: Sample, left: list[int], path: int) -> tuple[int | None, tupl
         return texts[0], ()
     if not texts and not hot and len(repeating := [c for c in left if sample.repeats(c)]) == 1:
         return repeating[0], ()  # an index never repeats
-    raise _unclear(sample, left, path, hot)
-
-
-def _unclear(sample: Sample, left: list[int], path: int, hot: tuple[int, ...]) -> DataError:
-    """Return the refusal where several columns may hold the labels."""
     able = [c for c in left if not sample.key(c)] or left
     likely = [c for c in able if plain_words([sample.title(c)])[0] in _LIKELY]
     likely += [c for c in able if 1 < len(sample.values[c]) <= len(sample.rows) / 2]
@@ -289,12 +272,4 @@ def _unclear(sample: Sample, left: list[int], path: int, hot: tuple[int, ...]) -
     if not sample.names and not any(map(sample.numeric, able)):
         remedy += ". If they are one label of several words, put it in quotation marks"
     told = f"{sample.source}: any of the columns {sample.told(able)} may hold the labels"
-    return DataError(f"{told}. Say which, such as {remedy}.")
-
-
-def _shares(sample: Sample, left: list[int]) -> list[int]:
-    """Return the columns of numbers from 0 to 1 that add up to 1 in each row, and are not all 0 and 1."""
-    numbers = [c for c in left if sample.numeric(c) and all(0 <= float(value) <= 1 for value in sample.values[c])]
-    sums = [sum(float(row[c]) for c in numbers) for row in sample.rows]
-    whole = all(sample.marks(c) for c in numbers)
-    return numbers if len(numbers) > 1 and not whole and all(0.98 <= total <= 1.02 for total in sums) else []
+    raise DataError(f"{told}. Say which, such as {remedy}.")

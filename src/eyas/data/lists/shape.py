@@ -1,4 +1,4 @@
-"""How the lines of a list file become cells: by which separator, and where a path may hold it itself."""
+"""Finds how the lines of a list are split into cells: which separator, and where a path may contain it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ NO_PATHS = (
     "Say which it is with --columns path=0 (from 0, or by the header's name)."
 )
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?$")
-_SUFFIX_INSIDE = re.compile(rf"(?:{'|'.join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)})(?![\w.])", re.IGNORECASE)
-_PATH_THEN_TEXT = re.compile(
-    rf"(.*(?:{'|'.join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)}))\s+(\S.*)$", re.IGNORECASE
-)
+_SUFFIX = "|".join(map(re.escape, IMAGE_SUFFIXES))
+_SUFFIX_INSIDE = re.compile(rf"(?:{_SUFFIX})(?![\w.])", re.IGNORECASE)
+_PATH_THEN_TEXT = re.compile(rf"(.*(?:{_SUFFIX}))\s+(\S.*)$", re.IGNORECASE)
 
 Exists = Callable[[str], bool]
 
@@ -72,15 +71,24 @@ def find_shape(sample: list[str], asked: dict[str, str], exists: Exists, *, quot
                 return shape
         elif asked or path_columns(shape.cut(body), exists):
             return shape
-        elif _titled(shape.cut(sample[:1])) or (shape.count == 2 and _one_number(shape.cut(body))):
-            unsure = unsure or shape
+        else:
+            words = {*plain_words(shape.cut(sample[:1])[0])}
+            if (words & PATH_NAMES and words & LABEL_NAMES) or (shape.count == 2 and _one_number(shape.cut(body))):
+                unsure = unsure or shape
     if quoted and all(line.count('"') > 1 for line in body):
         shape = _even_shape(" ", body, quoted=True)
         if shape is not None and shape.count > 1 and (asked or path_columns(shape.cut(body), exists)):
             return shape
-    if asked:
-        return _short_shape(body, exists, quoted=quoted) or _asked_shape(body)
-    return _path_shape(" ", body, exists) or unsure or _short_shape(body, exists, quoted=quoted)
+    shape = (None if asked else _path_shape(" ", body, exists)) or unsure
+    for separator in "\t;,|" if shape is None else ():  # some lines may end after their path, the first cell
+        longer = [line for line in body if separator in line]
+        even = _even_shape(separator, longer, quoted=quoted) if len(longer) > 0.5 * len(body) else None
+        if even is not None and path_columns(even.cut(body), exists) == [0]:
+            return even
+    if asked:  # columns between spaces, which the user counts; a path with spaces must be first
+        counts = [len(line.split()) for line in body]
+        return Shape(" ", min(counts), "every" if max(counts) == min(counts) else "path first")
+    return shape
 
 
 def _even_shape(separator: str, body: list[str], *, quoted: bool) -> Shape | None:
@@ -91,35 +99,25 @@ def _even_shape(separator: str, body: list[str], *, quoted: bool) -> Shape | Non
     return replace(shape, count=usual) if counts.count(usual) >= 0.9 * len(body) else None
 
 
-def _short_shape(body: list[str], exists: Exists, *, quoted: bool) -> Shape | None:
-    """Return the shape of lines that have as many cells each, but for some that end after their path, the first."""
-    for separator in "\t;,|":
-        longer = [line for line in body if separator in line]
-        shape = _even_shape(separator, longer, quoted=quoted) if len(longer) > 0.5 * len(body) else None
-        if shape is not None and path_columns(shape.cut(body), exists) == [0]:
-            return shape
-    return None
-
-
-def _asked_shape(body: list[str]) -> Shape:
-    """Return the shape of space-separated columns that the user counts; a path with spaces must be first."""
-    counts = [len(line.split()) for line in body]
-    least = min(counts)
-    return Shape(" ", least, "every" if max(counts) == least else "path first")
-
-
 def _path_shape(separator: str, body: list[str], exists: Exists) -> Shape | None:
     """Return how to cut lines whose paths may hold the separator: by the cells after or before the path."""
     cells = Shape(separator, 0).cut(body)
-    after = [count for row in cells if (count := _cells_after_path(row)) is not None]
+    # how many cells follow the last one that ends like an image
+    behind = [next((n for n, cell in enumerate(reversed(row)) if is_image(cell)), None) for row in cells]
+    after = [count for count in behind if count is not None]
     if len(after) < 0.5 * len(body):
         return _no_suffix_shape(separator, body, exists)
     usual = max(set(after), key=lambda count: (after.count(count), count))
-    if separator == " " and len(set(after)) > 1 and _text_labels(cells):
-        return Shape(" ", 2, "text label")
+    if separator == " " and len(set(after)) > 1:
+        # text of several words, such as `lily.jpg Colts Foot`, and no other column
+        labels = [row[-count:] for row, count in zip(cells, behind, strict=True) if count]
+        numbered = any(is_number(words[0]) for words in labels)
+        if not (numbered or _column([words[0] for words in labels]) or _column([words[-1] for words in labels])):
+            return Shape(" ", 2, "text label")
     if usual:
         return Shape(separator, usual + 1, "path first")
-    before = min(_cells_before_path(row) for row in cells)
+    # the numbers (an index, a label) that stand before the path
+    before = min(next((n for n, cell in enumerate(row[:-1]) if not is_number(cell)), len(row) - 1) for row in cells)
     if before == 0 and all(len(row) == 2 for row in cells):
         before = 1  # a class name, then the path
     return Shape(separator, before + 1, "path last")
@@ -134,30 +132,18 @@ def _no_suffix_shape(separator: str, body: list[str], exists: Exists) -> Shape |
     even = least == max(widths) or any(_column([row[place] for row in words]) for place in places)
     if least > 2 and even and (path_columns(words, exists) or path_columns([row[::-1] for row in words], exists)):
         return Shape(separator, max(widths, key=widths.count))
+
+    def there(shape: Shape) -> int:
+        rows = shape.cut(body[:200])
+        return max(sum(exists(row[place].strip()) for row in rows) for place in (0, -1))
+
     ways = (Shape(separator, 2, "path first"), Shape(separator, 2, "path last"))
-    for shape in sorted(ways, key=lambda way: -_there(way.cut(body[:200]), exists)):  # `p1 BAE 146`: p1 is there
+    for shape in sorted(ways, key=there, reverse=True):  # `p1 BAE 146`: p1 is there
         rows = [row for row in shape.cut(body) if len(row) == 2]
         if rows and (path_columns(rows, exists) or (shape.way == "path first" and _one_number(rows))):
             return shape
     alone = separator == " " and _exist(body, exists)
     return Shape(" ", 1, "path last") if alone else None
-
-
-def _cells_after_path(row: list[str]) -> int | None:
-    """Return how many cells follow the last one that ends like an image, or None where none does."""
-    return next((count for count, cell in enumerate(reversed(row)) if is_image(cell)), None)
-
-
-def _cells_before_path(row: list[str]) -> int:
-    """Return how many numbers (an index, a label) stand before the path."""
-    return next((count for count, cell in enumerate(row[:-1]) if not is_number(cell)), len(row) - 1)
-
-
-def _text_labels(cells: list[list[str]]) -> bool:
-    """Tell whether text of several words follows each path, such as `lily.jpg Colts Foot`, and no other column."""
-    behind = [row[-count:] for row in cells if (count := _cells_after_path(row))]
-    numbered = any(is_number(words[0]) for words in behind)
-    return not numbered and not _column([w[0] for w in behind]) and not _column([w[-1] for w in behind])
 
 
 def _column(cells: list[str]) -> bool:
@@ -169,11 +155,6 @@ def _column(cells: list[str]) -> bool:
 def _one_number(rows: list[list[str]]) -> bool:
     """Tell whether the second of two cells is a number in every row, and the first is not."""
     return all(len(row) == 2 and is_number(row[1]) and not is_number(row[0]) for row in rows)
-
-
-def _there(rows: list[list[str]], exists: Exists) -> int:
-    """Return how many cells of the column of most files are files."""
-    return max(sum(exists(row[place].strip()) for row in rows) for place in (0, -1))
 
 
 def _exist(names: Sequence[str], exists: Exists) -> bool:
@@ -198,12 +179,6 @@ def path_columns(rows: list[list[str]], exists: Exists) -> list[int]:
 def plain_words(cells: Sequence[str]) -> list[str]:
     """Return cells as lower-case letters and digits only, as the names of columns are compared."""
     return [re.sub(r"[^0-9a-z]", "", cell.lower()) for cell in cells]
-
-
-def _titled(rows: list[list[str]]) -> bool:
-    """Tell whether a header names a column of paths and one of labels."""
-    words = set(plain_words(rows[0]))
-    return bool(words & PATH_NAMES) and bool(words & LABEL_NAMES)
 
 
 def is_image_in(line: str) -> bool:

@@ -1,4 +1,4 @@
-"""Files that a list spells otherwise: in other capitals, in another Unicode form, or without their ending."""
+"""Finds files that a list spells differently: other capitals, another Unicode form, or no extension."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyas.data.images.formats import is_image
-from eyas.data.images.packed import Ints, PackedStrings, Spans
+from eyas.data.images.packed import Ints, PackedStrings
 from eyas.data.lists.paths import MISSING, REPORTED, Inside, Problems, Root, look_at, say_missing
 from eyas.files.pathnames import is_absolute
 
@@ -30,55 +31,32 @@ def find_files(
     sizes = look_at(paths, root)
     missing = np.flatnonzero(sizes == MISSING)
     disk = _Disk(root)
-    fitting = _fitting(paths, missing, disk) if len(missing) else {}
-    first = [paths[row] for row in range(min(len(paths), 20))]
+    fitting = dict[str, list[str]]()  # the files that each missing path may stand for
+    for count, row in enumerate(missing.tolist()):
+        if count == REPORTED and not any(fitting.values()):
+            break  # where the first thousand have none
+        if (path := paths[row]) not in fitting:
+            fitting[path] = disk.fitting(path)
+    first = [*islice(paths, 20)]
     ended = 2 * sum(map(is_image, first)) > len(first)
-    sure = _sure({path: files for path, files in fitting.items() if not ended or is_image(path)}, paths)
-    notes: tuple[str, ...] = ()
+    # sure is the file of a path that fits one only, and that no other line stands for
+    only = {path: files[0] for path, files in fitting.items() if len(files) == 1 and (not ended or is_image(path))}
+    single = [file for file, count in Counter(only.values()).items() if count == 1]
+    # by sorting: the table that numpy 2.0.0 would choose overflows
+    listed = np.isin(PackedStrings.of(single).hashes(), paths.hashes(), kind="sort") if single else np.zeros(0, bool)
+    free = {file for file, taken in zip(single, listed.tolist(), strict=True) if not taken}
+    sure, notes = {path: file for path, file in only.items() if file in free}, tuple[str, ...]()
     if sure:
-        rows = np.array([row for row in missing.tolist() if paths[row] in sure], np.int64)
-        notes = _said([(paths[row], sure[paths[row]]) for row in rows.tolist()])
-        others = PackedStrings.of(sure[paths[row]] for row in rows.tolist())
-        paths = _put(paths, rows, others)
-        sizes[rows] = look_at(others, root)
+        spelt = {row: paths[row] for row in missing.tolist() if paths[row] in sure}
+        notes = _said([(path, sure[path]) for path in spelt.values()])
+        sizes[[*spelt]] = look_at(PackedStrings.of(map(sure.__getitem__, spelt.values())), root)
+        paths = PackedStrings.of(sure[path] if row in spelt else path for row, path in enumerate(paths))
     instead = {path: f"; {' and '.join(files[:3])} would fit" for path, files in fitting.items() if files}
     for path in (paths[row] for row in missing[:REPORTED].tolist()):
         if path not in instead and (files := disk.near(path)):
             instead[path] = f"; {' and '.join(files[:3])} {'is' if len(files) == 1 else 'are'} there"
     say_missing(paths, lines, sizes, root, problems, instead)
     return paths, sizes, notes
-
-
-def _fitting(paths: PackedStrings, missing: Ints, disk: _Disk) -> dict[str, list[str]]:
-    """Return the files that each missing path may stand for; none where the first thousand paths have none."""
-    found: dict[str, list[str]] = {}
-    for count, row in enumerate(missing.tolist()):
-        if count == REPORTED and not any(found.values()):
-            break
-        path = paths[row]
-        if path not in found:
-            found[path] = disk.fitting(path)
-    return found
-
-
-def _sure(fitting: dict[str, list[str]], paths: PackedStrings) -> dict[str, str]:
-    """Return the file of each path that fits one only, and that no other line stands for."""
-    only = {path: files[0] for path, files in fitting.items() if len(files) == 1}
-    times = Counter(only.values())
-    files = [file for file, count in times.items() if count == 1]
-    if not files:
-        return {}
-    # by sorting: the table that numpy 2.0.0 would choose overflows with uint64
-    named = np.isin(PackedStrings.of(files).spans().hashes(), paths.spans().hashes(), kind="sort")
-    free = {file for file, taken in zip(files, named.tolist(), strict=True) if not taken}
-    return {path: file for path, file in only.items() if file in free}
-
-
-def _put(paths: PackedStrings, rows: Ints, others: PackedStrings) -> PackedStrings:
-    """Return paths with those of some rows exchanged."""
-    starts, ends = paths.offsets[:-1].copy(), paths.offsets[1:].copy()
-    starts[rows], ends[rows] = others.offsets[:-1] + len(paths.blob), others.offsets[1:] + len(paths.blob)
-    return Spans(np.frombuffer(paths.blob + others.blob, np.uint8), starts, ends).packed()
 
 
 def _said(pairs: list[tuple[str, str]]) -> tuple[str, ...]:

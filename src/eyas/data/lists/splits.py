@@ -1,4 +1,4 @@
-"""Which words name a split: train, val, test as people write them, in lists and as folders; or yes under `is_valid`."""
+"""The words that name a split, in lists and as folders: train, val, test and their common spellings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ASIDE = frozenset(
      "annot", "label", "labels", "mask", "masks", "gt", "groundtruth", "bbox", "bboxes", "boxes", "json", "xml", "csv",
      "txt", "meta", "metadata")
 )  # fmt: skip
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")  # seg_train, MyTrain, train2017
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 _CERTAIN, _LIKELY = re.compile(r"^is[\W_]*"), frozenset(("split", "partition", "subset"))
 
 
@@ -105,22 +105,15 @@ def _plain(text: str) -> str:
 
 def kind_of(name: str) -> tuple[str, str]:
     """Return the split that a folder's name stands for (or `BESIDE`, or "") and what else the name says."""
-    words = _words(name)
-    whole = "".join(words)
-    if kind := _kind(whole):
-        return kind, ""
-    kinds = {kind for word in words if (kind := _kind(word))}
+    words = words_in(name)
+    kind = {word: named_split(word) or (BESIDE if word in _ASIDE else "") for word in (*words, "".join(words))}
+    if whole := kind["".join(words)]:
+        return whole, ""
+    kinds = {kind[word] for word in words} - {""}
     kinds = {"train"} if kinds == {"train", "val"} else kinds
-    return (kinds.pop() if len(kinds) == 1 else ""), " ".join(word for word in words if not _kind(word))
+    return (kinds.pop() if len(kinds) == 1 else ""), " ".join(word for word in words if not kind[word])
 
 
-def _kind(word: str) -> str:
-    return named_split(word) or (BESIDE if word in _ASIDE else "")
-
-
-def _words(name: str) -> list[str]:
+def words_in(name: str) -> list[str]:
+    """Return the words of a folder's name: seg_train, MyTrain and train2017 hold the word train."""
     return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFKC", name))]
-
-
-def joined_words(name: str) -> str:
-    return "".join(_words(name))

@@ -1,4 +1,4 @@
-"""Decoded pixels in files that outlive a run: found by what they were made of, checked, bounded, shared by runs."""
+"""A cache of decoded pixels on disk, shared by runs: checked, and bounded in size."""
 
 from __future__ import annotations
 

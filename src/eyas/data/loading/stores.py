@@ -1,4 +1,4 @@
-"""Where decoded pixels are kept: in memory, in a file that outlives the run, on the device, or nowhere."""
+"""Stores of decoded pixels: in memory, in a file that outlives the run, or on the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load images in worker processes. One that dies or hangs is restarted; the error names the file it was reading."""
+"""Loads images in worker processes. One that dies or hangs is restarted; the error names the file it was reading."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from eyas.errors import DataError, TrainingError
-from eyas.files.system import end_with_parent, leave_signals_to_parent, said_of_end, same_answer_to_dead_children
+from eyas.files.system import end_text, end_with_parent, leave_signals_to_parent, same_answer_to_dead_children
 from eyas.seeds import Indices
 
 Wanted = tuple[Indices, int]  # samples of a batch, and the epoch that sees them
@@ -158,7 +158,7 @@ class _Work:
         """Return what happened to which process, and on which file it was."""
         for number, worker in enumerate(images._workers):
             if (code := worker.exitcode) is not None:
-                return f"A process that reads images, {worker.pid}, {said_of_end(code)}{self._on(number)}."
+                return f"A process that reads images, {worker.pid}, {end_text(code)}{self._on(number)}."
         if "timed out" not in str(error):
             return f"A process that reads images failed: {str(error).splitlines()[0]}"
         busy = [number for number in range(self._workers) if self._doing[number]]

@@ -1,4 +1,4 @@
-"""Downloading an archive: resumed, verified by its checksum, whole or not there; then unpacked."""
+"""Downloads an archive (resumed, verified by checksum, whole or not there) and unpacks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a named data set: downloaded where it is not there yet, cut into fixed parts where it has none."""
+"""Opens a named data set: downloads it where it is missing, and splits it where it has no test part."""
 
 from __future__ import annotations
 

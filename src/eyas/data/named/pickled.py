@@ -1,4 +1,4 @@
-"""The lists, texts and arrays in a pickle, read without unpickling: its instructions are looked at, none is obeyed."""
+"""Reads lists, texts and arrays from a pickle without unpickling: its instructions are never executed."""
 
 from __future__ import annotations
 

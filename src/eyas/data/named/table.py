@@ -1,4 +1,4 @@
-"""The data sets that can be named: where each comes from, its splits and classes. An explicit table."""
+"""The table of named data sets: source, splits, classes."""
 
 from __future__ import annotations
 

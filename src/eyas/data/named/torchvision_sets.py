@@ -1,4 +1,4 @@
-"""The data sets of torchvision: built by its own classes, their labels read without decoding an image."""
+"""The data sets of torchvision, built by its own classes; their labels are read without decoding images."""
 
 from __future__ import annotations
 
