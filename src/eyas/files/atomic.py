@@ -19,7 +19,7 @@ from eyas.files.pathnames import refused_name
 CONFIG = "config.toml"  # in a run folder: all settings
 PREDICTIONS = "predictions.safetensors"  # in a run folder: what its best model answered, sample by sample
 TEMPORARY = ".tmp-"  # files of this prefix were left by a run that was cut off; only the lock's holder removes them
-_LEFT_OVER = re.compile(r"\.tmp-(\d+)-.+|\.tmp-preflight\..+|\.tmp[A-Za-z0-9]{6}")  # the last: of the safetensors library
+_LEFT_OVER = re.compile(r"\.tmp-(\d+)-.+|\.tmp-preflight\..+|\.tmp[A-Za-z0-9]{6}")  # last: of safetensors
 _DYING = 10.0  # seconds that the loader processes of a killed training may outlive it: they inherited its lock
 _GLANCE = 0.1  # seconds that `is_locked` of another process may hold it
 _LITTLE = 100e6  # bytes free on a disk, below which a failure to write says how many there are
