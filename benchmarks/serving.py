@@ -213,8 +213,6 @@ def served(run: Path, pictures: list[bytes], seconds: float, flags: Sequence[str
         "0",
         "--examples",
         "none",
-        "--per-client",
-        "0",
     ]
     lines = []
     with subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True) as server:

@@ -36,6 +36,12 @@ def main_in(folder: str, *words: str) -> int:
     return main(list(words))
 
 
+def code_in(folder: str, text: str) -> None:
+    """Run a program of Python in a folder."""
+    os.chdir(folder)
+    exec(compile(text, "<program>", "exec"), {"__name__": "__main__"})
+
+
 @contextmanager
 def quick_commands(hatchery: Hatchery | None, folder: Path) -> Iterator[dict[str, str]]:
     """Yield the environment of a shell whose `eyas` the hatchery runs, where there is one; `folder` is for the stand-in."""

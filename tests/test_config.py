@@ -148,6 +148,17 @@ def test_settings_go_to_toml_and_back_unchanged(tmp_path):
         assert make_config(file=file, recipe="finetune") == config  # it is whole: no recipe shines through
 
 
+def test_a_setting_that_is_gone_is_passed_over_with_its_default_and_refused_otherwise(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(to_toml(RunConfig()) + "graph = false\n")  # [output] is the last section
+    assert make_config(file=file) == RunConfig()
+    file.write_text("[output]\ngraph = true\n")
+    with pytest.raises(SettingsError, match=r"config\.toml: \[output\] has no setting 'graph'\. TensorBoard shows no"):
+        make_config(file=file)
+    with pytest.raises(SettingsError, match=r"graph: there is no such setting\. TensorBoard shows no"):
+        make_config({"graph": False})
+
+
 def test_mean_and_std_are_read_from_toml(tmp_path):
     file = write(tmp_path / "run.toml", "[preprocess]\nmean = [0.5, 0.5, 0.5]\nstd = [1, 0.5, 0.25]\n")
     config = make_config(file=file).preprocess

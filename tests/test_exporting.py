@@ -26,10 +26,9 @@ from eyas.data.spec import open_images
 from eyas.errors import CheckpointError, DataError, ExportError, SettingsError
 from eyas.exporting.checking import check
 from eyas.exporting.facts import read_facts
-from eyas.exporting.graph import WholeClassifier
+from eyas.exporting.graph import WholeClassifier, traced
 from eyas.exporting.onnx_file import open_onnx, refuse_large, to_onnx
 from eyas.exporting.pictures import open_sources
-from eyas.exporting.program import traced
 from eyas.exporting.quantise import Quantised
 from eyas.exporting.readme import readme
 from eyas.verbs.export import print_export

@@ -162,7 +162,7 @@ def trained(hatchery: Hatchery, command: list[str], world: int, launch: str) -> 
 def test_two_processes_train_like_one_and_count_every_sample_once(hatchery, pictures, tmp_path, extra, launch):
     pytest.importorskip("timm", minversion="1.0.11")
     flags = {"--model": SMOOTH, "--size": "32", "--epochs": "2", "--batch-size": "16", "--lr": "0.002",
-             "--device": "cpu", "--threads": "1", "--view": "none", **extra}  # fmt: skip
+             "--device": "cpu", "--threads": "1", "--top-k": "2", "--view": "none", **extra}  # fmt: skip
     rows = {}
     for world in (1, 2):
         out = tmp_path / f"world{world}"
@@ -178,6 +178,7 @@ def test_two_processes_train_like_one_and_count_every_sample_once(hatchery, pict
     for ours, theirs in zip(rows[1][1:], rows[2][1:], strict=True):
         first, second = (dict(zip(columns, row.split(","), strict=True)) for row in (ours, theirs))
         assert first["test_accuracy"] == second["test_accuracy"]
+        assert first["test_top2_accuracy"] == second["test_top2_accuracy"] >= first["test_accuracy"]
         assert float(first["train_loss"]) == pytest.approx(float(second["train_loss"]), abs=1e-6)
 
 

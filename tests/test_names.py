@@ -20,8 +20,8 @@ from eyas.data.lists.listing import read_listing
 from eyas.data.spec import open_images
 from eyas.errors import DataError
 from eyas.sinks.scalars import class_tags
-from eyas.sinks.wording import FORMULA
 from eyas.terminal.clean import clean, clean_lines
+from eyas.terminal.wording import FORMULA
 from tests.hostile import picture
 
 NAMES = [

@@ -151,9 +151,9 @@ def test_a_classifier_shows_what_it_is_and_how_it_was_measured(pictures, tmp_pat
     assert "c29 and 20 more" in many._repr_html_()
     shown = run._repr_html_()
     assert "selected on test by accuracy" in shown and "data:image/svg+xml" in shown
-    (tmp_path / "run" / "charts" / "curves.svg").unlink()
+    (tmp_path / "run" / "metrics.csv").unlink()
     assert "<img" not in Run(run.directory, run.finished)._repr_html_()
-    assert "<img" not in run_card([("a", "b")], tmp_path)
+    assert "<img" not in run_card([("a", "b")], b"")
 
 
 # The recipes.

@@ -185,11 +185,10 @@ def test_the_command_prints_a_table_and_writes_json(folder, tmp_path, capsys):
     (60, "run state on accuracy"),
 ])  # fmt: skip
 def test_a_narrow_terminal_shows_what_tells_most(folder, width, heads):
-    from eyas.verbs.runs import _cells, _fitting
+    from eyas.verbs.runs import _table
 
-    cells = [dict(_cells(run, "A", run.changed)) for run in runs_in(folder).runs]
-    shown = _fitting(cells, width)
-    assert " ".join(shown) == heads
+    shown = _table(runs_in(folder).runs, width).columns
+    assert " ".join(str(column.header) for column in shown) == heads
 
 
 def test_a_folder_that_is_a_run_is_listed_alone_and_none_is_an_error(folder, tmp_path):

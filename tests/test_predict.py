@@ -23,7 +23,7 @@ from eyas.data.spec import open_images
 from eyas.errors import CheckpointError, DataError, FileError, SettingsError
 from eyas.model.zoo import build
 from eyas.predicting import inputs
-from eyas.predicting.answer import unknown_name
+from eyas.predicting.rows import unknown_name
 from eyas.predicting.sorting import Sorter, folder_names
 from eyas.verbs.predict import predict_files, predict_to
 from tests.conftest import write_pictures
@@ -291,7 +291,7 @@ def test_a_parquet_file_has_the_columns_of_csv_with_types(model, photos, tmp_pat
 def test_a_long_parquet_file_is_written_in_parts(model, photos, tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
 
-    monkeypatch.setattr("eyas.predicting.rows.GROUP", 2)
+    monkeypatch.setattr("eyas.predicting.table.GROUP", 2)
     predict(tmp_path / "out.parquet", model, [photos])
     file = parquet.ParquetFile(tmp_path / "out.parquet")
     assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [2, 2, 1]

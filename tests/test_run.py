@@ -280,6 +280,21 @@ def test_a_run_goes_on_to_more_epochs_as_if_they_had_been_asked_for_at_once(copi
     assert eyas.resume(copied) is None
 
 
+def test_an_older_run_folder_with_what_is_gone_since_can_be_used_and_goes_on(copied, pictures):
+    with (copied / "config.toml").open("a", encoding="utf-8") as settings:  # its last section is [output]
+        settings.write("graph = false\n")
+    (copied / "charts").mkdir()
+    (copied / "charts" / "curves.svg").write_text("<svg/>")
+    assert eyas.resume(copied, epochs=3).finished.epoch == 3
+    assert "graph" not in (copied / "config.toml").read_text()
+    assert (copied / "charts" / "curves.svg").read_text() == "<svg/>"
+    with (copied / "config.toml").open("a", encoding="utf-8") as settings:
+        settings.write("graph = false\n")
+    assert main(["report", str(copied)]) == 0
+    assert main(["evaluate", str(copied), "--device", "cpu"]) == 0
+    assert main(["runs", str(copied)]) == 0
+
+
 def test_fewer_epochs_than_are_trained_are_refused(copied):
     with pytest.raises(SettingsError, match=r"--epochs 1: 2 are trained already.*epoch-001\.safetensors"):
         eyas.resume(copied, epochs=1)

@@ -13,8 +13,12 @@ from torchvision.transforms import v2
 
 from eyas import ImageTxtDataset
 from eyas.config.data import DataConfig
+from eyas.config.predict import PredictConfig
+from eyas.config.run_config import RunConfig
+from eyas.data.run_sets import open_sets
 from eyas.data.spec import export_named, open_images, spec_of
 from eyas.errors import DataError, SettingsError
+from eyas.predicting.inputs import images_in
 
 
 def picture(path: Path, color: str = "red") -> None:
@@ -197,3 +201,29 @@ def test_lines_of_a_test_set_are_read_only_where_they_are_asked_for(tmp_path):
         assert len(ImageTxtDataset(path, split="all")) == len(names)
     with pytest.warns(UserWarning, match="not used"):
         assert len(ImageTxtDataset(path, columns="path=file,label=label,split=none")) == len(names)
+
+
+def test_flags_of_lists_are_noted_where_no_set_is_a_list_and_only_there(tmp_path: Path) -> None:
+    listed = str(small_list(tmp_path))
+    pets = tmp_path / "pets"
+    for name in ("cat", "dog"):
+        picture(pets / name / "1.png")
+    one = "--root says how lists (.txt, .csv, .tsv, .lst) are read, and none is given: it is not used"
+    several = "--columns, --first-label say how lists (.txt, .csv, .tsv, .lst) are read, and none is given: they are not used"
+    assert open_images(str(pets), config(root=str(tmp_path)), split="train").notes == (one,)
+    assert open_images("digits:test", config(train="digits", columns="path=0", first_label="1"), split="test").notes == (several,)
+    assert not open_images(str(pets), config(train=str(pets), test=listed, root=str(tmp_path)), split="train").notes
+    assert images_in([pets], PredictConfig(root=str(tmp_path))).notes == (one,)
+    assert not images_in([pets, listed], PredictConfig(root=str(tmp_path), columns="path=0")).notes[1:]
+
+
+def test_a_validation_set_of_the_test_sets_files_is_noted_and_no_other(tmp_path: Path) -> None:
+    for split in ("train", "test", "other"):
+        for name in ("cat", "dog"):
+            for number in range(3):
+                picture(tmp_path / "pets" / split / name / f"{number}.png")
+    data, other = str(tmp_path / "pets" / "train"), str(tmp_path / "pets" / "other")
+    for asked in (f"{tmp_path}/pets/test", f"{tmp_path}/pets/../pets/test/"):
+        settings = RunConfig(data=config(train=data, test=f"{tmp_path}/pets/test", val=asked))
+        assert "the validation set is the test set too" in open_sets(settings)[1]["val"].notes[-1]
+    assert not open_sets(RunConfig(data=config(train=data, test=f"{tmp_path}/pets/test", val=other)))[1]["val"].notes

@@ -6,7 +6,6 @@ import hashlib
 import io
 import socket
 import tarfile
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,11 +106,8 @@ def test_an_archive_cannot_write_outside_its_folder(tmp_path: Path) -> None:
         entry = tarfile.TarInfo("../evil.txt")
         entry.size = 4
         tar.addfile(entry, io.BytesIO(b"evil"))
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as packed:
-        packed.writestr("../evil.txt", "evil")
-    for name in ("bad.tar.gz", "bad.zip"):
-        with pytest.raises(DataError, match="evil"):
-            unpack(tmp_path / name, tmp_path / "out")
+    with pytest.raises(DataError, match="evil"):
+        unpack(tmp_path / "bad.tar.gz", tmp_path / "out")
     assert not (tmp_path / "evil.txt").exists()
 
 

@@ -98,6 +98,13 @@ def test_first_label_says_that_numbers_are_numbers():
     assert labelled(["0", "1"], first_label="1")[1] == [(1, "label 0 is out of range: labels are whole numbers from 1")]
 
 
+def test_a_first_number_where_labels_are_names_is_noted_as_saying_nothing():
+    note = "the labels are names, so --first-label 1 says nothing"
+    assert labelled(["cat", "dog"], first_label="1")[0].notes == (note,)
+    assert labelled(["cat", "dog"], named("cat", "dog"), first_label="1")[0].notes == (note,)
+    assert labelled(["1", "2"], named("cat", "dog"), first_label="1")[0].notes == ()
+
+
 def test_the_numbers_of_a_class_file_with_gaps_are_the_labels():
     gaps = named("rose", "tulip", "daisy", numbers=(0, 1, 5))
     assert meant(["5", "0", "1"], names=gaps) == ["daisy", "rose", "tulip"]

@@ -45,6 +45,10 @@ def settings_of_keras() -> None:
     write("run.toml", "[training]", "epochs = 1", "[optim]", "learning_rate = 0.1")
 
 
+TWICE = (
+    "photos/test: the validation set is the test set too, so the best epoch is chosen by what it is tested on: its test "
+    "scores are too good. --val 0.1 chooses by a share of the training set"
+)
 LEAKED = "photos/test: 6 images; chooses the best epoch; 1 also in the training set"
 
 CASES = (
@@ -97,6 +101,13 @@ CASES = (
          ("what was seen is not kept for another look (home/cache: cannot be made", "--cache-dir names another folder")),
     Case("a folder for named sets that cannot be made", photos_and_no_folder, "train cifar10 --data-dir home/data",
          ("--data-dir names another folder for named sets.",), code=74),
+    Case("a flag of lists where no set is one", photos, train("photos", "--root photos --first-label 1"),
+         ("--root, --first-label say how lists (.txt, .csv, .tsv, .lst) are read, and none is given: they are not used",)),
+    Case("the same where a set is looked at", photos, "inspect photos/train --against photos/test --columns path=0",
+         ("--columns says how lists (.txt, .csv, .tsv, .lst) are read, and none is given: it is not used",)),
+    Case("a number of the first class where folders name the classes", lambda: (photos(), write("names.txt", "dog", "cat")),
+         "inspect photos --classes names.txt --first-label 1", ("the labels are names, so --first-label 1 says nothing",)),
+    Case("a validation set that is the test set, too", photos, train("photos", "--val photos/test"), (TWICE,)),
     Case("a test picture that is a training picture", photos, train("photos"), (LEAKED,)),
     Case("the same under --recipe finetune, where training pictures are kept larger", photos,
          train("photos", "--recipe finetune"), (LEAKED,)),

@@ -43,7 +43,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "adagrad": {"optimizer": "adagrad", "lr": 0.001},
     "progressive": {"progressive_size": 0.5, "size": 32, "epochs": 2},
     "views": {"views": "shift"},
-    "histograms and graph": {"histograms": True, "graph": True},
+    "histograms": {"histograms": True},
     "random crops and colours": {"crop_scale": 0.5, "color_jitter": 0.3, "erasing": 0.5},
     "TrivialAugment": {"trivial_augment": True},
     "a schedule and a plateau": {"schedule": "cosine", "warmup_epochs": 0.5, "plateau": 1},

@@ -232,14 +232,14 @@ def test_a_picture_that_the_browser_cannot_show_is_named_beside_its_answer(open_
 
 @needs_browser
 def test_a_server_that_is_busy_or_gone_is_told_and_the_next_try_works(open_page, picture):
-    with held(per_client=1, queue=16) as (busy, network):
+    with held(queue=1, max_files=1) as (busy, network):
         page = open_page(busy.port)
         choose(page, picture)
         assert network.busy.wait(60)
         other = open_page(busy.port, locale="zh-CN")
         choose(other, picture)
         other.wait_for_selector("#problem:not([hidden])")
-        assert "来自这里的请求太多" in other.inner_text("#problem")
+        assert "服务器现在太忙" in other.inner_text("#problem")
         network.go.set()
         assert len(bars(page)) == 4
         choose(other, picture)

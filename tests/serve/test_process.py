@@ -102,6 +102,9 @@ def test_ctrl_c_ends_it_and_a_second_one_waits_for_nobody(model):
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+        assert process.stderr is not None
+        said = process.stderr.readline()
+    assert said == f"No example pictures on the page: {model} lies in no run folder; --examples FOLDER has others.\n"
 
 
 def test_a_port_that_is_taken_is_said_before_the_model_is_read(model):
@@ -152,21 +155,25 @@ def saved_in(run: Path) -> Path:
 def test_examples_are_of_the_set_that_the_run_was_measured_on(pictures, tmp_path):
     (tmp_path / "config.toml").write_text(to_toml(config_of(pictures)))
     model = saved_in(tmp_path)
-    assert [example.label for example in find_examples("auto", model, "127.0.0.1")] == ["blue", "green", "red"]
-    assert find_examples("auto", model, "0.0.0.0") == []  # not shown to others unasked
-    assert find_examples("none", model, "127.0.0.1") == []
+    assert [example.label for example in find_examples("auto", model, "127.0.0.1")[0]] == ["blue", "green", "red"]
+    assert find_examples("auto", model, "0.0.0.0") == ([], "a run's own pictures are shown to this machine alone")
+    assert find_examples("none", model, "127.0.0.1") == ([], "")
     Path(pictures["test"]).rename(Path(pictures["test"]).with_suffix(".gone"))
     try:
-        assert find_examples("auto", model, "localhost") == []
+        gone = f"{pictures['test']}: there is no such list or folder any more; the run has it as --test"
+        found, without = find_examples("auto", model, "localhost")
+        assert (found, without.startswith(gone)) == ([], True)
     finally:
         Path(pictures["test"]).with_suffix(".gone").rename(pictures["test"])
 
 
 def test_examples_are_of_the_share_that_was_kept_for_validation(pictures, tmp_path):
     (tmp_path / "config.toml").write_text(to_toml(config_of(pictures, test=None, val="0.2")))
-    found = find_examples("auto", saved_in(tmp_path), "::1")
+    found, _ = find_examples("auto", saved_in(tmp_path), "::1")
     assert [example.label for example in found] == ["blue", "green", "red"]
     (tmp_path / "config.toml").write_text(to_toml(config_of(pictures, train="digits", test=None)))
-    assert find_examples("auto", tmp_path / "best.safetensors", "::1") == []  # named sets might be downloaded
+    named = "the run has a named set, which might have to be downloaded"
+    assert find_examples("auto", tmp_path / "best.safetensors", "::1") == ([], named)
     (tmp_path / "config.toml").write_text("rubbish [")
-    assert find_examples("auto", tmp_path / "best.safetensors", "::1") == []
+    found, without = find_examples("auto", tmp_path / "best.safetensors", "::1")
+    assert (found, "config.toml" in without) == ([], True)

@@ -1,4 +1,4 @@
-"""What TensorBoard's own readers make of a run: HParams, PR curves, histograms, the graph, pictures with answers."""
+"""What TensorBoard's own readers make of a run: HParams, PR curves, histograms, pictures with answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import eyas
 from eyas.evaluation.scores import Scores
 from eyas.files.tensors import read_tensors
 from eyas.render.mosaic import answers_chart
-from eyas.sinks.board_summaries import pr_curves
+from eyas.sinks.board import pr_curves
 from eyas.sinks.scalars import COMPARED, BestSoFar
 from eyas.training.events import Evaluated, Pictured
 
@@ -24,7 +24,7 @@ def runs(pictures, tmp_path_factory) -> Path:
     """Two runs that differ in their rate; the first shows all that there is to show."""
     place = tmp_path_factory.mktemp("runs")
     given = {**QUICK, "test": pictures["test"], "view": "none", "report": "none"}
-    eyas.train(pictures["train"], **given, histograms=True, graph=True, out=place / "all")
+    eyas.train(pictures["train"], **given, histograms=True, out=place / "all")
     eyas.train(pictures["train"], **given | {"lr": 1e-9}, out=place / "slow")
     return place
 
@@ -135,12 +135,6 @@ def test_histograms_hold_every_parameter_and_gradient_of_every_epoch(runs):
         assert last.sum == pytest.approx(value.double().sum().item(), abs=1e-6)
     gradient = found.Histograms("gradients/fc.weight")[0].histogram_value
     assert gradient.sum_squares > 0
-
-
-def test_the_graph_is_that_of_the_network(runs):
-    graph = board(runs / "all").Graph()
-    assert any("Conv2d" in node.name for node in graph.node)
-    assert not board(runs / "slow").Tags()["graph"]
 
 
 def test_what_is_shown_changes_no_result(runs, pictures, tmp_path):

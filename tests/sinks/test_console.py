@@ -14,10 +14,11 @@ from rich.console import Console
 from sample_run import finished, scores, started, steps, whole
 
 from eyas.config.training import OutputConfig
+from eyas.evaluation.measures import said_accuracy
 from eyas.sinks import Sinks, open_sinks
 from eyas.sinks.console import LiveConsole, PlainConsole, Unbreakable
-from eyas.sinks.wording import said_accuracy, said_clock, said_duration, said_loss
 from eyas.terminal.clean import clean
+from eyas.terminal.wording import said_clock, said_duration, said_loss
 from eyas.training.events import Evaluated, Event, Noted, Progress
 
 
@@ -180,7 +181,7 @@ def test_views_choose_the_console_and_none_says_nothing(tmp_path: Path, capsys: 
     with open_sinks(tmp_path, OutputConfig(), resumed_step=30) as sinks:
         sinks.write(replace(started(tmp_path), step=30))
     assert "alexnet" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"events.jsonl", "metrics.csv", "tensorboard", "charts"}
+    assert {path.name for path in tmp_path.iterdir()} == {"events.jsonl", "metrics.csv", "tensorboard"}
 
 
 def test_all_sinks_are_closed_where_one_fails() -> None:

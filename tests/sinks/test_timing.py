@@ -13,7 +13,7 @@ from sample_run import STEPS, finished, scores, started
 
 from eyas.device.profile import Share
 from eyas.sinks.console import LiveConsole, PlainConsole
-from eyas.sinks.wording import said_briefly
+from eyas.terminal.wording import said_briefly
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Profiled, Saved, Trained
 
 WAITS = "images are decoded anew: --cache ram keeps them"

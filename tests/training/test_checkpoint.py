@@ -18,6 +18,7 @@ from eyas.files.atomic import write_bytes
 from eyas.files.tensors import read_tensors, write_tensors
 from eyas.training.checkpoint import EARLIER, STATE, newest_state
 from eyas.training.events import Event, Finished, Noted, Saved, Trained
+from eyas.training.fingerprint import changes
 
 
 @pytest.fixture(scope="module")
@@ -270,3 +271,11 @@ def test_a_network_whose_layers_ask_for_their_version_is_resumed_with_its_averag
     run_fit(config, tmp_path / "run")
     longer = config_of(pictures, model="mnasnet0_5", size=32, epochs=2, ema=0.9, lr=1e-4)
     assert run_fit(longer, tmp_path / "run", resuming=True)[-1].epoch == 2
+
+
+def test_a_setting_that_an_earlier_version_did_not_have_stood_at_its_default():
+    now = {"lr": 0.1, "label_smoothing": 0.0, "test data": "a"}
+    assert changes({"lr": 0.1, "test data": "a"}, now) == []
+    assert changes({"lr": 0.1, "test data": "a"}, {**now, "label_smoothing": 0.1}) == ["  label_smoothing: was 0.0, is 0.1"]
+    assert changes({"lr": 0.1}, now) == ["  test data: there was none, there is one now"]
+    assert changes(now, {"lr": 0.1, "label_smoothing": 0.0}) == ["  test data: there was one, there is none now"]

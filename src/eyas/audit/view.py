@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from eyas.data.findings import KINDS, Audit, Finding
-from eyas.sinks.wording import said_percent
 from eyas.terminal.clean import clean, clean_lines
+from eyas.terminal.tables import table
+from eyas.terminal.wording import said_percent
 
 PLAIN_WIDTH = 110  # of tables in a log, whose reader's width is not known
 EXAMPLES = 5  # findings of a kind that are shown
@@ -21,24 +21,23 @@ CLASSES_SHOWN = 30  # rows of the table of classes; of more classes the smallest
 def audit_view(audit: Audit) -> Iterator[RenderableType]:
     """Yield the audit as rich renderables."""
     parts = audit.parts
-    table = _table("part", "images", "unreadable", "classes", "width", "height", "files")
+    heads: tuple[str, ...] = ("part", "images", "unreadable", "classes", "width", "height", "files")
+    rows = []
     for part in parts:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in part.kinds[:4]) + ", ..." * (len(part.kinds) > 4)
-        table.add_row(
-            Text(clean(part.name)), f"{part.images:,}", f"{part.unreadable:,}", f"{len(part.classes):,}",
-            _spread(part.widths), _spread(part.heights), Text(clean(kinds)),
-        )  # fmt: skip
-    yield table
+        numbers = (f"{number:,}" for number in (part.images, part.unreadable, len(part.classes)))
+        rows.append((part.name, *numbers, _spread(part.widths), _spread(part.heights), kinds))
+    yield table(heads, rows, right=heads[1:-1])
     yield Text()
     # the images of each class in each part, the smallest class of the first part first
     counts = [dict(part.classes) for part in parts]
     names = sorted(dict.fromkeys(name for count in counts for name in count), key=lambda name: counts[0].get(name, 0))
     if len(names) > CLASSES_SHOWN:
         yield Text(f"The {CLASSES_SHOWN} smallest of {len(names):,} classes")
-    table = _table("class", *(clean(part.name) for part in parts))
-    for name in names[:CLASSES_SHOWN]:
-        table.add_row(Text(clean(name)), *(f"{count[name]:,}" if name in count else "-" for count in counts))
-    yield table
+    shown = names[:CLASSES_SHOWN]
+    classes = ((name, *(f"{count[name]:,}" if name in count else "-" for count in counts)) for name in shown)
+    heads = ("class", *(part.name for part in parts))
+    yield table(heads, classes, right=heads[1:])
     for note in audit.notes:
         yield Text(f"note: {clean(note)}", style="yellow")
     for overlap in audit.overlaps:
@@ -92,11 +91,3 @@ def finding_lines(finding: Finding) -> Iterator[Text]:
         yield Text(f"  {'=' if number else '-'} {clean(seen.place)}  [{clean(seen.label)}]{said}")
     if finding.count > MEMBERS:
         yield Text(f"    and {finding.count - MEMBERS:,} more", style="dim")
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column(Text(first), overflow="fold")
-    for head in others:
-        table.add_column(Text(head), justify="left" if head == "files" else "right", overflow="fold")
-    return table

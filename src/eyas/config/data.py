@@ -14,6 +14,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Triple = tuple[float, float, float]
 NO_SET = "none"  # asked for as the test or validation set
 Pair = tuple[float, float]
+LISTS = (".txt", ".csv", ".tsv", ".lst")
+OF_LISTS = ("root", "outside_root", "columns", "first_label")  # settings that say how a list is read
 
 
 class Reading(Section):
@@ -43,7 +45,16 @@ class Reading(Section):
         return DataConfig(**self.model_dump(include=set(DataConfig.model_fields), exclude_none=True))
 
 
-class DataConfig(Reading):
+class Measuring(Reading):
+    """How a set is read and measured."""
+
+    skip_unreadable: bool = False
+    """Leave images out that cannot be decoded (they are listed and counted) instead of stopping at once."""
+    top_k: Annotated[int, Field(ge=2)] | None = None
+    """Also measure how often the right class is among the K most probable ones. Default: 5 of more than 10 classes."""
+
+
+class DataConfig(Measuring):
     """Which images to train and to measure on."""
 
     train: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TRAIN")] = ""
@@ -52,8 +63,6 @@ class DataConfig(Reading):
     """Test set, named like the training set; read after every epoch. Default: that set's own; none: no test set."""
     val: str | None = None
     """Validation set that chooses the best epoch: a data spec, a share of the training set such as 0.1, or none."""
-    skip_unreadable: bool = False
-    """Leave images out that cannot be decoded (they are listed and counted) instead of stopping before training."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that decode images not kept, and run a --transform; 0: threads do. Results are equal."""
     cache: Literal["auto", "ram", "disk", "none"] = "auto"
@@ -161,3 +170,14 @@ class AugmentConfig(Section):
         if value is not None and not all(value.rpartition(":")[::2]):
             raise ValueError("must be FILE.py:NAME or module:NAME")
         return value
+
+
+def unread(asked: Section) -> tuple[str, ...]:
+    """Return a note on settings of lists, for where no list is given."""
+    fields = type(asked).model_fields
+    names = [name for name in OF_LISTS if name in fields and getattr(asked, name) != fields[name].default]
+    if not names:
+        return ()
+    flags, several = ", ".join(f"--{name.replace('_', '-')}" for name in names), len(names) > 1
+    return (f"{flags} say{'s' * (not several)} how lists ({', '.join(LISTS)}) are read, and none is given: "
+            f"{'they are' if several else 'it is'} not used",)  # fmt: skip

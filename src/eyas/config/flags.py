@@ -10,7 +10,7 @@ from pydantic import Field
 from tyro.conf import Positional
 
 from eyas.config.command_line import Commands, check_required, read_arguments
-from eyas.config.data import Reading
+from eyas.config.data import Measuring, Reading
 from eyas.config.export import ExportConfig
 from eyas.config.predict import PredictConfig
 from eyas.config.recipes import RECIPES
@@ -52,7 +52,7 @@ class ResumeFlags(Section):
     """Where the file of class names lies now."""
 
 
-class EvaluateFlags(Reading):
+class EvaluateFlags(Measuring):
     """Measure a trained model on any labelled set."""
 
     run: Run
@@ -61,8 +61,6 @@ class EvaluateFlags(Reading):
     """List, folder or named set, such as cifar10:test. Default: the run's own test set, else its validation set."""
     train: str | None = None
     """Without DATA: where the run's training set lies now, of which its own test or validation set may be a part."""
-    skip_unreadable: bool = False
-    """Leave images out that cannot be decoded; they are counted beside the numbers."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"

@@ -18,11 +18,12 @@ from eyas.errors import DataError, SettingsError, suggest
 from eyas.files.reading import read_file
 
 LARGEST = 1 << 20  # bytes of a settings file
-NO_RESULT = frozenset((  # settings that change no result
-    *("out", "view", "report", "profile", "log_every", "keep", "save_minutes"),
-    *("histograms", "graph", "wandb", "mlflow", "log_model"),
-    *("data_dir", "cache", "cache_dir", "cache_gb", "workers", "worker_timeout"),
-))  # fmt: skip
+# settings that change no result: all of what is written, and where and how images are read
+NO_RESULT = frozenset(OutputConfig.model_fields) | frozenset(
+    ("data_dir", "mirror", "cache", "cache_dir", "cache_gb", "workers", "worker_timeout")
+)
+# settings that are gone, with their defaults: the config.toml of an older run may have these
+REMOVED: Mapping[tuple[str, str], Any] = {("output", "graph"): False}
 
 
 class RunConfig(Section):
@@ -46,6 +47,11 @@ def sections() -> dict[str, str]:
         for section, info in RunConfig.model_fields.items()
         for field in info.annotation.model_fields  # type: ignore[union-attr]
     }
+
+
+def defaults() -> dict[str, Any]:
+    """Return every setting's default by its name, as plain data."""
+    return {name: value for part in RunConfig().model_dump(mode="json").values() for name, value in part.items()}
 
 
 def make_config(
@@ -92,7 +98,10 @@ def read_toml(path: Path) -> dict[str, dict[str, Any]]:
         if fields is None or not isinstance(entries, dict):
             raise SettingsError(f"{path}: there is no section [{section}].{suggest(section, RunConfig.model_fields)}")
         known = fields.annotation.model_fields  # type: ignore[union-attr]
-        for key in entries:
+        for key, value in list(entries.items()):
+            if (section, key) in REMOVED and value == REMOVED[section, key]:
+                del entries[key]
+                continue
             if key not in known:
                 elsewhere = sections().get(key)
                 hint = f" It belongs into [{elsewhere}]." if elsewhere else _known_as(key, known)

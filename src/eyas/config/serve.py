@@ -24,9 +24,7 @@ class ServeConfig(Section):
     max_wait: Annotated[float, Field(ge=0, le=1000)] = 5.0
     """Milliseconds that a batch waits for pictures that are being decoded; it never waits where none are."""
     queue: Annotated[int, Field(ge=1)] = 256
-    """Pictures in work at once; more are refused (503)."""
-    per_client: Annotated[int, Field(ge=0)] = 32
-    """Requests in work at once from one address; more are refused (429). 0: no limit."""
+    """Requests, and pictures, in work at once; more are refused (503)."""
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """Seconds that a request may take, its upload included."""
     max_mb: Annotated[float, Field(gt=0, le=1024)] = 16.0
@@ -35,23 +33,13 @@ class ServeConfig(Section):
     """Most million pixels of a picture; larger ones are refused before they are decoded (422)."""
     max_files: Annotated[int, Field(ge=1)] = 16
     """Pictures that a request may have; more are refused (422)."""
-    memory_mb: Annotated[float, Field(gt=0)] = 512.0
-    """Megabytes of requests held in memory at once; more are refused (503)."""
-    allow_urls: bool = False
-    """Take also addresses of pictures, and fetch them: public http and https addresses only."""
     allow_host: tuple[str, ...] = ()
     """Names that the server goes by (the Host header); requests for others are refused (400). Default: any."""
-    proxy: str | None = None
-    """Address of a reverse proxy whose X-Forwarded-For tells the clients' addresses."""
     examples: str = "auto"
     """Folder with pictures that the page offers to try; none; auto: the run's test set, for this machine only."""
 
     def checked(self) -> ServeConfig:
-        """Return itself; raises `SettingsError` where two limits contradict each other."""
+        """Return itself; raises `SettingsError` where a request could never be let in."""
         if self.max_files > self.queue:
             raise SettingsError(f"--queue {self.queue}: has no room for a request of --max-files {self.max_files}.")
-        if self.max_mb > self.memory_mb:
-            raise SettingsError(
-                f"--memory-mb {self.memory_mb:g}: has no room for a request of --max-mb {self.max_mb:g}."
-            )
         return self

@@ -137,6 +137,9 @@ OTHERWISE: Mapping[str, str] = {
         "but for the momentum, an optimiser's numbers are those of PyTorch",
     "height width imgheight imgwidth imageheight imagewidth": "images become squares, of --size; --resize says how",
     "tb": "TensorBoard's files are always written",
+    "graph": "TensorBoard shows no network's graph; of a trained one `eyas export` writes it as ONNX",
+    "allowurls": "the server fetches no addresses; pictures are sent, up to --max-mb in a request",
+    "perclient proxy memorymb": "a reverse proxy limits its clients; --queue and --max-mb limit all of them together",
 }  # fmt: skip
 _FLAG = re.compile(r"--([a-z][a-z0-9-]*)")
 

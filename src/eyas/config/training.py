@@ -134,8 +134,6 @@ class OutputConfig(Section):
     """Output: auto shows a live view on a terminal, curves in a notebook, and plain lines elsewhere."""
     histograms: bool = False
     """Show every parameter and its gradient as histograms in TensorBoard, at each epoch's end."""
-    graph: bool = False
-    """Show the network's graph in TensorBoard."""
     wandb: str | None = None
     """Also log to this project of Weights & Biases (entity/project, or project)."""
     mlflow: str | None = None

@@ -12,7 +12,7 @@ from eyas.data.images.imageset import ImageSet
 from eyas.data.lists.listing import listed_splits, read_usable
 from eyas.data.lists.splits import SPLITS
 from eyas.data.named.table import names, splits_of
-from eyas.data.spec import LISTS, as_image_set, open_images
+from eyas.data.spec import as_image_set, is_list, open_images
 from eyas.errors import DataError
 
 
@@ -34,6 +34,7 @@ def open_parts(data: str, against: str | None, config: DataConfig) -> tuple[Part
 
     Where the lines of a list cannot be used, the rest is opened all the same. Raises `DataError`, `SettingsError`.
     """
+    config = config.model_copy(update={"train": data, "test": against})  # so that each set knows of the other
     parts = _parts(data, config)
     taken = {part.name for part in parts}
     for part in _parts(against, config) if against else ():
@@ -47,7 +48,7 @@ def _parts(spec: str, config: DataConfig) -> list[Part]:
     if name in names():
         splits = (asked,) if asked else tuple(split for split in splits_of(name) if split != "whole")
         return [Part(f"{name}:{split}", open_images(f"{name}:{split}", config, split=split)) for split in splits]
-    if path.suffix.lower() in LISTS and path.is_file():
+    if is_list(spec) and path.is_file():
         listed = listed_splits(path, root=config.root, columns=config.columns)
         return [_of_list(path, split, config) for split in sorted(listed, key=_rank)] or [_of_list(path, None, config)]
     if path.is_dir() and (splits := tuple(find_layout(path).splits)):

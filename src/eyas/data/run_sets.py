@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from eyas.config.data import NO_SET
@@ -37,12 +39,32 @@ def open_sets(config: RunConfig) -> Sets:
     if val is not None and share is not None:
         train, others["val"] = split_off(train, share, config.training.seed)
         others = {split: others[split] for split in ("val", "test") if split in others}
+    if len(others) == 2:
+        others["val"] = _apart(others["val"], others["test"])
     if len(train.classes) < 2:
         raise DataError(f"{train.source}: has one class only ({train.classes[0]!r}); a classifier needs two or more.")
     limits = config.training
     if not others and (limits.patience or limits.overfit_patience or config.schedule.plateau):
         raise SettingsError("--patience, --overfit-patience and --plateau need --test or --val: they watch its result.")
     return train, others
+
+
+def _apart(val: ImageSet, test: ImageSet) -> ImageSet:
+    """Return the validation set, with a note where its files are those of the test set."""
+    if val.fingerprint() != test.fingerprint() or _digest(val) != _digest(test):
+        return val
+    said = (
+        f"{val.source}: the validation set is the test set too, so the best epoch is chosen by what it is tested on: "
+        "its test scores are too good. --val 0.1 chooses by a share of the training set"
+    )
+    return replace(val, notes=(*val.notes, said))
+
+
+def _digest(images: ImageSet) -> bytes:
+    """Return what tells that two sets have the very same files on this machine."""
+    digest = hashlib.sha256()
+    images.images.identify(digest.update)
+    return digest.digest()
 
 
 def as_share(text: str) -> float | None:

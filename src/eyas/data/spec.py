@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from eyas.config.data import NO_SET, DataConfig
+from eyas.config.data import LISTS, NO_SET, DataConfig, unread
 from eyas.data.class_folders import find_layout
 from eyas.data.export import export_named
 from eyas.data.folders import open_folder
@@ -23,7 +23,6 @@ from eyas.data.named.opening import open_named
 from eyas.data.named.table import dataset_names, names, splits_of
 from eyas.errors import DataError, SettingsError, suggest
 
-LISTS = (".txt", ".csv", ".tsv", ".lst")
 __all__ = ["dataset_names", "export_named", "open_images", "spec_of"]
 
 
@@ -34,7 +33,19 @@ def open_images(spec: str | Path, config: DataConfig, *, split: str) -> ImageSet
     a folder called like a named set is written with a slash (`./digits`). Raises `DataError`,
     `SettingsError`.
     """
-    return _opened(str(spec), config, split).decoded(None, config.max_pixels)
+    images = _opened(str(spec), config, split).decoded(None, config.max_pixels)
+    sets = (str(spec), config.train, config.test, config.val)
+    if any(one and is_list(one) for one in sets):
+        return images
+    by_file = config.classes is not None  # then --first-label is of the numbers in that file too
+    asked = config.model_copy(update={"first_label": "auto"}) if by_file else config
+    return replace(images, notes=(*images.notes, *unread(asked)))
+
+
+def is_list(spec: str) -> bool:
+    """Return whether a data spec means a list file."""
+    path = Path(spec)
+    return spec.partition(":")[0] not in names() and path.suffix.lower() in LISTS and not path.is_dir()
 
 
 def _opened(spec: str, config: DataConfig, split: str) -> ImageSet:
@@ -45,7 +56,7 @@ def _opened(spec: str, config: DataConfig, split: str) -> ImageSet:
         unused = [f"{name}: has names of its own; --classes is for lists and folders"] * (config.classes is not None)
         return replace(images, notes=(*images.notes, *beside, *unused))
     path = Path(spec)
-    if path.suffix.lower() in LISTS and not path.is_dir():
+    if is_list(spec):
         return _open_list(path, config, split)
     if path.is_dir():
         images = open_folder(path, split)
@@ -90,7 +101,7 @@ def spec_of(config: DataConfig, split: Literal["val", "test"]) -> str | None:
         return f"{name}:{split}" if split in splits_of(name) and asked in ("", "train") else None
     if path.is_dir():
         return config.train if split in find_layout(path).splits else None
-    if path.suffix.lower() in LISTS and path.is_file():
+    if is_list(config.train) and path.is_file():
         return config.train if split in listed_splits(path, root=config.root, columns=config.columns) else None
     return None
 

@@ -16,6 +16,7 @@ from eyas.data.pipeline import loaded
 from eyas.data.prepared import Prepared
 from eyas.device.choice import sums_type, usual_batch
 from eyas.device.runtime import Runtime
+from eyas.evaluation.measures import counted
 from eyas.evaluation.scores import Scores
 
 KEPT = 1 << 26  # numbers of a pass that are kept: the logits of 50,000 images of 1,000 classes, 200 MB
@@ -40,7 +41,9 @@ def evaluate(
     order = Order(len(prepared), batch_size or usual_batch(preprocess.size, runtime.device), shuffle=False)
     mine = range(runtime.rank, order.steps_per_epoch, runtime.world)
     classes = len(prepared.images.classes)
+    shares = counted(data, classes)
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=runtime.device)
+    hits = torch.zeros(len(shares), dtype=torch.int64, device=runtime.device)
     answers = torch.zeros(len(prepared), dtype=torch.int64, device=runtime.device)
     rows = len(prepared) if len(prepared) * classes <= KEPT else 0
     kept = torch.zeros(rows, classes, device=runtime.device)
@@ -55,6 +58,8 @@ def evaluate(
         logits = _logits(model, preprocess, prepared.fit, runtime, pixels)
         answered = logits.argmax(1)
         confusion += torch.bincount(labels * classes + answered, minlength=classes * classes)
+        for place, counts in enumerate(shares.values()):
+            hits[place] += counts(logits, labels).sum()
         here = slice(samples[0], samples[-1] + 1)  # an evaluation goes through the set in its order
         answers[here] = answered
         if rows:
@@ -63,15 +68,16 @@ def evaluate(
         yield min(int(samples[-1]) + 1, len(prepared))
     # every process has filled its own places: the sum is taken in one order whatever their number
     total = runtime.total(losses).sum()
-    counts = runtime.total(confusion).reshape(classes, classes).cpu().numpy().astype(np.int64)
+    sums = runtime.total(torch.cat((confusion, hits))).cpu().numpy().astype(np.int64)
     scores = Scores(
         prepared.images.classes,
-        counts,
+        sums[: classes * classes].reshape(classes, classes),
         float(total),
         prepared.images.skipped,
         predicted=runtime.total(answers).cpu().numpy().astype(np.int32),
         targets=prepared.images.labels.astype(np.int32),
         logits=runtime.total(kept).cpu().numpy() if rows else None,
+        hits=dict(zip(shares, sums[classes * classes :].tolist(), strict=True)),
     )
     if scores.count != len(prepared):
         raise AssertionError(f"{scores.count} samples were counted of {len(prepared)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Scores:
     predicted: np.ndarray | None = None  # int32 [count]: the class answered for each sample, in the set's order
     targets: np.ndarray | None = None  # int32 [count]: the class that each sample is of
     logits: np.ndarray | None = None  # float32 [count, C]: of each sample; None also where that is very much
+    hits: dict[str, int] = field(default_factory=dict)  # samples that count for further shares, by the measure's name
 
     @property
     def count(self) -> int:
@@ -52,7 +53,11 @@ class Scores:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the accuracy for another sample of this size: Wilson (1927)."""
-        return wilson(self.correct, self.count)
+        return self.interval_of("accuracy")
+
+    def interval_of(self, name: str) -> tuple[float, float]:
+        """Return the 95 % interval of a share of the samples: the accuracy, or one of `hits`."""
+        return wilson(self.hits.get(name, self.correct), self.count)
 
     @property
     def guess(self) -> Guess:
@@ -105,8 +110,14 @@ class Scores:
         return float(self.f1[self.support > 0].mean())
 
     def measure(self, name: str) -> float:
-        """Return the score called `name`: accuracy, loss or macro_f1."""
-        return float(getattr(self, name))
+        """Return the score called `name`: accuracy, loss, macro_f1, or one of `hits`."""
+        return self.hits[name] / self.count if name in self.hits else float(getattr(self, name))
+
+
+def confusion_of(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Return int64 [C, C] for the classes [N] of samples and those answered: rows are the true ones."""
+    pairs = targets.astype(np.int64) * classes + predicted
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def wilson(correct: int, count: int, z: float = Z_95) -> tuple[float, float]:

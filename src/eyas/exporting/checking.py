@@ -9,8 +9,8 @@ import torch
 
 from eyas.data.images.imageset import ImageSet
 from eyas.errors import ExportError
-from eyas.exporting.pictures import Pixels, batches_of, in_many_shapes
-from eyas.exporting.program import Answers, first_line
+from eyas.exporting.graph import Answers, first_line
+from eyas.exporting.pictures import batches_of, in_many_shapes
 from eyas.model.classifier import Classifier
 
 TOLERANCE = 1e-4  # of a probability; a file that differs by more is not left behind
@@ -45,35 +45,27 @@ def check(answers: Answers, classifier: Classifier, images: ImageSet, batch: int
     pictures = in_many_shapes(images)
     largest, ties, counts = 0.0, 0, set()
     for pixels in batches_of(pictures, batch):
-        apart, undecided = difference(answers, classifier, pixels)
-        largest, ties = max(largest, apart), ties + undecided
+        shape = "x".join(map(str, pixels.shape))
+        try:
+            found = answers(pixels)
+        except Exception as error:  # of another library, whose errors have no common class
+            raise ExportError(f"The exported file cannot take images of {shape}: {first_line(error)}") from error
+        wanted = classifier.probabilities(classifier.logits(torch.from_numpy(pixels))).numpy()
+        if found.shape != wanted.shape:
+            raise ExportError(
+                f"The exported file answers {list(found.shape)} for images of {shape}: {list(wanted.shape)} is right."
+            )
+        apart = float(np.abs(found - wanted).max())
+        given = np.take_along_axis(wanted, found.argmax(1)[:, None], 1)[:, 0]  # what the model gives the file's label
+        labels = int((given < wanted.max(1) - TIE).sum())
+        if labels or not apart <= TOLERANCE:  # also where it is no number
+            raise ExportError(
+                f"The exported file does not answer as the model does, and was not kept: on images of {shape} a "
+                f"probability differs by {apart:.2g} ({TOLERANCE:g} is allowed) and "
+                f"{labels} of {len(pixels)} labels differ."
+            )
+        largest = max(largest, apart)
+        ties += int((found.argmax(1) != wanted.argmax(1)).sum())
         counts.add(len(pixels))
     sizes = sorted((picture.size for picture in pictures), key=lambda size: size[0] * size[1])
     return Checked(images.source, len(pictures), sizes[0], sizes[-1], tuple(sorted(counts)), largest, ties)
-
-
-def difference(answers: Answers, classifier: Classifier, pixels: Pixels) -> tuple[float, int]:
-    """Return the largest difference of a probability between a file and the model, and the ties, for one batch.
-
-    Raises `ExportError` where it is more than the tolerance, or a label differs.
-    """
-    shape = "x".join(map(str, pixels.shape))
-    try:
-        found = answers(pixels)
-    except Exception as error:  # of another library, whose errors have no common class
-        raise ExportError(f"The exported file cannot take images of {shape}: {first_line(error)}") from error
-    wanted = classifier.probabilities(classifier.logits(torch.from_numpy(pixels))).numpy()
-    if found.shape != wanted.shape:
-        raise ExportError(
-            f"The exported file answers {list(found.shape)} for images of {shape}: {list(wanted.shape)} is right."
-        )
-    largest = float(np.abs(found - wanted).max())
-    given = np.take_along_axis(wanted, found.argmax(1)[:, None], 1)[:, 0]  # what the model gives the file's label
-    labels = int((given < wanted.max(1) - TIE).sum())
-    if labels or not largest <= TOLERANCE:  # also where it is no number
-        raise ExportError(
-            f"The exported file does not answer as the model does, and was not kept: on images of {shape} a "
-            f"probability differs by {largest:.2g} ({TOLERANCE:g} is allowed) and "
-            f"{labels} of {len(pixels)} labels differ."
-        )
-    return largest, int((found.argmax(1) != wanted.argmax(1)).sum())

@@ -53,29 +53,23 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{path}: does not exist.")
     try:
-        text = _in_zip(path) if zipfile.is_zipfile(path) else _in_onnx(path)
-        facts = json.loads(text)
-        version = facts["format"]
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                name = next((name for name in archive.namelist() if name.endswith(f"extra/{KEY}.json")), "")
+                text = archive.read(name).decode()
+        else:
+            import onnx
+            from google.protobuf.message import DecodeError
+
+            try:
+                entries = onnx.load(str(path), load_external_data=False).metadata_props
+            except DecodeError as error:
+                raise ValueError from error
+            text = next((entry.value for entry in entries if entry.key == KEY), "")
+        found: dict[str, Any] = json.loads(text)
+        version = found["format"]
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile):
         raise CheckpointError(f"{path}: is no file of `eyas export`, or is damaged.") from None
     if version != FORMAT:
-        raise CheckpointError(f"{path}: was written by another version of eyas ({facts.get('eyas')}).")
-    found: dict[str, Any] = facts
+        raise CheckpointError(f"{path}: was written by another version of eyas ({found.get('eyas')}).")
     return found
-
-
-def _in_zip(path: Path) -> str:
-    with zipfile.ZipFile(path) as archive:
-        name = next((name for name in archive.namelist() if name.endswith(f"extra/{KEY}.json")), "")
-        return archive.read(name).decode()
-
-
-def _in_onnx(path: Path) -> str:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except DecodeError as error:
-        raise ValueError from error
-    return next((entry.value for entry in model.metadata_props if entry.key == KEY), "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from torch.export import ExportedProgram
 
 from eyas.errors import ExportError, SettingsError
-from eyas.exporting.graph import INPUT, NETWORK, OUTPUT
-from eyas.exporting.program import FAILURES, Answers, first_line, quiet
+from eyas.exporting.graph import FAILURES, INPUT, NETWORK, OUTPUT, Answers, first_line, quiet
 
 LARGEST = 2**31 - 2**24  # bytes: a protobuf message of 2 GiB cannot be written; the rest is for the graph
 SCOPE = "pkg.torch.onnx.name_scopes"  # where torch notes which module a node comes from
@@ -45,18 +43,13 @@ def to_onnx(program: ExportedProgram, model: str, opset: int, texts: dict[str, s
     found = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), None)
     if found != opset:
         raise ExportError(f"{model} cannot be written in opset {opset}: torch.onnx wrote {found}. Use --opset {found}.")
-    return proto, _labelled(proto, texts)
-
-
-def _labelled(proto: Any, texts: dict[str, str]) -> frozenset[str]:
-    """Replace what torch noted of its sources by the texts; return the names of the network's nodes."""
     inner = set()
     for node in proto.graph.node:
         scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPE), "")
         if f"'{NETWORK}'" in scopes or f"'{NETWORK}." in scopes:
             inner.add(node.name)
-    _label(proto, texts)
-    return frozenset(inner)
+    label(proto, texts)
+    return proto, frozenset(inner)
 
 
 def relabel(path: Path, texts: dict[str, str]) -> None:
@@ -64,29 +57,24 @@ def relabel(path: Path, texts: dict[str, str]) -> None:
     import onnx
 
     proto = onnx.load(str(path))
-    _label(proto, texts)
+    label(proto, texts)
     path.write_bytes(content_of(proto))
 
 
-def _label(proto: Any, texts: dict[str, str]) -> None:
-    """Replace all notes of the libraries by the texts."""
+def label(proto: Any, texts: dict[str, str]) -> None:
+    """Replace all notes of the libraries, which name their sources on this machine, by the texts."""
     from importlib.metadata import version
 
-    for part in _parts(proto):
+    graph = proto.graph
+    inner = [part for function in proto.functions for part in (function, *function.node, *function.value_info)]
+    outer = (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output)
+    for part in (proto, graph, *outer, *inner):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     proto.producer_name, proto.producer_version = "eyas", version("eyas")
     for key, text in texts.items():
         entry = proto.metadata_props.add()
         entry.key, entry.value = key, text
-
-
-def _parts(proto: Any) -> Iterable[Any]:
-    """Yield everything that may carry notes."""
-    graph = proto.graph
-    yield from (proto, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output)
-    for function in proto.functions:
-        yield from (function, *function.node, *function.value_info)
 
 
 def content_of(proto: Any) -> bytes:

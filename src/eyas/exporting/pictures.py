@@ -44,13 +44,13 @@ def open_sources(model: Path, settings: ExportConfig) -> Sources:
     """Return the images that --check names, else those of the run that the model file lies in, else digits.
 
     Decodes nothing. int8 is calibrated on the run's training set, else on a part of the images that is then not
-    measured. Raises `DataError` and
-    `SettingsError` where --check names none, and where int8 has no labelled images of the model's own.
+    measured. Raises `DataError` and `SettingsError` where --check names none, and where int8 has no labelled images.
     """
     notes: tuple[str, ...] = ()
     train = check = None
     try:
-        train, check = _own_sets(model)
+        train, others = origin_of(model).sets()
+        check = others.get("test") or others.get("val") or train
     except EyasError as error:
         reason = str(error).splitlines()[0].removesuffix(".").removesuffix(":")
     if settings.check is not None:
@@ -61,22 +61,10 @@ def open_sources(model: Path, settings: ExportConfig) -> Sources:
         check = open_images("digits", DataConfig(), split="test")
         notes = (f"Checked on the embedded digits, enlarged: {reason}. --check SPEC names images of your own.",)
     if settings.int8 and (train is None or train is check):
-        train, check = _in_two(check)
+        order, count = shuffled(len(check), 0), min(CALIBRATION, len(check) // 2)
         notes = (*notes, f"Calibrated on a part of {check.source}, measured on the rest of it.")
+        train, check = check.select(np.sort(order[:count])), check.select(np.sort(order[count:]))
     return Sources(check, train, notes)
-
-
-def _own_sets(model: Path) -> tuple[ImageSet, ImageSet]:
-    """Return the training set and the set to measure on (test, else val, else training) of a model's run."""
-    train, others = origin_of(model).sets()
-    return train, others.get("test") or others.get("val") or train
-
-
-def _in_two(images: ImageSet) -> tuple[ImageSet, ImageSet]:
-    """Return images to calibrate with, and the others."""
-    order = shuffled(len(images), 0)
-    count = min(CALIBRATION, len(images) // 2)
-    return images.select(np.sort(order[:count])), images.select(np.sort(order[count:]))
 
 
 def drawn(images: ImageSet, count: int) -> Iterator[Image.Image]:
@@ -110,21 +98,15 @@ def in_many_shapes(images: ImageSet) -> list[Image.Image]:
 def batches_of(pictures: Sequence[Image.Image], batch: int | str) -> Iterator[Pixels]:
     """Yield what a file is run on: every picture alone and some together, or always `batch` of them."""
     if batch == "dynamic":
-        yield from (stacked([picture], picture.size) for picture in pictures)
-        yield from (stacked(_from(pictures, place, TOGETHER), pictures[place].size) for place in (0, -1, -2, -3, -4))
+        yield from (stacked(pictures, place, 1) for place in range(len(pictures)))
+        yield from (stacked(pictures, place, TOGETHER) for place in (0, -1, -2, -3, -4))
     else:
         step = max(1, len(pictures) * int(batch) // 200)  # large batches: fewer of them
-        yield from (
-            stacked(_from(pictures, place, int(batch)), pictures[place].size)
-            for place in range(-1, -len(pictures) - 1, -step)
-        )
+        yield from (stacked(pictures, place, int(batch)) for place in range(-1, -len(pictures) - 1, -step))
 
 
-def _from(pictures: Sequence[Image.Image], start: int, count: int) -> list[Image.Image]:
-    return [pictures[(start + number) % len(pictures)] for number in range(count)]
-
-
-def stacked(pictures: Sequence[Image.Image], size: tuple[int, int]) -> Pixels:
-    """Return pictures as one array, resized to one size (width, height) where they have others."""
-    alike = [picture if picture.size == size else picture.resize(size) for picture in pictures]
+def stacked(pictures: Sequence[Image.Image], start: int, count: int) -> Pixels:
+    """Return `count` pictures from `start` on (after the last the first follows) as one array, in the first's size."""
+    some = [pictures[(start + number) % len(pictures)] for number in range(count)]
+    alike = [picture if picture.size == some[0].size else picture.resize(some[0].size) for picture in some]
     return np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in alike])

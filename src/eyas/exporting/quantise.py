@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from eyas.data.images.ahead import read_ahead
 from eyas.data.images.imageset import ImageSet, shuffled
 from eyas.errors import DataError, ExportError
 from eyas.evaluation.significance import SIGNIFICANT, mcnemar, paired_interval
-from eyas.exporting.graph import INPUT
+from eyas.exporting.graph import FAILURES, INPUT, Answers, first_line, quiet
 from eyas.exporting.pictures import CALIBRATION, Pixels, drawn, stacked
-from eyas.exporting.program import FAILURES, Answers, first_line, quiet
 from eyas.terminal.progress import track
 
 MOST = 10_000  # images that the accuracy is measured on
@@ -61,7 +60,7 @@ class Quantised:
         """Return rows for people; the last one is a warning where int8 loses more than chance takes."""
         low, high = (100 * end for end in self.interval)
         before, after = (100 * right / self.count for right in (self.right_before, self.right_after))
-        return [
+        rows = [
             ("int8 accuracy", f"{after:.2f} % (fp32: {before:.2f} %) of {self.count:,} images of {self.source}"),
             (
                 "difference",
@@ -75,22 +74,24 @@ class Quantised:
             ),
             ("calibrated", f"on {self.calibrated:,} images of {self.calibration}"),
             ("size", f"{self.bytes_after / 1e6:.1f} MB (fp32: {self.bytes_before / 1e6:.1f} MB)"),
-            *([("warning", self._warning())] if self.loses else []),
         ]
-
-    def _warning(self) -> str:
-        lost = 100 * (self.right_before - self.right_after) / self.count
-        return (
-            f"int8 loses {lost:.2f} points of accuracy here, more than chance would take (p = {self.p:.2g}). "
-            "Use the fp32 file (export without --int8), or another network."
-        )
+        if self.loses:
+            lost = f"int8 loses {before - after:.2f} points of accuracy here, more than chance would take"
+            what = "Use the fp32 file (export without --int8), or another network."
+            rows.append(("warning", f"{lost} (p = {self.p:.2g}). {what}"))
+        return rows
 
 
 class Calibration:
     """Gives onnxruntime's quantiser one call's images at a time."""
 
     def __init__(self, images: ImageSet, batch: int | str) -> None:
-        self.calls = _calls(images, 1 if batch == "dynamic" else int(batch))
+        pictures = list(drawn(images, CALIBRATION))
+        if not pictures:
+            why = "none of its images can be decoded, so nothing can be calibrated on them."
+            raise DataError(f"{images.source}: {why}")
+        at_once = 1 if batch == "dynamic" else int(batch)
+        self.calls = (stacked(pictures, start, at_once) for start in range(0, len(pictures), at_once))
         self.count = 0
 
     def get_next(self) -> dict[str, Pixels] | None:
@@ -98,15 +99,6 @@ class Calibration:
         pixels = next(self.calls, None)
         self.count += 0 if pixels is None else len(pixels)
         return None if pixels is None else {INPUT: pixels}
-
-
-def _calls(images: ImageSet, at_once: int) -> Iterator[Pixels]:
-    pictures = list(drawn(images, CALIBRATION))
-    if not pictures:
-        raise DataError(f"{images.source}: none of its images can be decoded, so nothing can be calibrated on them.")
-    for start in range(0, len(pictures), at_once):
-        together = [pictures[(start + number) % len(pictures)] for number in range(at_once)]
-        yield stacked(together, together[0].size)
 
 
 def quantise(proto: Any, inner: frozenset[str], images: ImageSet, target: Path, batch: int | str) -> int:
@@ -118,9 +110,20 @@ def quantise(proto: Any, inner: frozenset[str], images: ImageSet, target: Path, 
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    wanted = _wanted(proto.graph, inner)
-    if not wanted:
+    # Weights only: attention multiplies what has none, and stays in float32.
+    learnt = {tensor.name for tensor in proto.graph.initializer}
+    products = [
+        node for node in proto.graph.node
+        if node.name in inner and node.op_type in QUANTISED and learnt.intersection(node.input[:2])
+    ]  # fmt: skip
+    if not products:
         raise ExportError("The network has no convolution and no linear layer: there is nothing to quantise.")
+    # Before a ReLU6 the numbers may go from -40 to 40. Laid over all of them, 8 bits would leave few levels for the
+    # part from 0 to 6 that is used. onnxruntime takes the range behind the cutting node where that is named too.
+    read = Counter(name for node in proto.graph.node for name in node.input)
+    given = {node.output[0] for node in products if read[node.output[0]] == 1}
+    cutting = [node for node in proto.graph.node if node.op_type in CUTTING and node.input[0] in given]
+    wanted = [node.name for node in (*products, *cutting)]
     calibration = Calibration(images, batch)
     with quiet():
         try:
@@ -134,45 +137,13 @@ def quantise(proto: Any, inner: frozenset[str], images: ImageSet, target: Path, 
     return calibration.count
 
 
-def _wanted(graph: Any, inner: frozenset[str]) -> list[str]:
-    """Return the names of the products with weights, and of what only cuts off their numbers.
-
-    Before a ReLU6 the numbers may go from -40 to 40. Laid over all of them, 8 bits would leave few levels for the part
-    from 0 to 6 that is used. onnxruntime takes the range behind the cutting node where that node is named too.
-    """
-    learnt = {tensor.name for tensor in graph.initializer}  # attention multiplies what has no weights: in float32
-    products = [
-        node for node in graph.node
-        if node.name in inner and node.op_type in QUANTISED and learnt.intersection(node.input[:2])
-    ]  # fmt: skip
-    read = Counter(name for node in graph.node for name in node.input)
-    given = {node.output[0] for node in products if read[node.output[0]] == 1}
-    cutting = [node for node in graph.node if node.op_type in CUTTING and node.input[0] in given]
-    return [node.name for node in (*products, *cutting)]
-
-
 def measured(before: Answers, after: Answers, images: ImageSet, batch: int | str) -> Quantised:
     """Return how two files answer to labelled images, which index the model's outputs.
 
     Of a set of more than 10,000 images as many are taken, chosen alike every time; unreadable ones are left out.
     """
-    rows = [row for group in _answered(before, after, images, batch) for row in group]
-    if not rows:
-        raise DataError(f"{images.source}: none of its images can be decoded, so int8 cannot be measured.")
-    table = np.array(rows)
-    labels, first, second, apart = table.T
-    right, also = first == labels, second == labels
-    return Quantised(
-        images.source, len(rows), int(right.sum()), int(also.sum()), int((right & ~also).sum()),
-        int((~right & also).sum()), int((first == second).sum()), float(apart.max()),
-    )  # fmt: skip
-
-
-def _answered(
-    before: Answers, after: Answers, images: ImageSet, batch: int | str
-) -> Iterator[list[tuple[float, float, float, float]]]:
-    """Yield (label, answer before, answer after, largest difference of a probability) of every image."""
     chosen = np.sort(shuffled(len(images), 1)[:MOST])
+    most = AT_ONCE if batch == "dynamic" else int(batch)
 
     def read(index: int) -> Pixels | None:
         try:
@@ -180,24 +151,30 @@ def _answered(
         except DataError:
             return None
 
+    rows: list[tuple[float, float, float, float]] = []  # label, answer before, answer after, how far they lie apart
     groups = [chosen[start : start + AT_ONCE].tolist() for start in range(0, len(chosen), AT_ONCE)]
     reading = zip(groups, read_ahead(groups, read), strict=True)
-    for group, pixels in track(reading, len(groups), "Measuring int8"):
-        there = [(index, one) for index, one in zip(group, pixels, strict=True) if one is not None]
-        for indices, together in _of_one_size(there, batch):
-            one, other = before(together)[: len(indices)], after(together)[: len(indices)]
-            apart = np.abs(one - other).max(1)
-            yield list(zip(images.labels[indices], one.argmax(1), other.argmax(1), apart, strict=True))
+    for group, found in track(reading, len(groups), "Measuring int8"):
+        there = sorted(((index, one) for index, one in zip(group, found, strict=True) if one is not None), key=shape_of)
+        for _, alike in groupby(there, shape_of):  # one call takes images of one size
+            remaining = iter(alike)
+            while part := list(islice(remaining, most)):
+                filled = part if batch == "dynamic" else part + [part[-1]] * (most - len(part))
+                together = np.stack([pixels for _, pixels in filled])
+                one, other = before(together)[: len(part)], after(together)[: len(part)]
+                apart = np.abs(one - other).max(1)
+                labels = images.labels[[index for index, _ in part]]
+                rows += zip(labels, one.argmax(1), other.argmax(1), apart, strict=True)
+    if not rows:
+        raise DataError(f"{images.source}: none of its images can be decoded, so int8 cannot be measured.")
+    labels, first, second, apart = np.array(rows).T
+    right, also = first == labels, second == labels
+    return Quantised(
+        images.source, len(rows), int(right.sum()), int(also.sum()), int((right & ~also).sum()),
+        int((~right & also).sum()), int((first == second).sum()), float(apart.max()),
+    )  # fmt: skip
 
 
-def _of_one_size(images: list[tuple[int, Pixels]], batch: int | str) -> Iterator[tuple[list[int], Pixels]]:
-    """Yield (indices, pixels) of images that one call can take; a fixed batch is filled up with its last image."""
-    by_size: dict[tuple[int, ...], list[tuple[int, Pixels]]] = {}
-    for index, pixels in images:
-        by_size.setdefault(pixels.shape, []).append((index, pixels))
-    most = AT_ONCE if batch == "dynamic" else int(batch)
-    for alike in by_size.values():
-        for start in range(0, len(alike), most):
-            part = alike[start : start + most]
-            filled = part if batch == "dynamic" else part + [part[-1]] * (most - len(part))
-            yield [index for index, _ in part], np.stack([pixels for _, pixels in filled])
+def shape_of(numbered: tuple[int, Pixels]) -> tuple[int, ...]:
+    """Return the shape of a numbered image."""
+    return numbered[1].shape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +50,21 @@ _ANSWERED = {
     "onnx": 'probabilities = session.run(None, {"images": images})[0][0]',
     "pt2": "probabilities = program(torch.from_numpy(images))[0].numpy()",
 }
-_TRUST = (
-    "PyTorch reads a `.pt2` file by means of pickle, which can run code: load only files that you trust. "
-    "It needs a PyTorch of about the version that wrote it, and computes on the CPU."
-)
+_DESCRIBED = """\
+- Input: `images`, uint8 `[N, 3, H, W]`: RGB, 0 to 255, upright. Any height and width; \
+one call takes {batch} of one size.
+- Output: `probabilities`, float32 `[N, {classes}]`, in the order of the classes in the file.
+- In the file: {done}. Do not resize or normalise before.
+- Decoding is outside of it. The example has the lines by which eyas makes every kind of picture RGB of 8 bits, \
+upright: grey of 16 bits, palettes, CMYK, transparency laid over white, EXIF. It does not look whether a JPEG was \
+cut off and closed with an end mark, which eyas refuses, and reads no HEIC.
+- {about}"""
+_ABOUT = {
+    "onnx": "ONNX opset {opset}; the file's metadata has `eyas` (all of this as JSON) and `classes`.",
+    "pt2": "The file's extra files are `eyas.json` (all of this) and `classes.json`. PyTorch reads a `.pt2` file by "
+    "means of pickle, which can run code: load only files that you trust. It needs a PyTorch of about the version that "
+    "wrote it, and computes on the CPU.",
+}
 
 
 def readme_path(target: Path) -> Path:
@@ -64,49 +74,11 @@ def readme_path(target: Path) -> Path:
 
 def readme(name: str, facts: dict[str, Any], checked: Checked, quantised: Quantised | None) -> str:
     """Return the text, Markdown. No path of this machine is in it."""
-    form, classes = facts["form"], len(facts["classes"])
-    head = [
-        f"# {clean(name)}",
-        f"An image classifier ({facts['model']}, {classes} classes) as one file, written by eyas {facts['eyas']}. "
-        f"Using it needs pillow, numpy and {'onnxruntime' if form == 'onnx' else 'torch'}; eyas is not needed.",
-        f"```python\n{example(name, form, facts['batch'], facts['preprocess'].get('grey_range'))}```",
-        "Save it as `use.py` beside the file; then `python use.py photo.jpg` prints the most likely classes.",
-        "\n".join(f"- {said}" for said in _described(facts)),
-        "## Checked",
-        f"{_of_fp32(quantised)}{_without_path(checked.in_words(), checked.source)}.",
-    ]
-    if quantised is not None:
-        rows = (
-            f"- {what}: {_without_path(said, quantised.source, quantised.calibration)}"
-            for what, said in quantised.in_words()
-        )
-        head += ["The network is in int8:", "\n".join(rows)]
-    return "\n\n".join(head) + "\n"
-
-
-def _described(facts: dict[str, Any]) -> list[str]:
-    """Return what the file takes, gives and does, in sentences."""
-    batch = "any number of images" if facts["batch"] == "dynamic" else f"exactly {facts['batch']} image(s)"
-    return [
-        "Input: `images`, uint8 `[N, 3, H, W]`: RGB, 0 to 255, upright. Any height and width; "
-        f"one call takes {batch} of one size.",
-        f"Output: `probabilities`, float32 `[N, {len(facts['classes'])}]`, in the order of the classes in the file.",
-        f"In the file: {facts['preprocess_in_words']}; softmax at temperature {facts['temperature']:g}. "
-        "Do not resize or normalise before.",
-        "Decoding is outside of it. The example has the lines by which eyas makes every kind of picture RGB of 8 bits, "
-        "upright: grey of 16 bits, palettes, CMYK, transparency laid over white, EXIF. It does not look whether a JPEG "
-        "was cut off and closed with an end mark, which eyas refuses, and reads no HEIC.",
-        f"ONNX opset {facts['opset']}; the file's metadata has `eyas` (all of this as JSON) and `classes`."
-        if facts["form"] == "onnx"
-        else f"The file's extra files are `eyas.json` (all of this) and `classes.json`. {_TRUST}",
-    ]
-
-
-def example(name: str, form: str, batch: int | str, grey_range: Sequence[float] | None) -> str:
-    """Return a program that prints the most likely classes of a picture, decoded by eyas' own lines."""
+    form, classes, batch = facts["form"], len(facts["classes"]), facts["batch"]
     many = batch if isinstance(batch, int) and batch > 1 else None
     filled = "" if many is None else f"images = np.repeat(images, {many}, 0)  # this file takes {many} at a time\n"
-    return _PROGRAM.format(
+    grey_range = facts["preprocess"].get("grey_range")
+    program = _PROGRAM.format(
         library="onnxruntime" if form == "onnx" else "torch",
         grey_range=None if grey_range is None else tuple(grey_range),
         most=USUAL.max_pixels // 2,
@@ -117,13 +89,32 @@ def example(name: str, form: str, batch: int | str, grey_range: Sequence[float] 
         filled=filled,
         answered=_ANSWERED[form],
     )
+    described = _DESCRIBED.format(
+        batch="any number of images" if batch == "dynamic" else f"exactly {batch} image(s)",
+        classes=classes,
+        done=f"{facts['preprocess_in_words']}; softmax at temperature {facts['temperature']:g}",
+        about=_ABOUT[form].format(opset=facts.get("opset")),
+    )
+    head = [
+        f"# {clean(name)}",
+        f"An image classifier ({facts['model']}, {classes} classes) as one file, written by eyas {facts['eyas']}. "
+        f"Using it needs pillow, numpy and {'onnxruntime' if form == 'onnx' else 'torch'}; eyas is not needed.",
+        f"```python\n{program}```",
+        "Save it as `use.py` beside the file; then `python use.py photo.jpg` prints the most likely classes.",
+        described,
+        "## Checked",
+        ("" if quantised is None else "Before it was quantised: ")
+        + f"{without_path(checked.in_words(), checked.source)}.",
+    ]
+    if quantised is not None:
+        sources = (quantised.source, quantised.calibration)
+        rows = (f"- {what}: {without_path(said, *sources)}" for what, said in quantised.in_words())
+        head += ["The network is in int8:", "\n".join(rows)]
+    return "\n\n".join(head) + "\n"
 
 
-def _of_fp32(quantised: Quantised | None) -> str:
-    return "" if quantised is None else "Before it was quantised: "
-
-
-def _without_path(said: str, *sources: str) -> str:
+def without_path(said: str, *sources: str) -> str:
+    """Return a text in which data sets are called by the last part of their path."""
     for source in sorted(sources, key=len, reverse=True):  # one may be the begin of another
         said = said.replace(source, Path(source).name)
     return clean(said)

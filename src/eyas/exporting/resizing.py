@@ -46,7 +46,7 @@ class Fit(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the fitted images."""
-        rows, columns = self._axes(*(torch.scalar_tensor(side, dtype=torch.float64) for side in images.shape[-2:]))
+        rows, columns = self.axes(*(torch.scalar_tensor(side, dtype=torch.float64) for side in images.shape[-2:]))
         if self.preprocess.interpolation == "nearest":
             fitted = images[..., _nearest(columns)][..., _nearest(rows), :].to(torch.float64)
         else:
@@ -60,27 +60,22 @@ class Fit(nn.Module):
             fitted = torch.where(rows.there[:, None] & columns.there, fitted, self.colour)
         return fitted.to(torch.float32)
 
-    def _axes(self, height: Tensor, width: Tensor) -> tuple[Axis, Axis]:
+    def axes(self, height: Tensor, width: Tensor) -> tuple[Axis, Axis]:
         """Return rows and columns: what `Preprocess.fit` resizes to, and which part of it is kept."""
         size, wanted = self.preprocess.size, torch.arange(self.preprocess.size, dtype=torch.float64)
         whole = torch.scalar_tensor(size, dtype=torch.float64)
-        if self.preprocess.resize == "stretch":
-            return Axis(height, whole, wanted), Axis(width, whole, wanted)
-        if self.preprocess.resize == "crop":
-            short = torch.scalar_tensor(round(size / self.preprocess.crop_ratio), dtype=torch.float64)
-            scale = short / torch.minimum(height, width)
-            sides = (torch.maximum(short, (side * scale).floor()) for side in (height, width))
-            rows, columns = (
-                Axis(side, to, wanted + ((to - size) / 2).round())
-                for side, to in zip((height, width), sides, strict=True)
-            )
-            return rows, columns
-        scale = whole / torch.maximum(height, width)
-        sides = ((side * scale).round().clamp(min=1.0) for side in (height, width))
-        rows, columns = (
-            Axis(side, to, wanted - ((size - to) / 2).floor()) for side, to in zip((height, width), sides, strict=True)
-        )
-        return rows, columns
+
+        def axis(side: Tensor) -> Axis:
+            if self.preprocess.resize == "stretch":
+                return Axis(side, whole, wanted)
+            if self.preprocess.resize == "crop":
+                short = torch.scalar_tensor(round(size / self.preprocess.crop_ratio), dtype=torch.float64)
+                to = torch.maximum(short, (side * (short / torch.minimum(height, width))).floor())
+                return Axis(side, to, wanted + ((to - size) / 2).round())
+            to = (side * (whole / torch.maximum(height, width))).round().clamp(min=1.0)
+            return Axis(side, to, wanted - ((size - to) / 2).floor())
+
+        return axis(height), axis(width)
 
 
 def _weights(axis: Axis, source: Tensor, interpolation: str, *, along: int) -> tuple[Tensor, Tensor]:
@@ -103,7 +98,7 @@ def _weights(axis: Axis, source: Tensor, interpolation: str, *, along: int) -> t
     )
     first, last, centre = (each.unsqueeze(along) for each in (first, last, centre))
     near = (source >= first) & (source < last)
-    kernel = _triangle if interpolation == "bilinear" else _cubic
+    kernel = triangle if interpolation == "bilinear" else cubic
     raw = torch.where(near, kernel((source - centre + 0.5) / stretch), 0.0)
     total = raw.sum(along, keepdim=True)
     shares = raw / torch.where(total == 0, 1.0, total)  # 0 where a place lies in the margin
@@ -127,12 +122,12 @@ def _nearest(axis: Axis) -> Tensor:
     return torch.minimum(found.clamp(min=0.0), axis.length - 1).to(torch.int64)
 
 
-def _triangle(distance: Tensor) -> Tensor:
+def triangle(distance: Tensor) -> Tensor:
     """Return the weights of linear interpolation."""
     return (1.0 - distance.abs()).clamp(min=0.0)
 
 
-def _cubic(distance: Tensor) -> Tensor:
+def cubic(distance: Tensor) -> Tensor:
     """Return the weights of cubic convolution (Keys 1981) with a = -0.5, as Pillow has it."""
     x = distance.abs()
     near, far = (1.5 * x - 2.5) * x * x + 1.0, ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0

@@ -18,6 +18,7 @@ from eyas.data.images.preprocess import Preprocess
 from eyas.data.images.rgb import Range, upright
 from eyas.device.choice import Room, choose_device
 from eyas.errors import CheckpointError, DataError, SettingsError, suggest
+from eyas.evaluation.measures import ACCURACY, ONCE, measured
 from eyas.files.atomic import model_file
 from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.heatmap import heatmap
@@ -167,7 +168,11 @@ class Classifier:
         if "epoch" in self.facts:
             how = f", {split} chose it" if (split := self.facts.get("selects_on")) else ""
             about.append(("trained", f"epoch {self.facts['epoch']}{how}"))
-        return classifier_card(self.model, self.classes, about, self.facts.get("scores", {}))
+        for split, found in self.facts.get("scores", {}).items():
+            of = f" of {found['count']:,} images ({found['source']})"
+            said = (f"{one.label} {one.said(found)}{of if one is ACCURACY else ''}" for one in measured(found, ONCE))
+            about.append((f"{split} set", "; ".join(said)))
+        return classifier_card(self.model, self.classes, about)
 
 
 def filled(model: str, classes: int, tensors: dict[str, Tensor]) -> nn.Module:

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from eyas.errors import CheckpointError, FileError
-from eyas.files.atomic import model_file
+from eyas.errors import CheckpointError, DataError, FileError
+from eyas.files.atomic import CONFIG, model_file
 from eyas.files.headers import LARGEST_HEADER
 from eyas.files.tensors import ARCHIVE, PICKLE, begins_as, read_safetensors, read_tensors, written_by_eyas
 
@@ -46,8 +46,22 @@ class Weights:
 
 
 def weights_file(path: str | Path) -> Path:
-    """Return the file that `--weights` means: the file itself, or the model of a run folder."""
-    return model_file(Path(path)) if Path(path).is_dir() else Path(path)
+    """Return the file that `--weights` means: the file itself, or the model of a run folder.
+
+    Raises `CheckpointError` for another folder, with the files of weights in it, and `DataError` where it has none.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return folder
+    try:
+        return model_file(folder)
+    except DataError:
+        endings = (".safetensors", *PICKLED)
+        inside = [file for ending in endings for file in sorted(folder.glob(f"*{ending}"))]
+        if not inside or (folder / CONFIG).exists():
+            raise
+        told = f"is no run folder of eyas. Name the file of weights in it: --weights {inside[0]}"
+        raise CheckpointError(f"{path}: {told}") from None
 
 
 def read_weights(path: str | Path) -> Weights:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from eyas.config.data import LISTS, unread
 from eyas.config.predict import PredictConfig
 from eyas.data.images.formats import IMAGE_SUFFIXES
 from eyas.data.images.packed import PackedStrings
@@ -14,7 +16,6 @@ from eyas.data.images.walk import Walk
 from eyas.errors import DataError, SettingsError
 from eyas.predicting.listed import Listed, joined, read_listed
 
-LISTS = frozenset({".txt", ".csv", ".tsv", ".lst"})
 _JSON = frozenset({".json", ".jsonl", ".ndjson"})
 
 
@@ -29,43 +30,41 @@ def images_in(paths: Sequence[str | Path], asked: PredictConfig) -> Listed:
             raise DataError(f"{path}: is an address: eyas reads files. Download it, and name the file.")
     parts: list[Listed] = []
     lists = 0
-    for is_list, some in groupby(map(Path, paths), _is_list):
+
+    def names_list(path: Path) -> bool:
+        return path.suffix.lower() in LISTS and path.exists() and not path.is_dir()
+
+    for is_list, some in groupby(map(Path, paths), names_list):
         if is_list:
             found = [read_listed(path, asked) for path in some]
             lists += len(found)
             parts += found
         else:
             notes: list[str] = []
-            parts.append(Listed(PackedStrings.of(_files_in(some, notes)), notes=tuple(notes)))
+            parts.append(Listed(PackedStrings.of(image_files(some, notes)), notes=tuple(notes)))
     if parts and not lists and (asked.columns is not None or asked.keep_columns is not None):
         flag = "--columns" if asked.columns is not None else "--keep-columns"
         raise SettingsError(f"{flag}: only lists ({', '.join(sorted(LISTS))}) have columns, and none is given.")
-    return parts[0] if len(parts) == 1 else joined(parts)
+    whole = parts[0] if len(parts) == 1 else joined(parts)
+    return whole if lists else replace(whole, notes=(*whole.notes, *unread(asked)))
 
 
-def _is_list(path: Path) -> bool:
-    return path.suffix.lower() in LISTS and path.exists() and not path.is_dir()
-
-
-def _files_in(paths: Iterable[Path], notes: list[str]) -> Iterator[str]:
+def image_files(paths: Iterable[Path], notes: list[str]) -> Iterator[str]:
+    """Yield the files, and the images below the folders; what is left out below a folder is added to `notes`."""
     for path in paths:
-        if path.is_dir():
-            yield from _images_below(path, notes)
-        elif not path.exists():
+        if not path.exists():
             raise DataError(f"{path}: does not exist.")
-        elif path.suffix.lower() in _JSON:
+        if path.suffix.lower() in _JSON:
             form = f"write the paths into a list ({', '.join(sorted(LISTS))}), one on each line"
             raise DataError(f"{path}: JSON is not read: {form}.")
-        else:
+        if not path.is_dir():
             yield str(path)
-
-
-def _images_below(folder: Path, notes: list[str]) -> Iterator[str]:
-    walk, empty = Walk(folder), True
-    for name in walk.images():
-        yield walk.place(name)
-        empty = False
-    if empty:
-        but = f", but {words}" if (words := walk.left_out.in_words()) else ""
-        raise DataError(f"{folder}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}){but}.")
-    notes += walk.left_out.note(folder)
+            continue
+        walk, empty = Walk(path), True
+        for name in walk.images():
+            yield walk.place(name)
+            empty = False
+        if empty:
+            but = f", but {words}" if (words := walk.left_out.in_words()) else ""
+            raise DataError(f"{path}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}){but}.")
+        notes += walk.left_out.note(path)

@@ -10,7 +10,6 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eyas.config.predict import PredictConfig
 from eyas.data.images.packed import PackedStrings, Packing
@@ -69,67 +68,52 @@ def read_listed(source: Path, asked: PredictConfig) -> Listed:
     report(str(source), table.problems)
     root, notes = root_of(table.paths, source, root, others)
     paths, more = tidy_paths(table.paths, root)
-    paths, found = _found(source, paths, table.lines, root)
-    kept, written = _kept(text, source, layout, asked.keep_columns)
+    problems: Problems = []
+    paths, sizes, found = find_files(paths, table.lines, root, problems)
+    missing = int(np.count_nonzero(sizes == MISSING))
+    if missing == len(paths):
+        line = table.lines[0]
+        if re.match(r"\w\w+:/", paths[0]):
+            raise DataError(f"{source}:{line}: {paths[0]} is a web address: download the files, and list those.")
+        where = f"such as {paths[0]} in line {line}"
+        remedy = problems[0][1].partition("; ")[2] or "--root names another"
+        raise DataError(f"{source}: none of its {missing:,} files exists in {root}, {where}; {remedy}.")
+    if missing > FEW * len(paths) or np.any((sizes < 0) & (sizes != MISSING)):
+        report(str(source), problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
+    if missing:
+        found = (*found, f"{missing:,} of {len(paths):,} files do not exist in {root}")
+    kept, written = keep_columns(text, source, layout, asked.keep_columns)
     notes = (*table.notes, *(note.removeprefix(f"{source.name}: ") for note in notes), *more, *found, *written)
     full = PackedStrings.of(str(root.folder / name) for name in paths)
     return Listed(full, kept, tuple(f"{source}: {note}" for note in notes))
 
 
-def _found(
-    source: Path, paths: PackedStrings, lines: NDArray[np.int32], root: Root
-) -> tuple[PackedStrings, tuple[str, ...]]:
-    """Return the paths of the files that a list means, and notes on those that are spelt otherwise or do not exist.
-
-    Raises `DataError` where many do not exist, or others cannot be used.
-    """
-    problems: Problems = []
-    paths, sizes, notes = find_files(paths, lines, root, problems)
-    missing = int(np.count_nonzero(sizes == MISSING))
-    if missing == len(paths):
-        where = f"such as {paths[0]} in line {lines[0]}"
-        if re.match(r"\w\w+:/", paths[0]):
-            raise DataError(f"{source}:{lines[0]}: {paths[0]} is a web address: download the files, and list those.")
-        remedy = problems[0][1].partition("; ")[2] or "--root names another"
-        raise DataError(f"{source}: none of its {missing:,} files exists in {root}, {where}; {remedy}.")
-    if missing > FEW * len(paths) or np.any((sizes < 0) & (sizes != MISSING)):
-        report(str(source), problems, more=max(0, int(np.count_nonzero(sizes < 0)) - REPORTED))
-    return paths, notes + ((f"{missing:,} of {len(paths):,} files do not exist in {root}",) if missing else ())
-
-
-def _kept(
+def keep_columns(
     text: bytes, source: Path, layout: Layout, asked: tuple[str, ...] | None
 ) -> tuple[dict[str, PackedStrings], tuple[str, ...]]:
-    """Return the columns that go along with the answers, and notes on those that do not, or under another name."""
+    """Return the columns that go along with the answers, and notes on those that do not, or under another name.
+
+    A line that is too short has empty cells. Raises `DataError` for a column that there is not.
+    """
     every, sample = range(layout.shape.count), layout.sample
     if asked is None:
         unused = [column for column in every if column != layout.columns["path"]]
         told = f"the column{'s' * (len(unused) > 1)} {sample.told(unused)}" if unused else ""
         return {}, (f"not used: {told}. --keep-columns writes them beside the answers",) if told else ()
     titles = [sample.title(column) or f"column_{column}" for column in every]
-    named = (part for name in asked for part in ([name] if name in titles else name.split(",")))
-    columns = [_column(name.strip(), titles, source) for name in named] or every
+    words, chosen = plain_words(titles), list[int]()
+    for name in (part for one in asked for part in ([one] if one in titles else map(str.strip, one.split(",")))):
+        (word,) = plain_words([name])
+        if name.isdecimal() and int(name) < len(titles):
+            chosen.append(int(name))
+        elif name in titles or word in words:
+            chosen.append(titles.index(name) if name in titles else words.index(word))
+        else:
+            there = ", ".join(f"{title} ({number})" for number, title in enumerate(titles))
+            hint = suggest(name, titles)
+            raise DataError(f"{source}: --keep-columns {name}: no such column; there are {there}.{hint}")
+    columns = chosen or every
     names = free_names(titles[column] for column in columns)
-    anew = ((titles[column], name) for column, name in zip(columns, names, strict=True) if titles[column] != name)
-    notes = tuple(f"its column {title} is written as {name}" for title, name in anew)
-    return dict(zip(names, _cells(text, layout, columns), strict=True)), notes
-
-
-def _column(name: str, titles: Sequence[str], source: Path) -> int:
-    """Return the number of a column, asked for by its number or by its header."""
-    if name.isdecimal() and int(name) < len(titles):
-        return int(name)
-    if name in titles:
-        return titles.index(name)
-    words, (word,) = plain_words(titles), plain_words([name])
-    if word in words:
-        return words.index(word)
-    there = ", ".join(f"{title} ({number})" for number, title in enumerate(titles))
-    raise DataError(f"{source}: --keep-columns {name}: no such column; there are {there}.{suggest(name, titles)}")
-
-
-def _cells(text: bytes, layout: Layout, columns: Sequence[int]) -> list[PackedStrings]:
-    """Return the cells of some columns, line by line; a line that is too short has empty ones."""
     packings = [Packing() for _ in columns]
     for block in blocks_of(text):
         cells = read_cells(block, layout.shape, columns, after=layout.header)
@@ -140,4 +124,6 @@ def _cells(text: bytes, layout: Layout, columns: Sequence[int]) -> list[PackedSt
                 more = (row[column].strip() if column < len(row) else "" for _, row in cells.wrong)
                 found = PackedStrings.of([*found, *more]).take(order)
             packing.add(found.blob, np.diff(found.offsets))
-    return [packing.done() for packing in packings]
+    renamed = ((titles[column], name) for column, name in zip(columns, names, strict=True) if titles[column] != name)
+    notes = tuple(f"its column {title} is written as {name}" for title, name in renamed)
+    return dict(zip(names, (packing.done() for packing in packings), strict=True)), notes

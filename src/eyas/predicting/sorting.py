@@ -7,7 +7,7 @@ import os
 import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 
 from eyas.errors import SettingsError
@@ -31,26 +31,20 @@ class Sorter:
         """
         target = self._root / self._folders[label] / cut(os.path.basename(path), LONGEST)  # noqa: PTH119
         if os.path.lexists(target):
-            free = self._free(target, path)
-            if free is None:
+            mark, known = _mark(path), self._known.get(str(target))
+            if known is None:
+                others = takewhile(os.path.lexists, numbered(target, 2))
+                known = self._known[str(target)] = {_mark(name) for name in (target, *others)}
+            if mark in known:
                 self.there += 1
                 return
-            target = free
+            known.add(mark)
+            target = next(name for name in numbered(target, len(known)) if not os.path.lexists(name))
         else:
             make_folder(target.parent)
         with atomic_path(target, lasting=False) as temporary:
             shutil.copyfile(path, temporary)
         self.copied += 1
-
-    def _free(self, target: Path, path: str) -> Path | None:
-        """Return the first free name with a number; None where an equal file has one of the names before it."""
-        known, mark = self._known.get(str(target)), _mark(path)
-        if known is None:
-            known = self._known[str(target)] = {_mark(name) for name in _taken(target)}
-        if mark in known:
-            return None
-        known.add(mark)
-        return next(name for name in _numbered(target, len(known)) if not os.path.lexists(name))
 
 
 def check_target(folder: str, paths: Sequence[str | Path]) -> None:
@@ -86,18 +80,9 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _numbered(target: Path, first: int) -> Iterator[Path]:
+def numbered(target: Path, first: int) -> Iterator[Path]:
     """Yield NAME-first.ENDING, NAME-(first + 1).ENDING, ..."""
     return (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in count(max(first, 2)))
-
-
-def _taken(target: Path) -> Iterator[Path]:
-    """Yield the file and those of its name and a number, as long as there are any."""
-    yield target
-    for name in _numbered(target, 2):
-        if not os.path.lexists(name):
-            return
-        yield name
 
 
 def _mark(path: str | Path) -> bytes:

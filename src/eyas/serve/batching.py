@@ -1,4 +1,4 @@
-"""One thread that runs the network: what waits meets in a batch."""
+"""One thread that runs the network, on batches of the pictures that wait."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Batcher:
 
     A batch takes what waits, up to `batch_size`. It waits `max_wait` seconds at most, and only while `coming` says that
     pictures are being decoded. A job whose future was cancelled before its turn is not computed.
-    `batched` is told the size of every batch.
+    `batched` gets the size of every batch.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether there is someone to answer."""
+        """Whether the thread runs."""
         return self._thread.is_alive() and not self._closed
 
     def submit(self, job: Job) -> Future[Result]:
@@ -87,33 +87,33 @@ class Batcher:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (jobs := self._next()) is not None:
+        """Answer batch after batch, until the batcher is closed and nothing waits any more."""
+        while True:
+            jobs: list[Job] = []
+            with self._changed:
+                while not self._waiting:
+                    if self._closed:
+                        return
+                    self._changed.wait()
+                end = time.monotonic() + self.max_wait
+                while len(self._waiting) < self.batch_size and self.coming() and (left := end - time.monotonic()) > 0:
+                    self._changed.wait(left)
+                while self._waiting and len(jobs) < self.batch_size:
+                    job = self._waiting.popleft()
+                    if job.future.set_running_or_notify_cancel():
+                        jobs.append(job)
             if jobs:
                 self.batched(len(jobs))
                 self._answer(jobs)
-            del jobs  # the pictures belong to whoever asked
-
-    def _next(self) -> list[Job] | None:
-        """Return the jobs of the next batch that nobody has given up, or None when all is done."""
-        with self._changed:
-            while not self._waiting:
-                if self._closed:
-                    return None
-                self._changed.wait()
-            end = time.monotonic() + self.max_wait
-            while len(self._waiting) < self.batch_size and self.coming() and (left := end - time.monotonic()) > 0:
-                self._changed.wait(left)
-            jobs: list[Job] = []
-            while self._waiting and len(jobs) < self.batch_size:
-                job = self._waiting.popleft()
-                if job.future.set_running_or_notify_cancel():
-                    jobs.append(job)
-            return jobs
+            del jobs, job  # while this thread waits, the pictures of the last batch must not stay in memory
 
     def _answer(self, jobs: Sequence[Job]) -> None:
-        """Give every job its result or its error; jobs that ask for no map have theirs first."""
+        """Give every job its result or its error; a map takes long, so jobs that ask for one come last."""
         try:
-            predictions = self._predictions(jobs)
+            logits = self.classifier.logits_of_fitted(torch.stack([job.image for job in jobs]))
+            predictions = self.classifier.predictions(logits)
+            if not all(math.isfinite(prediction.probability) for prediction in predictions):
+                raise ArithmeticError("the network gave numbers that are not finite")
         except Exception as error:  # whatever a network raises: the server answers the next request
             if len(jobs) == 1:
                 jobs[0].future.set_exception(error)
@@ -121,25 +121,14 @@ class Batcher:
                 for job in jobs:
                     self._answer([job])
             return
-        mapped = []
-        for job, prediction in zip(jobs, predictions, strict=True):
-            if job.mapped:
-                mapped.append((job, prediction))
-            else:
-                job.future.set_result(Result(prediction))
-        for job, prediction in mapped:
+        for job, prediction in sorted(zip(jobs, predictions, strict=True), key=lambda answer: answer[0].mapped):
+            heat = None
             try:
-                job.future.set_result(Result(prediction, self._heat(job, prediction)))
+                if job.mapped:
+                    inputs = self.classifier.preprocess.normalize(job.image[None].to(self.classifier.device))
+                    number = self.classifier.classes.index(prediction.label)
+                    heat = heatmap(self.classifier.network, inputs, number)
             except Exception as error:
                 job.future.set_exception(error)
-
-    def _predictions(self, jobs: Sequence[Job]) -> list[Prediction]:
-        logits = self.classifier.logits_of_fitted(torch.stack([job.image for job in jobs]))
-        predictions = self.classifier.predictions(logits)
-        if not all(math.isfinite(prediction.probability) for prediction in predictions):
-            raise ArithmeticError("the network gave numbers that are not finite")
-        return predictions
-
-    def _heat(self, job: Job, prediction: Prediction) -> Tensor | None:
-        inputs = self.classifier.preprocess.normalize(job.image[None].to(self.classifier.device))
-        return heatmap(self.classifier.network, inputs, self.classifier.classes.index(prediction.label))
+            else:
+                job.future.set_result(Result(prediction, heat))

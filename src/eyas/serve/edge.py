@@ -32,10 +32,10 @@ HEADERS = {
 
 
 class Edge:
-    """The outermost of the house. A request for a host that is not in `hosts` (where there are any) is refused.
+    """The outermost middleware. A request for a host that is not in `hosts` (where there are any) is refused.
 
-    So is at once what `gate` has no room for: under ten times the load that a server can bear, refusing is most of
-    what it does, and must cost little.
+    So is what `gate` has no room for: under ten times the load that a server can bear it mostly refuses, and refusing
+    must cost little.
     """
 
     def __init__(
@@ -61,7 +61,12 @@ class Edge:
             await send(message)
 
         try:
-            self._check(scope)
+            host = Headers(scope=scope).get("host", "").lower()
+            name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+            if self.hosts and name not in self.hosts:
+                raise RefusalError(400, "wrong_host", "This server does not go by the name that the request is for.")
+            if scope["path"] == PREDICT and scope["method"] == "POST":
+                self.gate.check()
             await self.app(scope, receive, sending)
         except RefusalError as error:
             await failed(error)(scope, receive, sending)
@@ -74,20 +79,6 @@ class Edge:
             # what is at no known address counts together: an address that is made up must not become a new row
             path = scope["path"] if scope["path"] in self.paths else "other"
             self.metrics.record(path, status or 500, time.monotonic() - began)
-
-    def _check(self, scope: Scope) -> None:
-        """Raise `RefusalError` for a request that would be refused whatever is in it."""
-        host = Headers(scope=scope).get("host", "").lower() if self.hosts else ""
-        name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-        if self.hosts and name not in self.hosts:
-            raise RefusalError(400, "wrong_host", "This server does not go by the name that the request is for.")
-        if scope["path"] == PREDICT and scope["method"] == "POST":
-            self.gate.check(client_of(scope))
-
-
-def client_of(scope: Scope) -> str:
-    """Return the address that a request comes from, "" where there is none."""
-    return scope["client"][0] if scope.get("client") else ""
 
 
 def failed(refusal: RefusalError, headers: Mapping[str, str] | None = None) -> JSONResponse:

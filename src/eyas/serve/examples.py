@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -40,58 +42,61 @@ def is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def find_examples(asked: str, model: Path, host: str) -> list[Example]:
-    """Return up to `COUNT` examples. "auto" is the run's test or validation set, where only this machine is served:
-    a run's pictures are not shown to others unasked. Nothing is downloaded; where there are none the list is empty.
+def find_examples(asked: str, model: Path, host: str) -> tuple[list[Example], str]:
+    """Return up to `COUNT` examples, and why there are none of those that were asked for.
 
-    Raises `SettingsError` where a folder was asked for that has no pictures.
+    "auto" is the run's test or validation set, where only this machine is served: a run's pictures are not shown to
+    others unasked. Nothing is downloaded. Raises `SettingsError` where a folder was asked for that has no pictures.
     """
-    if asked == "none" or (asked == "auto" and not is_local(host)):
-        return []
-    if asked != "auto":
-        found = [Example(_jpeg(picture), label) for picture, label in _of_folder(Path(asked), _grey_range(model))]
-        if not found:
-            raise SettingsError(f"--examples {asked}: is no folder with pictures that can be read.")
-        return found
+    if asked == "none":
+        return [], ""
+    if asked == "auto" and not is_local(host):
+        return [], "a run's own pictures are shown to this machine alone"
     try:
-        return [Example(_jpeg(picture), label) for picture, label in _of_run(model, _grey_range(model))]
-    except (EyasError, OSError, ValueError):  # they are only examples: the files of a set may be long gone
-        return []
+        stored = read_header(model, "model").get("preprocess")  # `Classifier.load` checks it
+        found = stored.get("grey_range") if isinstance(stored, dict) else None
+        grey_range = None if found is None else tuple(found)
+        pictures = of_run(model, grey_range) if asked == "auto" else of_folder(Path(asked), grey_range)
+        examples = [Example(to_jpeg(picture), label) for picture, label in pictures]
+    except (EyasError, OSError, ValueError) as error:
+        if asked != "auto":
+            raise
+        return [], str(error).partition("\n")[0].rstrip(".")  # only examples: the files of a set may be long gone
+    if asked != "auto" and not examples:
+        raise SettingsError(f"--examples {asked}: is no folder with pictures that can be read.")
+    return examples, ""
 
 
-def _grey_range(model: Path) -> Range | None:
-    """Return the range of grey values that a model's pictures are decoded with; `Classifier.load` checks it."""
-    stored = read_header(model, "model").get("preprocess")
-    found = stored.get("grey_range") if isinstance(stored, dict) else None
-    return None if found is None else tuple(found)
+def of_folder(folder: Path, grey_range: Range | None) -> Iterator[Labelled]:
+    """Yield the first pictures of a folder that can be read."""
+
+    def readable() -> Iterator[Labelled]:
+        walk = Walk(folder)
+        for path in walk.images() if folder.is_dir() else ():
+            with contextlib.suppress(DataError):
+                yield decode(read_file(Path(walk.place(path))), decoding=Decoding(grey_range)), None
+
+    return islice(readable(), COUNT)
 
 
-def _of_folder(folder: Path, grey_range: Range | None) -> Iterator[Labelled]:
-    walk, found = Walk(folder), 0
-    for path in walk.images() if folder.is_dir() else ():
-        try:
-            yield decode(read_file(Path(walk.place(path))), decoding=Decoding(grey_range)), None
-        except DataError:
-            continue
-        found += 1
-        if found == COUNT:
-            return
+def of_run(model: Path, grey_range: Range | None) -> Iterator[Labelled]:
+    """Yield pictures of different classes of the set that a model's run was measured on.
 
-
-def _of_run(model: Path, grey_range: Range | None) -> Iterator[Labelled]:
-    """Yield pictures of different classes of the set that a model's run was measured on; of named sets none."""
+    Raises `DataError` where there is none, and for named sets, which might have to be downloaded.
+    """
     origin = origin_of(model)
-    if origin.is_named or (found := origin.measured()) is None:
-        return
+    if origin.is_named:
+        raise DataError("the run has a named set, which might have to be downloaded")
+    if (found := origin.measured()) is None:
+        raise DataError("the run had no set to measure on")
     images = found[1].decoded(grey_range)
     kinds, firsts = np.unique(images.labels, return_index=True)
-    chosen = np.unique(np.linspace(0, len(kinds) - 1, min(COUNT, len(kinds))).round().astype(int))
-    for kind in chosen:
+    for kind in np.unique(np.linspace(0, len(kinds) - 1, min(COUNT, len(kinds))).round().astype(int)):
         index = int(firsts[kind])
         yield images.images.picture(index), images.classes[int(images.labels[index])]
 
 
-def _jpeg(picture: Image.Image) -> bytes:
+def to_jpeg(picture: Image.Image) -> bytes:
     """Return a picture as a JPEG of at most `SIDE` pixels a side; small ones stay as they are."""
     picture.thumbnail((SIDE, SIDE))
     file = io.BytesIO()

@@ -16,23 +16,17 @@ class Metrics:
     """The counts of one server; nothing is shared with another one in the process."""
 
     def __init__(self, waiting: Callable[[], float], in_work: Callable[[], float]) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "eyas_requests", "Requests by path and status.", ["path", "code"], registry=self.registry
-        )
-        self.seconds = Histogram(
-            "eyas_request_seconds", "Seconds from a request's head to its answer.", ["path"], buckets=SECONDS,
-            registry=self.registry,
-        )  # fmt: skip
-        self.batches = Histogram(
-            "eyas_batch_pictures", "Pictures that met in a batch.", buckets=SIZES, registry=self.registry
-        )
-        self.pictures = Counter("eyas_pictures", "Pictures answered.", registry=self.registry)
-        for name, about, asked in (
-            ("eyas_queue_pictures", "Pictures that wait for the network.", waiting),
-            ("eyas_in_work_pictures", "Pictures that have arrived and are not answered.", in_work),
-        ):
-            Gauge(name, about, registry=self.registry).set_function(asked)
+        self.registry = own = CollectorRegistry()
+        self.requests = Counter("eyas_requests", "Requests by path and status.", ["path", "code"], registry=own)
+        about = "Seconds from a request's head to its answer."
+        self.seconds = Histogram("eyas_request_seconds", about, ["path"], buckets=SECONDS, registry=own)
+        about = "Pictures that met in a batch."
+        self.batches = Histogram("eyas_batch_pictures", about, buckets=SIZES, registry=own)
+        self.pictures = Counter("eyas_pictures", "Pictures answered.", registry=own)
+        about = "Pictures that wait for the network."
+        Gauge("eyas_queue_pictures", about, registry=own).set_function(waiting)
+        about = "Pictures that have arrived and are not answered."
+        Gauge("eyas_in_work_pictures", about, registry=own).set_function(in_work)
 
     def record(self, path: str, code: int, seconds: float) -> None:
         """Count a request that was answered."""

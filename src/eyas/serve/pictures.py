@@ -1,4 +1,4 @@
-"""A picture's bytes -> what the network takes, in threads and in bounded memory; a heat map -> a PNG."""
+"""A picture's bytes -> the network's input, in threads and in bounded memory; a heat map -> a PNG."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from eyas.terminal.clean import clean
 
 T = TypeVar("T")
 LARGE = 12_000_000  # pixels: of larger pictures one at a time is decoded: each takes up to 16 bytes a pixel
-FETCHING = 4  # addresses that are fetched at once
 MAP_SIDE = 384  # pixels of a map's longer side
 _ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
 
@@ -54,9 +53,8 @@ class Decoder:
     def __init__(self, preprocess: Preprocess, max_pixels: int = USUAL.max_pixels) -> None:
         self.preprocess = preprocess
         self.decoding = Decoding(preprocess.grey_range, max_pixels)
-        self._small = _Threads("eyas-decoding", min(8, os.cpu_count() or 1))
-        self._large = _Threads("eyas-decoding-large", 1)
-        self._fetching = _Threads("eyas-fetching", FETCHING)
+        self.small = Threads("eyas-decoding", min(8, os.cpu_count() or 1))
+        self.large = Threads("eyas-decoding-large", 1)
 
     async def fitted(self, upload: Upload, *, shown: bool) -> Fitted:
         """Return a picture that the network can take. Raises `RefusalError` 415 or 422, saying which file and why."""
@@ -64,10 +62,8 @@ class Decoder:
         def small() -> Fitted | None:
             return None if header_pixels(upload.data) > LARGE else self.fit(upload, shown)
 
-        fitted = await self.run(small)
-        if fitted is None:
-            fitted = await asyncio.wrap_future(self._large.ask(lambda: self.fit(upload, shown)))
-        return fitted
+        fitted = await self.small.run(small)
+        return await self.large.run(lambda: self.fit(upload, shown)) if fitted is None else fitted
 
     def fit(self, upload: Upload, shown: bool) -> Fitted:
         """Return a file's picture prepared as `eyas predict` does it; raises `RefusalError` 415 or 422."""
@@ -80,47 +76,42 @@ class Decoder:
                 raise RefusalError(415, "unknown_kind", message) from None
             raise RefusalError(422, "unreadable", message) from None
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Return what `work` gives, computed in one of the threads."""
-        return await asyncio.wrap_future(self._small.ask(work))
-
-    async def fetched(self, work: Callable[[], T]) -> T:
-        """Return what `work` gives, which waits for others: in threads that no decoding waits for."""
-        return await asyncio.wrap_future(self._fetching.ask(work))
-
     def close(self) -> None:
         """Let the threads end."""
-        for threads in (self._small, self._large, self._fetching):
-            threads.dismiss()
+        self.small.dismiss()
+        self.large.dismiss()
 
 
-class _Threads:
-    """A few threads that do what they are asked; one that hangs does not keep the process from ending."""
+class Threads:
+    """A few daemon threads: unlike those of an executor, one that hangs does not keep the process from ending."""
 
     def __init__(self, name: str, count: int) -> None:
-        self._asked: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
-        self._count = count
+        self.asked: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
+        self.count = count
         for number in range(count):
-            Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
+            Thread(target=self.work, name=f"{name}-{number}", daemon=True).start()
 
-    def ask(self, work: Callable[[], T]) -> Future[T]:
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return the result of `work`, computed in one of the threads."""
         future: Future[T] = Future()
-        self._asked.put((work, future))
-        return future
+        self.asked.put((work, future))
+        return await asyncio.wrap_future(future)
 
     def dismiss(self) -> None:
-        for _ in range(self._count):
-            self._asked.put(None)
+        """Let each thread end when it has done what was asked before."""
+        for _ in range(self.count):
+            self.asked.put(None)
 
-    def _work(self) -> None:
-        while (asked := self._asked.get()) is not None:
+    def work(self) -> None:
+        """Compute what is asked, one after the other."""
+        while (asked := self.asked.get()) is not None:
             work, future = asked
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(work())
                 except BaseException as error:
                     future.set_exception(error)
-            del asked, work, future  # what was read belongs to whoever asked
+            del asked, work, future  # while this thread waits, what was read must not stay in memory
 
 
 def view(pixels: Tensor, preprocess: Preprocess) -> Tensor:

@@ -10,7 +10,6 @@ MEANINGS = {
     413: "The request has too many bytes.",
     415: "The request, or a file in it, is of a kind that is not read.",
     422: "A picture cannot be decoded or has too many pixels; or there is none, or too many; or a parameter is wrong.",
-    429: "Too many requests of this client are in work. Try again when one is answered.",
     500: "The server failed. Its log says why.",
     503: "The server has too much to do, is stopping, or did not finish in time. Try again later.",
 }
@@ -27,4 +26,4 @@ class RefusalError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """The headers that belong to the status."""
-        return {"Retry-After": str(RETRY_SECONDS)} if self.status in (429, 503) else {}
+        return {"Retry-After": str(RETRY_SECONDS)} if self.status == 503 else {}

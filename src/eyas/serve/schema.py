@@ -57,7 +57,6 @@ class Limits(BaseModel):
     max_mb: float
     max_files: int
     timeout: float = Field(description="Seconds.")
-    urls: bool = Field(description="Whether addresses of pictures are taken.")
 
 
 class Example(BaseModel):
@@ -76,9 +75,3 @@ class About(BaseModel):
     limits: Limits
     examples: list[Example]
     version: str
-
-
-class Addresses(BaseModel):
-    """Pictures by their addresses."""
-
-    urls: list[str] = Field(min_length=1, description="Public http or https addresses.")

@@ -1,10 +1,10 @@
-"""The way of a request's pictures through the house: read, decoded, answered in a batch, told."""
+"""The way of a request's pictures through the server: read, decoded, answered in a batch."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -13,9 +13,8 @@ from fastapi import Request
 from eyas.config.serve import ServeConfig
 from eyas.model.classifier import Classifier
 from eyas.serve.batching import Batcher, Job
-from eyas.serve.edge import client_of
 from eyas.serve.examples import Example
-from eyas.serve.limits import Gate, Guest
+from eyas.serve.limits import Gate
 from eyas.serve.metrics import Metrics
 from eyas.serve.pictures import Decoder, Upload, map_address
 from eyas.serve.refusal import RefusalError
@@ -69,21 +68,25 @@ class Service:
 
         Raises `RefusalError`; `GoneError` where the client went away, whose pictures are then not computed.
         """
-        with self.gate.entered(client_of(request.scope)) as guest:
+        seconds = self.config.timeout
+        with self.gate.entered() as guest:
             try:
-                async with asyncio.timeout(self.config.timeout):
-                    uploads = await read_uploads(request, guest, self.config, self.decoder)
-                    return await _while_there(request, self._answers(uploads, top=top, mapped=mapped))
+                async with asyncio.timeout(seconds):
+                    uploads = await read_uploads(request, guest, self.config)
+                    work = [self.answer_one(upload, top=top, mapped=mapped) for upload in uploads]
+                    answers = await while_connected(request, work)
             except TimeoutError:
-                raise _too_late(guest, self.config.timeout) from None
-
-    async def _answers(self, uploads: Sequence[Upload], *, top: int, mapped: bool) -> str:
-        answers = await _all(self._one(upload, top=top, mapped=mapped) for upload in uploads)
+                if guest.arrived:
+                    message = f"There was no answer within {seconds:g} seconds; try again in a moment."
+                    raise RefusalError(503, "too_late", message) from None
+                message = f"The request did not arrive within {seconds:g} seconds."
+                raise RefusalError(408, "too_slow", message) from None
         self.metrics.pictures.inc(len(answers))
         # not by pydantic, for which a name that is no UTF-8 is an error; floats are written to their last digit
         return json.dumps({"model": self.classifier.model, "answers": answers})
 
-    async def _one(self, upload: Upload, *, top: int, mapped: bool) -> dict[str, Any]:
+    async def answer_one(self, upload: Upload, *, top: int, mapped: bool) -> dict[str, Any]:
+        """Return the answer for one picture, as plain data (`schema.Answer`)."""
         self.coming += 1
         try:
             fitted = await self.decoder.fitted(upload, shown=mapped)
@@ -93,7 +96,7 @@ class Service:
         heat, shown = result.heat, fitted.shown
         address = None
         if heat is not None and shown is not None:
-            address = await self.decoder.run(lambda: map_address(shown, heat))
+            address = await self.decoder.small.run(lambda: map_address(shown, heat))
         best = result.prediction
         return {
             "name": upload.name,
@@ -104,41 +107,23 @@ class Service:
         }
 
 
-async def _all(work: Any) -> list[Any]:
-    """Return the results of several coroutines; where one fails, or all are given up, none goes on."""
+async def while_connected(request: Request, work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return the results of all coroutines. Where one fails, or the client goes away (`GoneError`), none goes on."""
+
+    async def departure() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
     tasks = [asyncio.ensure_future(one) for one in work]
+    every: asyncio.Future[list[T]] = asyncio.gather(*tasks)
+    gone: asyncio.Future[Any] = asyncio.ensure_future(departure())
+    either: set[asyncio.Future[Any]] = {every, gone}
     try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        await _given_up(*tasks)
-
-
-async def _while_there(request: Request, work: Awaitable[T]) -> T:
-    """Return the result of `work`, which is given up where the client goes away: raises `GoneError`."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_departure(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not every.done():
             raise GoneError
-        return task.result()
+        return every.result()
     finally:
-        await _given_up(task, gone)
-
-
-async def _departure(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _given_up(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel what still runs and see it end, so that no error of it is left unheard."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _too_late(guest: Guest, seconds: float) -> RefusalError:
-    if guest.arrived:
-        return RefusalError(503, "too_late", f"There was no answer within {seconds:g} seconds; try again in a moment.")
-    return RefusalError(408, "too_slow", f"The request did not arrive within {seconds:g} seconds.")
+        for task in (*tasks, gone):
+            task.cancel()
+        await asyncio.gather(*tasks, gone, every, return_exceptions=True)  # so that no error of theirs is left unheard

@@ -1,12 +1,10 @@
-"""The pictures in a request: a form, the bytes themselves, or addresses. Read in memory, counted as they come."""
+"""The pictures in a request: a form, or the bytes themselves. Read in memory, counted as they come."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 
 from fastapi import Request
-from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -14,17 +12,15 @@ from starlette.requests import ClientDisconnect
 
 from eyas.config.serve import ServeConfig
 from eyas.serve.limits import Guest
-from eyas.serve.pictures import Decoder, Upload
+from eyas.serve.pictures import Upload
 from eyas.serve.refusal import RefusalError
-from eyas.serve.schema import Addresses
-from eyas.serve.urls import fetch
 
 FIELDS = ("file", "files")  # of a form; one may come several times
 ONE_FIELD = "A form may have files called `file`, or files called `files`, and nothing else."
 RAW = ("application/octet-stream", "image/")  # the body is the picture itself
 
 
-async def read_uploads(request: Request, guest: Guest, config: ServeConfig, decoder: Decoder) -> list[Upload]:
+async def read_uploads(request: Request, guest: Guest, config: ServeConfig) -> list[Upload]:
     """Return the files of a request, their bytes and places counted in `guest`.
 
     Raises `RefusalError`: 400 for a malformed body, 413 while too much of it comes, 415 for a kind that is not taken.
@@ -32,30 +28,30 @@ async def read_uploads(request: Request, guest: Guest, config: ServeConfig, deco
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     guest.announce(request.headers.get("content-length"))
     if kind == "multipart/form-data":
-        uploads = await _of_form(request, guest, config)
+        uploads = await of_form(request, guest, config)
     elif kind.startswith(RAW):
-        body = b"".join([chunk async for chunk in _counted(request, guest)])
+        body = b"".join([chunk async for chunk in counted(request, guest)])
         uploads = [Upload("picture 1", body)] if body else []
-    elif kind == "application/json" and config.allow_urls:
-        return await _fetched(await _addresses(request, guest), guest, config, decoder)
-    elif kind == "application/json":
-        raise RefusalError(
-            415, "unknown_request", "Addresses of pictures are switched off here (eyas serve --allow-urls takes them). "
-            "Send a form (multipart/form-data), or a picture as image/...",
-        )  # fmt: skip
     else:
-        also = ", or addresses as application/json" if config.allow_urls else ""
-        raise RefusalError(
-            415, "unknown_request", f"Send a form (multipart/form-data), or a picture as image/...{also}."
-        )
+        words = "Send a form (multipart/form-data), or a picture as image/..."
+        raise RefusalError(415, "unknown_request", words)
     guest.bring(len(uploads))
     return uploads
 
 
-async def _of_form(request: Request, guest: Guest, config: ServeConfig) -> list[Upload]:
+async def of_form(request: Request, guest: Guest, config: ServeConfig) -> list[Upload]:
+    """Return the files of a form."""
     refused: list[RefusalError] = []
-    parts = _kept_from(_counted(request, guest), refused)
-    parser = MultiPartParser(request.headers, parts, max_files=config.max_files, max_fields=8)
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        try:
+            async for part in counted(request, guest):
+                yield part
+        except RefusalError as error:  # told to the parser as its own error, so that it closes its files
+            refused.append(error)
+            raise MultiPartException("refused") from error
+
+    parser = MultiPartParser(request.headers, parts(), max_files=config.max_files, max_fields=8)
     parser.spool_max_size = int(config.max_mb * 1e6) + 1  # never on the disk
     try:
         form = await parser.parse()
@@ -65,54 +61,22 @@ async def _of_form(request: Request, guest: Guest, config: ServeConfig) -> list[
         if "Too many files" in str(error):
             guest.bring(config.max_files + 1)  # refuses in the words for it
         raise RefusalError(400, "malformed", "The form cannot be read: it is malformed.") from None
+    uploads = []
     try:
-        if len({field for field, _ in form.multi_items()}) > 1:
-            raise RefusalError(422, "unknown_field", ONE_FIELD)
-        return [await _upload(place, *item) for place, item in enumerate(form.multi_items(), 1)]
+        names = {field for field, _ in form.multi_items()}
+        for place, (field, value) in enumerate(form.multi_items(), 1):
+            if len(names) > 1 or field not in FIELDS:
+                raise RefusalError(422, "unknown_field", ONE_FIELD)
+            if not isinstance(value, UploadFile):
+                raise RefusalError(422, "no_picture", f"`{field}` is a text; send a file.")
+            name = (value.filename or "").replace("\\", "/").rpartition("/")[2][:200]
+            uploads.append(Upload(name or f"picture {place}", await value.read()))
     finally:
         await form.close()
+    return uploads
 
 
-async def _kept_from(parts: AsyncGenerator[bytes, None], refused: list[RefusalError]) -> AsyncGenerator[bytes, None]:
-    """Yield the parts; a refusal is put aside, and told to the parser as its own error, so that it closes files."""
-    try:
-        async for part in parts:
-            yield part
-    except RefusalError as error:
-        refused.append(error)
-        raise MultiPartException("refused") from error
-
-
-async def _upload(place: int, field: str, value: UploadFile | str) -> Upload:
-    if field not in FIELDS:
-        raise RefusalError(422, "unknown_field", ONE_FIELD)
-    if not isinstance(value, UploadFile):
-        raise RefusalError(422, "no_picture", f"`{field}` is a text; send a file.")
-    name = (value.filename or "").replace("\\", "/").rpartition("/")[2][:200]
-    return Upload(name or f"picture {place}", await value.read())
-
-
-async def _addresses(request: Request, guest: Guest) -> list[str]:
-    body = b"".join([chunk async for chunk in _counted(request, guest)])
-    try:
-        return Addresses.model_validate_json(body).urls
-    except ValidationError:
-        raise RefusalError(422, "wrong_body", 'The body must be {"urls": ["https://..."]}.') from None
-
-
-async def _fetched(urls: list[str], guest: Guest, config: ServeConfig, decoder: Decoder) -> list[Upload]:
-    """Return what lies at the addresses; places are taken before anything is fetched."""
-    guest.bring(len(urls))
-
-    async def upload(place: int, url: str) -> Upload:
-        data = await decoder.fetched(lambda: fetch(url, most=int(config.max_mb * 1e6), seconds=config.timeout))
-        guest.hold(len(data))
-        return Upload(f"picture {place}", data)
-
-    return list(await asyncio.gather(*(upload(place, url) for place, url in enumerate(urls, 1))))
-
-
-async def _counted(request: Request, guest: Guest) -> AsyncGenerator[bytes, None]:
+async def counted(request: Request, guest: Guest) -> AsyncGenerator[bytes, None]:
     """Yield the parts of a body as they come; raises `RefusalError` where they become too many bytes."""
     try:
         async for chunk in request.stream():

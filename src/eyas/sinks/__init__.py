@@ -60,7 +60,6 @@ def open_sinks(
     sink, which is written to before the terminal's, so that this can name what it wrote.
     Raises `FileError` where a file cannot be read or written.
     """
-    from eyas.sinks.charts import ChartFiles
     from eyas.sinks.console import open_console
     from eyas.sinks.jsonl import JsonLines
     from eyas.sinks.remote import open_remotes
@@ -73,7 +72,6 @@ def open_sinks(
             JsonLines(directory / "events.jsonl", resumed_step=resumed_step),
             table,
             TensorBoard(directory / "tensorboard", resumed_step=resumed_step),
-            ChartFiles(directory),
             *open_remotes(directory, output),
             *(() if before_the_end is None else (before_the_end,)),
             open_console(output.view),  # last: what it says is written, is written

@@ -15,18 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from eyas.sinks.notebook import NotebookView, in_notebook
-from eyas.sinks.rows import RowLayout, log_line
-from eyas.sinks.story import EpochRow, Story
-from eyas.sinks.summary import closing, estimate, opening
-from eyas.sinks.timing import Verdict, profile_table
-from eyas.sinks.wording import (
-    Pace,
-    said_duration,
-    said_loss,
-    said_percent,
-    said_rate,
-)
+from eyas.sinks.rows import RowLayout, Verdict, log_line, progress_words
+from eyas.sinks.story import EpochRow, Pace, Story
+from eyas.sinks.summary import closing, estimate, opening, profile_table
 from eyas.terminal.clean import clean
+from eyas.terminal.wording import said_duration, said_loss, said_percent
 from eyas.training.events import Evaluated, Event, Finished, Noted, Profiled, Progress, Started, Trained
 
 if TYPE_CHECKING:
@@ -99,31 +92,29 @@ class PlainConsole:
 
     def __init__(self, file: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Write to `file`; `clock` gives the seconds from which the speed follows."""
-        self._console = Console(
-            file=file,
-            width=PLAIN_WIDTH,
-            force_terminal=False,
-            color_system=None,
-            highlight=False,
-            emoji=False,
-        )
+        plain = {"force_terminal": False, "highlight": False, "emoji": False}
+        self._console = Console(file=file, width=PLAIN_WIDTH, color_system=None, **plain)  # type: ignore[arg-type]
         self._clock = clock
-        self._story = Story()
-        self._verdict = Verdict()
+        self._story, self._verdict = Story(), Verdict()
         self._pace: Pace | None = None
+        self._left: float | None = None  # seconds to the end of the run, as far as they are known
         self._estimated = False
 
     def write(self, event: Event) -> None:
-        """Say what `event` means for the reader."""
+        """Show what `event` means for the reader."""
         self._tell(self._story.hear(event))
         match event:
             case Started():
-                self._pace = Pace(event, self._clock)
                 self._print(*opening(event))
-            case Progress() | Evaluated():
-                self._watch(event)
+                self._pace = Pace(event, self._clock)
+            case Progress() | Evaluated() if self._pace and self._story.started:
+                self._pace.watch(event)
+                self._left = self._pace.left(event.step)
+                if self._left is not None and not self._estimated:
+                    self._estimated = True
+                    self._print(*(Text(line, style="bold") for line in estimate(self._story.started, self._left)))
             case Trained():
-                self._line(self._trained_line(event))
+                self._trained(event)
             case Profiled():
                 self._print(*profile_table(event, self._story.started))
             case Finished():
@@ -136,120 +127,90 @@ class PlainConsole:
     def _tell(self, ready: list[EpochRow | Noted]) -> None:
         for item in ready:
             if isinstance(item, Noted):
-                self._line(_note_line(item))
-                continue
-            self._line(log_line(item, self._story.started))
-            for line in self._verdict.lines(item, self._story.started):
-                self._line(line)
+                said = f"{'warning: ' if item.warning else ''}{clean(item.message)}"
+                self._print(Text(said, style="yellow" if item.warning else ""))
+            else:
+                self._epoch(item)
+                self._remarks([Text(line, style="dim") for line in self._verdict.lines(item, self._story.started)])
 
-    def _watch(self, event: Progress | Evaluated) -> None:
-        started = self._story.started
-        if self._pace and started:
-            self._pace.watch(event)
-            left = self._pace.left(event.step)
-            if left is not None and not self._estimated:
-                self._estimated = True
-                for line in estimate(started, left):
-                    self._line(line)
+    def _epoch(self, row: EpochRow) -> None:
+        self._print(Text(log_line(row, self._story.started)))
 
-    def _trained_line(self, event: Trained) -> str:
+    def _remarks(self, lines: list[Text]) -> None:
+        self._print(*lines)
+
+    def _trained(self, event: Trained) -> None:
         started = self._story.started
         total = f" of {started.steps_per_epoch * started.epochs:,}" if started else ""
         left = self._pace.left(event.step) if self._pace else None
         rest = f", {said_duration(left)} left" if left else ""
         where = f"epoch {event.epoch} step {event.step:,}{total}"
-        return f"{where}: loss {said_loss(event.loss)}, lr {event.lr:.4g}{rest}"
-
-    def _line(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+        self._print(Text(f"{where}: loss {said_loss(event.loss)}, lr {event.lr:.4g}{rest}"))
 
     def _print(self, *parts: RenderableType) -> None:
+        if not parts:
+            return
         with self._console.capture() as captured:
             for part in parts:
                 self._console.print(part, soft_wrap=isinstance(part, Text))
         # tables are padded to their width, which in a log is nothing but blanks at the ends of lines
-        self._line("\n".join(line.rstrip() for line in captured.get().splitlines()))
+        text = "\n".join(line.rstrip() for line in captured.get().splitlines())
+        self._console.print(Text(text), soft_wrap=True)
 
 
-class LiveConsole:
+class LiveConsole(PlainConsole):
     """A progress bar at the bottom of a terminal, and above it a row for each epoch."""
 
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Draw on `console`; `clock` gives the seconds from which the speed follows."""
+        super().__init__(cast(TextIO, console.file), clock=clock)
         self._console = console
-        self._clock = clock
-        self._story = Story()
-        self._verdict = Verdict()
-        self._pace: Pace | None = None
-        self._estimated = False
         self._layout: RowLayout | None = None
         self._live: Live | None = None
 
     def write(self, event: Event) -> None:
         """Show what `event` changes."""
-        self._show(self._story.hear(event))
-        match event:
-            case Started():
-                self._start(event)
-            case Progress() | Evaluated():
-                self._watch(event)
-            case Profiled():
-                self._print(*profile_table(event, self._story.started))
-            case Finished():
-                self._stop()
-                self._print(*closing(self._story, event))
+        if isinstance(event, Started | Finished):
+            self._stop()
+        super().write(event)
+        if isinstance(event, Started):
+            # drawn on signs of life only, without a thread; foreign prints are shown above the bar, but stderr
+            # only where it would come out on the same screen
+            self._live = Live(
+                Text("the first steps ..."),
+                console=self._console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stderr=sys.stderr.isatty(),
+            )
+            self._live.start(refresh=True)
+        if isinstance(event, Progress) and self._live is not None and self._story.started is not None:
+            self._live.update(_bar(event, self._story.started, self._left), refresh=True)
 
     def close(self) -> None:
         """Give the terminal back as it was, with everything said."""
-        self._show(self._story.rest())
+        super().close()
         self._stop()
-
-    def _start(self, event: Started) -> None:
-        self._stop()
-        self._print(*opening(event))
-        self._pace = Pace(event, self._clock)
-        # drawn on signs of life only, without a thread; foreign prints are shown above the bar, but stderr
-        # only where it would come out on the same screen
-        self._live = Live(
-            Text("the first steps ..."),
-            console=self._console,
-            auto_refresh=False,
-            transient=True,
-            redirect_stderr=sys.stderr.isatty(),
-        )
-        self._live.start(refresh=True)
 
     def _stop(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _watch(self, event: Progress | Evaluated) -> None:
+    def _epoch(self, row: EpochRow) -> None:
         started = self._story.started
-        if started is None or self._pace is None:
-            return
-        self._pace.watch(event)
-        left = self._pace.left(event.step)
-        if left is not None and not self._estimated:
-            self._estimated = True
-            self._print(*(Text(line, style="bold") for line in estimate(started, left)))
-        if isinstance(event, Progress) and self._live is not None:
-            self._live.update(_bar(event, started, left), refresh=True)
+        if self._layout is None:
+            select, epochs = (started.selects_on, started.epochs) if started else (None, row.epoch)
+            self._layout = RowLayout(row, select, epochs=epochs, width=self._console.width)
+            self._print(self._layout.head())
+        self._print(self._layout.line(row))
 
-    def _show(self, ready: list[EpochRow | Noted]) -> None:
-        for item in ready:
-            if isinstance(item, Noted):
-                self._print(Text(_note_line(item), style="yellow" if item.warning else ""))
-                continue
-            started = self._story.started
-            if self._layout is None:
-                select, epochs = (started.selects_on, started.epochs) if started else (None, item.epoch)
-                splits, width = tuple(item.evaluated), self._console.width
-                self._layout = RowLayout(splits, select, epochs=epochs, width=width)
-                self._print(self._layout.head())
-            self._print(self._layout.line(item))
-            for line in self._verdict.lines(item, started):
-                self._console.print(Text(line, style="dim"))  # broken at the edge: nothing in it is copied
+    def _remarks(self, lines: list[Text]) -> None:
+        for line in lines:
+            self._console.print(line)  # broken at the edge: nothing in it is copied
+
+    def _trained(self, event: Trained) -> None:
+        """Say nothing: the bar does."""
 
     def _print(self, *parts: RenderableType) -> None:
         for part in parts:
@@ -270,18 +231,13 @@ def _bar(event: Progress, started: Started, left: float | None) -> RenderableTyp
     share = said_percent(event.step / total, 0)
     top.add_row(f"epoch {epoch}/{started.epochs}", ProgressBar(total=total, completed=event.step), share, rest)
     if event.stage == "train":
-        speed = (said_rate(event.images_per_second), f"waiting for data {said_percent(event.waiting, 0)}")
-        doing: tuple[str, ...] = (f"step {event.step:,}/{total:,}", f"loss {said_loss(event.loss)}", *speed)
+        doing = [f"step {event.step:,}/{total:,}", *progress_words(event)]
     else:
-        doing = (f"{event.stage}: {event.done:,} of {event.total:,}",)
+        doing = [f"{event.stage}: {event.done:,} of {event.total:,}"]
     both = Table.grid(expand=True)
     both.add_row(top)
     both.add_row(Text("  ".join(doing), no_wrap=True, overflow="ellipsis"))
     return both
-
-
-def _note_line(event: Noted) -> str:
-    return f"{'warning: ' if event.warning else ''}{clean(event.message)}"
 
 
 def live(events: Iterable[Event]) -> Iterator[Event]:

@@ -6,15 +6,15 @@ import base64
 import io
 import sys
 import time
-from html import escape
 from typing import Any
 
-from eyas.sinks.rows import log_line
-from eyas.sinks.story import EpochRow, Story
+from eyas.evaluation.measures import said_verdict
+from eyas.sinks.rows import log_line, progress_words
+from eyas.sinks.story import EpochRow, Pace, Story
 from eyas.sinks.summary import result
-from eyas.sinks.table import evaluated_cells, trained_cells
-from eyas.sinks.wording import Pace, said_duration, said_loss, said_percent, said_rate, said_verdict
-from eyas.terminal.clean import clean
+from eyas.sinks.table import cells
+from eyas.terminal.clean import clean_html
+from eyas.terminal.wording import said_duration, said_loss
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Noted, Progress, Started, Trained
 
 OFTEN = 0.5  # seconds between two lines of progress
@@ -62,10 +62,8 @@ class NotebookView:
                     self._words()
             case Trained():
                 self._said = f"step {event.step:,}: loss {said_loss(event.loss)}"
-            case EpochTrained():
-                self._rows.setdefault(event.epoch, {}).update(trained_cells(event))
-            case Evaluated():
-                self._rows.setdefault(event.epoch, {}).update(evaluated_cells(event))
+            case EpochTrained() | Evaluated():
+                self._rows.setdefault(event.epoch, {}).update(cells(event))
             case EpochOver():
                 self._words()
                 if now - self._drawn > self._cost / SHARE:
@@ -87,19 +85,16 @@ class NotebookView:
         self._pace.watch(event)
         left = self._pace.left(event.step)
         rest = f", {said_duration(left)} left" if left is not None else ""
-        return (
-            f"step {event.step:,}: loss {said_loss(event.loss)}, {said_rate(event.images_per_second)}, "
-            f"waiting for data {said_percent(event.waiting, 0)}{rest}"
-        )
+        return f"step {event.step:,}: {', '.join(progress_words(event))}{rest}"
 
     def _words(self) -> None:
         self._shown = time.monotonic()
-        lines = [f"<b>{_safe(self._said)}</b>"]
-        lines += [_safe(log_line(row, self._story.started)) for row in self._epochs]
-        lines += [f"<i>{_safe(note)}</i>" for note in self._notes]
+        lines = [f"<b>{clean_html(self._said)}</b>"]
+        lines += [clean_html(log_line(row, self._story.started)) for row in self._epochs]
+        lines += [f"<i>{clean_html(note)}</i>" for note in self._notes]
         started = self._story.started
         if started is not None:
-            lines.append(f'<span style="opacity:.7">{_safe(started.directory)}</span>')
+            lines.append(f'<span style="opacity:.7">{clean_html(started.directory)}</span>')
         self._show("words", f'<div style="font-size:90%;line-height:1.5">{"<br>".join(lines)}</div>')
 
     def _curves(self) -> None:
@@ -127,7 +122,3 @@ class NotebookView:
             self._places[place].update(HTML(html))  # type: ignore[no-untyped-call]
         else:
             self._places[place] = display(HTML(html), display_id=True)  # type: ignore[no-untyped-call]
-
-
-def _safe(text: object) -> str:
-    return escape(clean(text))

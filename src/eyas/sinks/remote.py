@@ -1,4 +1,4 @@
-"""Logging to a service: on a thread of its own, each point once over all resumes; it never ends a training."""
+"""Logging to a service: on a thread of its own, a resumed run in the same remote one; it never ends a training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 from queue import Full, Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eyas.errors import SettingsError
 from eyas.files.atomic import atomic_path
@@ -28,9 +28,9 @@ UNBEGUN = 5.0  # seconds that it waits where the service has not even answered o
 
 
 class Remote:
-    """A sink that hands points to a service. What was sent stands in a file of the run folder, with the run's id.
+    """A sink that hands points to a service. The remote run's id is kept in the run folder: a resume goes on in it.
 
-    `telling` says on stderr, in one line, which run it is and where it is seen.
+    With `telling`, one line on stderr says which run it is and where it is seen.
     """
 
     def __init__(self, service: Service, directory: Path, *, log_model: bool = False, telling: bool = True) -> None:
@@ -53,16 +53,23 @@ class Remote:
                 self._thread.start()
             case Trained():
                 values = {"train/loss": event.loss, "train/learning_rate": event.lr}
-                self._put(Numbers("train", "step", event.step, values))
+                self._put(Numbers("step", event.step, values))
             case EpochTrained():
-                self._put(Numbers("epoch", "epoch", event.epoch, epoch_scalars(event)))
+                self._put(Numbers("epoch", event.epoch, epoch_scalars(event)))
             case Evaluated():
-                self._put(Numbers(event.split, "epoch", event.epoch, evaluated_scalars(event)))
+                self._put(Numbers("epoch", event.epoch, evaluated_scalars(event)))
                 for best in self._best.hear(event):
                     self._measured[best.split] = best.scores
-                    self._put(Numbers(f"best {best.split}", "epoch", best.epoch, best_scalars(best)))
+                    self._put(Numbers("epoch", best.epoch, best_scalars(best)))
             case Finished():
-                self._put(self._ended(event))
+                split = "test" if "test" in self._measured else next(iter(self._measured), "")
+                rows: tuple[tuple[str, float, float, float, int], ...] = ()
+                if scores := self._measured.get(split):
+                    columns = (scores.precision, scores.recall, scores.f1, scores.support)
+                    rows = tuple(zip(scores.classes, *(column.tolist() for column in columns), strict=True))
+                file = self._directory / "best.safetensors"
+                wanted = self._log_model and event.reason != "interrupted" and file.exists()
+                self._put(Ended(event.reason, split, rows, file if wanted else None))
 
     def close(self) -> None:
         """Wait a while for what is still to be sent; may be called twice."""
@@ -76,17 +83,6 @@ class Remote:
         if thread.is_alive():
             self._give_up("it did not answer in time")
 
-    def _ended(self, event: Finished) -> Ended:
-        split = "test" if "test" in self._measured else next(iter(self._measured), "")
-        rows: tuple[tuple[str, float, float, float, int], ...] = ()
-        if split:
-            scores = self._measured[split]
-            columns = (scores.precision.tolist(), scores.recall.tolist(), scores.f1.tolist(), scores.support.tolist())
-            rows = tuple(zip(scores.classes, *columns, strict=True))
-        best = self._directory / "best.safetensors"
-        model = best if self._log_model and event.reason != "interrupted" and best.exists() else None
-        return Ended(event.reason, split, rows, model)
-
     def _put(self, item: Begun | Numbers | Ended | None) -> None:
         if self._given_up.is_set():
             return
@@ -97,46 +93,32 @@ class Remote:
 
     def _work(self) -> None:
         """Send what comes until there is nothing more, or until something fails."""
-        try:
-            self._send()
-        except BaseException as error:  # whatever a service raises: the training has nothing to do with it
-            self._give_up((str(error).strip().splitlines() or [type(error).__name__])[0])
-
-    def _send(self) -> None:
-        sent = self._read()
+        known: str | None = None  # the id of the remote run that this run was logged to before
         reason = ""
-        while not self._given_up.is_set():
-            match self._waiting.get():
-                case Begun() as begun:
-                    sent["id"] = self._service.begin(begun, sent.get("id"))
-                    self._mark(sent)
-                    self._begun.set()
-                    if self._telling:
-                        _say(f"logging to {self._service.name}: {self._service.place()}")
-                case Numbers() as numbers if numbers.at > sent.get(numbers.source, 0):
-                    # marked before it is sent: after a kill points may be missing, but none is there twice
-                    sent[numbers.source] = numbers.at
-                    self._mark(sent)
-                    known = {tag: value for tag, value in numbers.values.items() if value == value}
-                    self._service.log(Numbers(numbers.source, numbers.axis, numbers.at, known))
-                case Ended() as ended:
-                    self._service.end(ended)
-                    reason = ended.reason
-                case None:
-                    self._service.close(finished=bool(reason) and reason != "interrupted")
-                    return
-
-    def _read(self) -> dict[str, Any]:
-        """Return what was sent before; nothing where the file is not there or not ours."""
         with contextlib.suppress(OSError, ValueError):
             found = json.loads(self._file.read_text(encoding="utf-8"))
-            if isinstance(found, dict):
-                return found
-        return {}
-
-    def _mark(self, sent: dict[str, Any]) -> None:
-        with atomic_path(self._file, lasting=False) as path:
-            path.write_text(json.dumps(sent), encoding="utf-8")
+            known = found.get("id") if isinstance(found, dict) else None
+        try:
+            while not self._given_up.is_set():
+                match self._waiting.get():
+                    case Begun() as begun:
+                        number = self._service.begin(begun, known)
+                        with atomic_path(self._file, lasting=False) as path:
+                            path.write_text(json.dumps({"id": number}), encoding="utf-8")
+                        self._begun.set()
+                        if self._telling:
+                            _say(f"logging to {self._service.name}: {self._service.place()}")
+                    case Numbers() as numbers:
+                        finite = {tag: value for tag, value in numbers.values.items() if value == value}
+                        self._service.log(Numbers(numbers.axis, numbers.at, finite))
+                    case Ended() as ended:
+                        self._service.end(ended)
+                        reason = ended.reason
+                    case None:
+                        self._service.close(finished=bool(reason) and reason != "interrupted")
+                        return
+        except BaseException as error:  # whatever a service raises: the training has nothing to do with it
+            self._give_up((str(error).strip().splitlines() or [type(error).__name__])[0])
 
     def _give_up(self, reason: str) -> None:
         """Say once that nothing more is sent."""

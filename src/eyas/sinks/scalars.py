@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from eyas.evaluation.scores import Scores
+from eyas.evaluation.measures import LOSSES_FIRST, MEASURES, ONCE, further, measured, numbers_of
 from eyas.files.pathnames import last_part
 from eyas.training.events import EpochTrained, Evaluated, Setting
 
 CURVES_CLASSES = 50  # above this, a curve for each class is a page nobody scrolls through: only the charts
-BEST = ("accuracy", "loss", "macro_f1")
+BEST = tuple(one.name for one in MEASURES if one.shown >= ONCE)  # measures of a best epoch
 COMPARED: dict[str, type] = {  # settings that runs are compared by, in the order to show
     **dict.fromkeys(("train", "model", "weights", "resize", "views", "optimizer", "schedule", "class_weights"), str),
     **dict.fromkeys(("precision", "select"), str),
@@ -39,22 +39,15 @@ def epoch_scalars(event: EpochTrained) -> dict[str, float]:
 def evaluated_scalars(event: Evaluated) -> dict[str, float]:
     """Return an evaluation's numbers, by tag; those of each class where there are few."""
     scores, split = event.scores, event.split
-    whole = {
-        f"{split}/loss_sum": scores.loss_sum,
-        f"{split}/loss_mean": scores.loss,
-        f"{split}/accuracy": scores.accuracy,
-        f"{split}/macro_f1": scores.macro_f1,
-    }
-    return whole | (_class_scalars(scores, split) if len(scores.classes) <= CURVES_CLASSES else {})
-
-
-def _class_scalars(scores: Scores, split: str) -> dict[str, float]:
-    measures = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
+    numbers = numbers_of(scores)
+    whole = {f"{split}/{one.tag or one.name}": numbers[one.name] for one in (*LOSSES_FIRST, *further(numbers))}
+    if len(scores.classes) > CURVES_CLASSES:
+        return whole
     tags = class_tags(scores.classes)
-    return {
+    return whole | {
         f"{split}_{measure}/{tag}": float(value)
-        for measure, values in measures.items()
-        for tag, value in zip(tags, values, strict=True)
+        for measure in ("precision", "recall", "f1")
+        for tag, value in zip(tags, getattr(scores, measure), strict=True)
     }
 
 
@@ -79,18 +72,16 @@ class BestSoFar:
 
 def best_scalars(event: Evaluated) -> dict[str, float]:
     """Return the numbers of a best epoch, by tag."""
-    return {f"best/{event.split}_{measure}": event.scores.measure(measure) for measure in BEST} | {
-        "best/epoch": float(event.epoch)
-    }
+    numbers = numbers_of(event.scores, ONCE)
+    best = {f"best/{event.split}_{one.name}": float(numbers[one.name]) for one in measured(numbers, ONCE)}
+    return best | {"best/epoch": float(event.epoch)}
 
 
 def shown_settings(settings: tuple[tuple[str, Setting], ...]) -> dict[str, Setting]:
     """Return the settings with files and folders by their last part."""
-    return {name: _last_part(value) if name in PLACES else value for name, value in settings}
-
-
-def _last_part(value: Setting) -> Setting:
-    return last_part(value) if isinstance(value, str) else value
+    return {
+        name: last_part(value) if name in PLACES and isinstance(value, str) else value for name, value in settings
+    }
 
 
 def class_tags(classes: tuple[str, ...]) -> tuple[str, ...]:

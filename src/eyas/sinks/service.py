@@ -24,7 +24,6 @@ class Begun:
 class Numbers:
     """Points of curves at a step, or at an epoch."""
 
-    source: str  # what they come from: "train", "epoch", or the split that was evaluated
     axis: str  # "step" or "epoch"
     at: int
     values: dict[str, float]

@@ -1,10 +1,15 @@
-"""What has happened in a run so far, an epoch at a time: events put together for a reader."""
+"""What a reader of a run needs to know so far: its epochs, put together from events, and how fast it goes."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Noted, Progress, Saved, Started, Weighed
+
+KNOWN_STEPS, KNOWN_SECONDS = 20, 10.0  # after either of them the speed is worth an estimate
+REMEMBERED = 120  # intervals between signs of life, about a minute: old ones say little about the speed now
 
 
 @dataclass(slots=True)
@@ -18,7 +23,7 @@ class EpochRow:
 
     @property
     def best(self) -> bool:
-        """Say whether this epoch is the best so far."""
+        """Whether this epoch is the best so far."""
         return any(result.selects and result.improved for result in self.evaluated.values())
 
     @property
@@ -31,7 +36,6 @@ class Story:
     """Collects events into epochs and says when one is over; remembers the best and the last."""
 
     def __init__(self) -> None:
-        """Begin with nothing heard."""
         self.started: Started | None = None
         self.best: EpochRow | None = None
         self.last: EpochRow | None = None
@@ -74,3 +78,38 @@ class Story:
             self.best = self._row if self._row.best else self.best
         self._row, self._notes = None, []
         return ready
+
+
+class Pace:
+    """How fast the run goes, and from that how long it will take."""
+
+    def __init__(self, started: Started, clock: Callable[[], float]) -> None:
+        """Begin without knowing anything; `clock` gives seconds."""
+        self._clock, self._started = clock, started
+        self._intervals: deque[tuple[float, int]] = deque(maxlen=REMEMBERED)
+        self._last: tuple[float, int] | None = None
+        self._evaluating: dict[str, float] = {}
+
+    def watch(self, event: Progress | Evaluated) -> None:
+        """Learn from a sign of life; what lies between two of different stages is no speed of training."""
+        if isinstance(event, Evaluated):
+            self._evaluating[event.split] = event.seconds
+        if not isinstance(event, Progress) or event.stage != "train":
+            self._last = None
+            return
+        now = self._clock()
+        if self._last is not None:
+            self._intervals.append((now - self._last[0], event.step - self._last[1]))
+        self._last = now, event.step
+
+    def left(self, step: int) -> float | None:
+        """Return the estimated seconds from `step` to the end, None while not known.
+
+        Evaluations count as soon as one of them has been seen.
+        """
+        seconds, steps = sum(part[0] for part in self._intervals), sum(part[1] for part in self._intervals)
+        if steps < KNOWN_STEPS and (not steps or seconds < KNOWN_SECONDS):
+            return None
+        per_epoch, epochs = self._started.steps_per_epoch, self._started.epochs
+        to_evaluate = epochs - step // per_epoch
+        return (per_epoch * epochs - step) * seconds / steps + to_evaluate * sum(self._evaluating.values())

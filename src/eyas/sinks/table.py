@@ -6,24 +6,12 @@ import csv
 import io
 from pathlib import Path
 
-from eyas.errors import DataError, FileError
+from eyas.evaluation.measures import LOSSES_FIRST, further, numbers_of
 from eyas.files.atomic import write_text
+from eyas.run_folder.record import COLUMNS as COLUMNS
+from eyas.run_folder.record import Row
+from eyas.run_folder.record import read_table as read_table
 from eyas.training.events import EpochTrained, Evaluated, Event
-
-COLUMNS = (
-    *("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy"),
-    *(
-        "test_loss_sum",
-        "test_loss",
-        "test_accuracy",
-        "test_accuracy_low",
-        "test_accuracy_high",
-        "test_macro_f1",
-    ),
-    *("seconds", "images_per_second", "waiting", "best"),
-)
-
-Row = dict[str, str]
 
 
 class MetricsTable:
@@ -43,96 +31,36 @@ class MetricsTable:
 
     def write(self, event: Event) -> None:
         """Add an `EpochTrained` or an `Evaluated` to its epoch's row; other events are not for the table."""
-        if isinstance(event, EpochTrained):
-            self._add(event.epoch, trained_cells(event))
-        elif isinstance(event, Evaluated):
-            self._add(event.epoch, evaluated_cells(event))
+        if isinstance(event, EpochTrained | Evaluated):
+            self._rows.setdefault(event.epoch, {}).update(cells(event))
+            self._rewrite()
 
     def close(self) -> None:
         """Nothing to do: the file is always whole."""
 
-    def _add(self, epoch: int, cells: Row) -> None:
-        self._rows.setdefault(epoch, dict.fromkeys(COLUMNS, "")).update(cells)
-        self._rewrite()
-
     def _rewrite(self) -> None:
         text = io.StringIO()
-        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        more = dict.fromkeys(name for row in self._rows.values() for name in row if name not in COLUMNS)
+        table = csv.DictWriter(text, (*COLUMNS, *more), restval="", lineterminator="\n")
         table.writeheader()
         table.writerows(self._rows[epoch] for epoch in sorted(self._rows))
         write_text(self._path, text.getvalue())
 
 
-def read_table(path: Path) -> list[Row]:
-    """Return the rows of a `metrics.csv` as text, "" where a split was not evaluated.
-
-    The last row with `best` 1 is the best epoch: a 1 says that the epoch was the best so far when it ended,
-    so that cutting the table off after any row leaves it true.
-    Raises `DataError` naming the line that is no such row, `FileError` where the file cannot be read.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror or error}.") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a table of metrics: {error}.") from error
-    for number, row in enumerate(rows, 2):
-        whole = set(row) == set(COLUMNS) and None not in row.values()  # a row cut short has fewer cells
-        if not whole or not all(map(_is_cell, row, row.values())):
-            raise DataError(f"{path}:{number}: not a row of metrics. Restore the file, or move it away.")
-    return rows
-
-
-def _is_cell(name: str, text: str | None) -> bool:
-    """Return whether a cell is what its column holds: a whole number for epoch and step, else a number or nothing."""
-    if text is None:
-        return False
-    if name in ("epoch", "step"):
-        return text.isascii() and text.isdecimal()
-    try:
-        float(text or 0)
-    except ValueError:
-        return False
-    return True
-
-
-def trained_cells(event: EpochTrained) -> Row:
-    """Return an epoch's training as cells."""
-    numbers = {
-        "epoch": event.epoch,
-        "step": event.step,
-        "lr": event.lr,
-        "train_loss": event.loss,
-        "train_accuracy": event.accuracy,
-        "seconds": event.seconds,
-        "images_per_second": event.images_per_second,
-        "waiting": event.waiting,
-        "best": 0,
-    }
-    return _cells(numbers)
-
-
-def evaluated_cells(event: Evaluated) -> Row:
-    """Return an evaluation as cells."""
-    scores, split = event.scores, event.split
-    low, high = scores.interval
-    numbers = {
-        "epoch": event.epoch,
-        "step": event.step,
-        f"{split}_loss_sum": scores.loss_sum,
-        f"{split}_loss": scores.loss,
-        f"{split}_accuracy": scores.accuracy,
-        f"{split}_accuracy_low": low,
-        f"{split}_accuracy_high": high,
-        f"{split}_macro_f1": scores.macro_f1,
-    }
-    if event.selects:
-        numbers["best"] = int(event.improved)
-    return _cells(numbers)
-
-
-def _cells(numbers: dict[str, float]) -> Row:
-    """Return the numbers that have a column, written so that reading gives the same number back."""
-    known = {name: number for name, number in numbers.items() if name in COLUMNS and number == number}
+def cells(event: EpochTrained | Evaluated) -> Row:
+    """Return the numbers of an event as cells, written so that reading gives the same number back."""
+    numbers: dict[str, float] = {"epoch": event.epoch, "step": event.step}
+    if isinstance(event, EpochTrained):
+        numbers |= {"lr": event.lr, "train_loss": event.loss, "train_accuracy": event.accuracy, "best": 0}
+        numbers |= {name: getattr(event, name) for name in ("seconds", "images_per_second", "waiting")}
+        more = []
+    else:
+        found = numbers_of(event.scores)
+        for one in (*LOSSES_FIRST, *further(found)):
+            low, high = found[one.interval] if one.interval else (float("nan"), float("nan"))
+            column = f"{event.split}_{one.name}"
+            numbers |= {column: found[one.name], f"{column}_low": low, f"{column}_high": high}
+        more = [f"{event.split}_{one.name}{end}" for one in further(found) for end in ("", "_low", "_high")]
+        numbers |= {"best": int(event.improved)} if event.selects else {}
+    known = {name: number for name, number in numbers.items() if name in (*COLUMNS, *more) and number == number}
     return {name: str(number) if isinstance(number, int) else repr(float(number)) for name, number in known.items()}

@@ -1,4 +1,4 @@
-"""TensorBoard: curves by iteration and by epoch, charts, pictures with their answers, runs to compare, the graph."""
+"""TensorBoard: curves by iteration and by epoch, charts, pictures with their answers, runs to compare."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eyas.errors import FileError
-from eyas.sinks.board_past import drop_past
-from eyas.sinks.board_summaries import (
+from eyas.sinks.board import (
+    EventFile,
+    drop_past,
     histogram,
     hparams_end,
     hparams_experiment,
@@ -18,7 +19,6 @@ from eyas.sinks.board_summaries import (
     markdown,
     pr_curves,
 )
-from eyas.sinks.event_file import EventFile
 from eyas.sinks.scalars import CURVES_CLASSES, BestSoFar, best_scalars, epoch_scalars, evaluated_scalars
 from eyas.training.events import EpochOver, EpochTrained, Evaluated, Event, Finished, Started, Trained, Weighed
 
@@ -113,8 +113,6 @@ class TensorBoard:
             if event.settings:
                 self._writer.add_summary(hparams_experiment(tuple(self._pictured)), 0)
                 self._writer.add_summary(hparams_start(event.settings), 0)
-            if event.graph:
-                self._writer.add_graph(event.graph)
             self._undrawn, self._opened = event, time.monotonic()
 
     def _first_batch(self) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from html import escape
-from pathlib import Path
-from typing import Any
 
-from eyas.terminal.clean import clean
+from eyas.terminal.clean import clean, clean_html
 
 BLUE = "#0072B2"  # as in the charts
 BARS = 5  # of a prediction; the rest is summed up
@@ -25,21 +22,19 @@ def prediction_card(probabilities: Sequence[tuple[str, float]]) -> str:
     return _card(f'<table style="border-collapse:collapse">{"".join(rows)}</table>')
 
 
-def classifier_card(
-    model: str, classes: Sequence[str], about: Iterable[tuple[str, str]], scores: dict[str, dict[str, Any]]
-) -> str:
-    """Return a classifier's facts: its network, classes, what is `about` it, and its scores by split."""
+def classifier_card(model: str, classes: Sequence[str], about: Iterable[tuple[str, str]]) -> str:
+    """Return a classifier's facts: its network, classes, and what is `about` it."""
     more = f" and {len(classes) - NAMES:,} more" if len(classes) > NAMES else ""
     named = ", ".join(clean(name) for name in classes[:NAMES]) + more
     facts = [("network", model), (f"{len(classes):,} classes", named), *about]
-    return _card(_pairs([*facts, *((f"{split} set", _scored(found)) for split, found in scores.items())]))
+    return _card(_pairs(facts))
 
 
-def run_card(facts: Iterable[tuple[str, str]], curves: Path) -> str:
-    """Return a run's facts and its curves, where their chart is there and small."""
+def run_card(facts: Iterable[tuple[str, str]], curves: bytes) -> str:
+    """Return a run's facts and its curves, an SVG, where there are any and they are small."""
     card = _pairs(facts)
-    if curves.is_file() and curves.stat().st_size <= LARGEST:
-        text = base64.b64encode(curves.read_bytes()).decode()
+    if 0 < len(curves) <= LARGEST:
+        text = base64.b64encode(curves).decode()
         card += f'<img alt="Curves of the run" style="max-width:100%" src="data:image/svg+xml;base64,{text}">'
     return _card(card)
 
@@ -49,24 +44,16 @@ def _bar(name: str, share: float, *, quiet: bool = False) -> str:
     bar = f'<div style="background:{BLUE};height:.8em;width:{10 * share:.2f}em;min-width:1px"></div>'
     cell = "padding:1px 8px;border:0;text-align:left;background:none"
     return (
-        f'<tr style="{style}background:none"><td style="{cell}">{_safe(name)}</td>'
+        f'<tr style="{style}background:none"><td style="{cell}">{clean_html(name)}</td>'
         f'<td style="{cell};text-align:right">{100 * share:.1f} %</td><td style="{cell}">{bar}</td></tr>'
-    )
-
-
-def _scored(scores: dict[str, Any]) -> str:
-    low, high = scores["interval"]
-    return (
-        f"accuracy {100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] of {scores['count']:,} images "
-        f"({scores['source']}); loss {scores['loss']:.4f}; macro F1 {100 * scores['macro_f1']:.2f} %"
     )
 
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> str:
     cell = "padding:1px 12px 1px 0;border:0;text-align:left;vertical-align:top;background:none"
     lines = (
-        f'<tr style="background:none"><td style="{cell};opacity:.65;white-space:nowrap">{_safe(what)}</td>'
-        f'<td style="{cell}">{_safe(value)}</td></tr>'
+        f'<tr style="background:none"><td style="{cell};opacity:.65;white-space:nowrap">{clean_html(what)}</td>'
+        f'<td style="{cell}">{clean_html(value)}</td></tr>'
         for what, value in rows
     )
     return f'<table style="border-collapse:collapse">{"".join(lines)}</table>'
@@ -74,7 +61,3 @@ def _pairs(rows: Iterable[tuple[str, str]]) -> str:
 
 def _card(content: str) -> str:
     return f'<div style="font-size:95%">{content}</div>'
-
-
-def _safe(text: object) -> str:
-    return escape(clean(text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from html import escape
 
 STEERING = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))  # controls, directions, undecodable bytes, line separators
 
@@ -28,3 +29,8 @@ def told(message: str, code: int) -> int:
     """Print a message on stderr; return the exit code."""
     print(f"eyas: {clean_lines(message)}", file=sys.stderr)
     return code
+
+
+def clean_html(text: object) -> str:
+    """Return `text` as `clean` does, as HTML."""
+    return escape(clean(text))

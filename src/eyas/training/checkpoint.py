@@ -15,13 +15,14 @@ from torch import Tensor
 
 from eyas.device.runtime import Runtime
 from eyas.errors import CheckpointError, SettingsError
+from eyas.evaluation.measures import ONCE, numbers_of
 from eyas.evaluation.scores import Scores
 from eyas.files.atomic import CONFIG, PREDICTIONS, link, make_folder
 from eyas.files.pathnames import last_part
 from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.classifier import model_header
 from eyas.training.events import Noted, Saved
-from eyas.training.fingerprint import changed_files, changed_samples
+from eyas.training.fingerprint import changed_files, changed_samples, changes
 from eyas.training.finite import diverged
 from eyas.training.state import Snapshot, TrainState, measured_model
 
@@ -131,19 +132,6 @@ def _check_files(then: dict[str, int], plan: Plan) -> None:
             + f"{more}\nPut them back as they were, or begin a new run with `eyas train`. If their pictures are the "
             "same, or shall be used as they are now: --changed-files."
         )
-
-
-def changes(then: dict[str, Any], now: dict[str, Any], allowed: frozenset[str] = frozenset()) -> list[str]:
-    """Return a line for every entry that differs between two fingerprints, but for the allowed ones."""
-    keys = [key for key in dict.fromkeys([*then, *now]) if key not in allowed]
-    return [f"  {key}: {_told(key, then.get(key), now.get(key))}" for key in keys if then.get(key) != now.get(key)]
-
-
-def _told(key: str, then: Any, now: Any) -> str:
-    """Return what was and what is, in words; of data a hash says nothing."""
-    if key.endswith(" data"):
-        return "there was one, there is none now" if now is None else "there was none, there is one now"
-    return f"was {then!r}, is {now!r}"
 
 
 def environment(runtime: Runtime) -> dict[str, str]:
@@ -285,13 +273,7 @@ def _facts(state: TrainState, plan: Plan, scores: dict[str, Scores]) -> dict[str
         "scores": {
             split: {
                 "source": last_part(plan.evaluations[split].images.source),
-                "count": score.count,
-                "skipped": score.skipped,
-                "correct": score.correct,
-                "accuracy": score.accuracy,
-                "interval": score.interval,
-                "loss": score.loss,
-                "macro_f1": score.macro_f1,
+                **numbers_of(score, ONCE),
             }
             for split, score in scores.items()
         },

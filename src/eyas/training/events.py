@@ -57,7 +57,6 @@ class Started:
     waits_for: str = ""  # what waiting for data is spent on and what shortens it, in words
     settings: tuple[tuple[str, Setting], ...] = ()  # every setting of the run by its name, as plain data
     pictured: tuple[Pictured, ...] = ()  # some images of each split that is evaluated
-    graph: bytes = b""  # with `--graph`: the network as a TensorBoard GraphDef
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eyas.config.run_config import defaults
 from eyas.data.augment.own_transform import transform_fingerprint
 from eyas.data.images.imageset import FileImages, ImageSet
 from eyas.data.images.packed import PackedStrings
@@ -176,3 +177,21 @@ def _difference(then: Known, now: Known) -> str:
     }
     found = [f"{len(paths):,} {kind} ({few(sorted(paths))})" for kind, paths in kinds.items() if paths]
     return f"of {len(then):,} images {'; '.join(found)}" if found else "the same images, in another order or split"
+
+
+def changes(then: dict[str, Any], now: dict[str, Any], allowed: frozenset[str] = frozenset()) -> list[str]:
+    """Return a line for every entry that differs between two fingerprints, but for the allowed ones.
+
+    A setting that the earlier version did not have stood at its default.
+    """
+    before, lines = {**defaults(), **then}, []
+    for key in dict.fromkeys([*then, *now]):
+        was, is_now = before.get(key), now.get(key)
+        if key in allowed or was == is_now:
+            continue
+        if key.endswith(" data"):  # a hash says nothing
+            there = {True: "none", False: "one"}
+            lines.append(f"  {key}: there was {there[was is None]}, there is {there[is_now is None]} now")
+        else:
+            lines.append(f"  {key}: was {was!r}, is {is_now!r}")
+    return lines

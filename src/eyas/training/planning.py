@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,15 +21,13 @@ from eyas.data.prepared import prepare
 from eyas.data.run_sets import Sets, open_sets
 from eyas.device.choice import choose_device, settled_precision
 from eyas.errors import DataError, SettingsError
+from eyas.evaluation.measures import counted
 from eyas.files.tensors import read_tensors, written_by_eyas
 from eyas.model.zoo import build, expected_preprocess
 from eyas.seeds import key
 from eyas.training.fingerprint import fingerprint_of, newest_files
 from eyas.training.loss import Loss
 from eyas.training.optim import LearningRate
-
-if TYPE_CHECKING:
-    pass
 from eyas.training.plan import Plan
 
 
@@ -52,6 +50,7 @@ def make_plan(
     config = config.model_copy(update={"device": config.device.model_copy(update={"precision": precision})})
     train, others = sets or open_sets(config)
     selects_on = next((split for split in ("val", "test") if split in others), None)
+    counted(config.data, len(train.classes))  # refuses what these classes do not have
     limits = config.training
     given = config.model.pretrained or config.model.weights is not None
     expected = stored_preprocess(config.model.weights) or expected_preprocess(config.model.model, weights=given)
@@ -59,8 +58,7 @@ def make_plan(
     weights, told = (None, "those saved") if resuming else starting_weights(config, train.classes)
     fill = tuple(round(255 * value) for value in preprocess.mean)
     augment = Augment(config.augment, preprocess.size, fill)  # type: ignore[arg-type]
-    wider = augment.stored_size > preprocess.size
-    fitting = preprocess.enlarged(augment.stored_size) if wider else preprocess
+    fitting = preprocess.enlarged(augment.stored_size) if augment.stored_size > preprocess.size else preprocess
     ready = prepare(train, fitting, config.data, checked=resuming)
     evaluations = {name: prepare(images, preprocess, config.data, checked=resuming) for name, images in others.items()}
     order = Order(len(ready), limits.batch_size, limits.seed, drop_last=limits.drop_last)

@@ -22,7 +22,6 @@ from eyas.files.atomic import TEMPORARY
 from eyas.files.tensors import read_tensors, write_tensors
 from eyas.model.classifier import Classifier
 from eyas.model.failures import explain_failure
-from eyas.model.graph import graph_of
 from eyas.model.shapes import check_logits, check_size, shape_table, values_normalised
 from eyas.training.events import Pictured
 from eyas.training.state import TrainState
@@ -119,14 +118,6 @@ def pictured(plan: Plan) -> tuple[Pictured, ...]:
         fitted = prepared.fit(prepared.read(samples), min(prepared.fitting.size, SHOWN_SIZE))
         found.append(Pictured(split, samples, fitted.permute(0, 2, 3, 1).cpu().numpy()))
     return tuple(found)
-
-
-def drawn(state: TrainState, plan: Plan) -> bytes:
-    """Return the network as a TensorBoard graph where that is asked for; nothing where it cannot be traced."""
-    if not plan.config.output.graph:
-        return b""
-    size = plan.preprocess.size
-    return graph_of(state.model, (1, 3, size, size))
 
 
 def _loss_row(model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, runtime: Runtime) -> tuple[str, str, str]:

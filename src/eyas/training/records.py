@@ -18,7 +18,7 @@ from eyas.device.trace import TRACE
 from eyas.training.events import EpochTrained, Finished, Histogram, Noted, Profiled, Started, Trained, Weighed
 from eyas.training.fingerprint import software
 from eyas.training.finite import check_window
-from eyas.training.preflight import drawn, pictured, preflight
+from eyas.training.preflight import pictured, preflight
 from eyas.training.state import Sums, TrainState
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ def started(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> St
         waits_for=plan.waits_for,
         settings=plain_settings(plan.config, plan.preprocess.to_dict()),
         pictured=pictured(plan) if runtime.is_main else (),
-        graph=drawn(state, plan) if runtime.is_main else b"",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-LOWER_IS_BETTER = frozenset({"loss"})
+from eyas.evaluation.measures import measure_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +69,5 @@ def is_better(measure: str, value: float, best: float | None) -> bool:
         return False
     if best is None:
         return True
-    return value < best if measure in LOWER_IS_BETTER else value > best
+    found = measure_named(measure)
+    return value < best if found is not None and not found.more_is_better else value > best

@@ -15,7 +15,7 @@ from eyas.config.training import DeviceConfig
 from eyas.data.images.imageset import ImageSet
 from eyas.errors import DataError, SettingsError
 from eyas.evaluation.confidence import Threshold, fitted_temperature, log_loss, reliability, softmax, thresholds
-from eyas.evaluation.scores import Scores
+from eyas.evaluation.scores import Scores, confusion_of
 from eyas.files.atomic import folder_lock, model_file
 from eyas.run_folder.origin import run_of, trained_on
 from eyas.run_folder.record import read_answers
@@ -151,12 +151,11 @@ def _refuse_training(model: Path, images: ImageSet, data: str) -> None:
 
 
 def _fit(source: str, known: Known, temperature: float, names: tuple[str, ...], *, fitted: bool) -> Fit:
-    from eyas.sinks.wording import said_accuracy, said_verdict
+    from eyas.evaluation.measures import said_accuracy, said_verdict
 
     logits, targets = known
-    shares, classes = softmax(logits, temperature), logits.shape[1]
-    pairs = np.bincount(targets.astype(np.int64) * classes + logits.argmax(axis=1), minlength=classes * classes)
-    scores = Scores(names, pairs.reshape(classes, classes), 0.0)
+    shares = softmax(logits, temperature)
+    scores = Scores(names, confusion_of(targets, logits.argmax(axis=1), logits.shape[1]), 0.0)
     return Fit(
         source,
         len(targets),
@@ -176,6 +175,7 @@ def _held(folder: Path | None) -> contextlib.AbstractContextManager[None]:
 def print_calibrated(found: Calibrated) -> None:
     """Print what was stored, and what it does."""
     from eyas.terminal.clean import clean
+    from eyas.terminal.wording import said_percent, said_share
 
     print(f"temperature {found.temperature:.4f} stored in {clean(str(found.path))}")
     for fit in found.fits:
@@ -193,15 +193,10 @@ def print_calibrated(found: Calibrated) -> None:
         print(f"What --unknown-below would do, on {clean(fit.source)} ({fit.count:,} images):")
         print(f"  {'below':>5}  {'answered':>24}  accuracy of the answered (95 % interval)")
         for row in fit.thresholds:
-            answered = f"{100 * row.share:.2f} % ({row.answered:,} of {row.count:,})"
-            print(f"  {row.bound:>5g}  {answered:>24}  {_said_accuracy(row)}")
-
-
-def _said_accuracy(row: Threshold) -> str:
-    if not row.answered:
-        return "-"
-    low, high = (100 * end for end in row.interval)
-    return f"{100 * row.correct / row.answered:.2f} % [{low:.2f}, {high:.2f}] ({row.correct:,} of {row.answered:,})"
+            answered = f"{said_percent(row.share)} ({row.answered:,} of {row.count:,})"
+            right = f" ({row.correct:,} of {row.answered:,})"
+            said = said_share(row.correct / row.answered, row.interval) + right if row.answered else "-"
+            print(f"  {row.bound:>5g}  {answered:>24}  {said}")
 
 
 def command(arguments: list[str]) -> int:

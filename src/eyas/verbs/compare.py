@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from eyas.config.flags import CompareFlags, parsed
+from eyas.config.run_config import differing, said_setting
 from eyas.errors import SettingsError
+from eyas.evaluation.measures import ACCURACY, Measure, measured
 from eyas.evaluation.significance import SIGNIFICANT, mcnemar, paired_interval
-from eyas.files.atomic import PREDICTIONS, write_bytes, write_text
-from eyas.run_folder.record import read_answers, read_header, run_folder
-from eyas.sinks.table import read_table
+from eyas.files.atomic import PREDICTIONS, write_bytes
+from eyas.files.json_file import write_json
+from eyas.run_folder.record import Record, read_record
 
-RUN_HEADS = ("run", "model", "epoch", "on", "accuracy", "loss")
+RUN_HEADS = ("run", "model", "epoch", "on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +70,15 @@ def compare(*runs: str | Path) -> Comparison:
 
     Raises `SettingsError` for fewer than two runs, `DataError` or `CheckpointError` where one cannot be read.
     """
-    from eyas.config.run_config import differing, make_config, said_setting
 
     if len(runs) < 2:
         raise SettingsError("Name two runs or more: eyas compare RUN RUN...")
-    folders = [run_folder(run) for run in runs]
+    records = [read_record(run) for run in runs]
+    folders = [record.folder for record in records]
     names = [folder.absolute().name for folder in folders]
-    if len(set(names)) < len(names):
-        names = list(map(str, folders))
-    found = []
-    for name, header in zip(names, map(read_header, folders), strict=True):
-        about, temperature = header["facts"], header.get("temperature", 1.0)
-        scores = about["epoch"], about["selects_on"], about["scores"]
-        found.append(ComparedRun(name, header["model"], *scores, temperature))
-    answers = [_answers(folder, run) for folder, run in zip(folders, found, strict=True)]
+    names = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    found = tuple(_run(record, name) for record, name in zip(records, names, strict=True))
+    answers = [_answers(record, run.name) for record, run in zip(records, found, strict=True)]
     notes = tuple(said for said in answers if isinstance(said, str))
     notes += tuple(f"{run.name}: was measured on no set, so there is nothing to compare." for run in found
                    if not run.scores)  # fmt: skip
@@ -92,27 +88,31 @@ def compare(*runs: str | Path) -> Comparison:
             differences += _differences(one.name, ones, other.name, others)
     if not differences and not notes:
         notes = ("No two of these runs were measured on the same samples: their numbers cannot be compared.",)
-    configs = differing([make_config(file=folder / "config.toml") for folder in folders])
-    settings = tuple((name, tuple(said_setting(one[name]) for one in configs)) for name in configs[0])
+    different = differing([record.config for record in records])
+    settings = tuple((name, tuple(said_setting(one[name]) for one in different)) for name in different[0])
     temperatures = tuple(f"{run.temperature:.4g}" for run in found)
     if len(set(temperatures)) > 1:
         settings += (("temperature (eyas calibrate)", temperatures),)
-    tables = [folder / "metrics.csv" for folder in folders]
-    epochs = tuple(tuple(read_table(table)) if table.exists() else () for table in tables)
-    return Comparison(tuple(found), tuple(_holm(differences)), settings, notes, epochs)
+    return Comparison(found, tuple(_holm(differences)), settings, notes, tuple(record.rows for record in records))
 
 
 Answers = dict[str, tuple[str, np.ndarray, np.ndarray]]  # by split: (which samples, right class, answered class)
 
 
-def _answers(folder: Path, run: ComparedRun) -> Answers | str:
+def _run(record: Record, name: str) -> ComparedRun:
+    header = record.header
+    about = header["facts"]
+    temperature = header.get("temperature", 1.0)
+    return ComparedRun(name, header["model"], about["epoch"], about["selects_on"], about["scores"], temperature)
+
+
+def _answers(record: Record, name: str) -> Answers | str:
     """Return the best model's answers, or a sentence that says why there are none."""
-    found = read_answers(folder, run.epoch)
-    if found is None:
-        return f"{run.name}: has no {PREDICTIONS}, so its answers cannot be compared sample by sample."
+    if record.answers is None:
+        return f"{name}: has no {PREDICTIONS}, so its answers cannot be compared sample by sample."
     return {
         split: (one.samples, np.array(one.classes)[one.targets], np.array(one.classes)[one.predicted])
-        for split, one in found.items()
+        for split, one in record.answers.items()
     }
 
 
@@ -132,8 +132,6 @@ def _differences(one: str, ones: Answers, other: str, others: Answers) -> list[D
 
 def _holm(rows: list[Difference]) -> list[Difference]:
     """Return the rows with p as it is after several comparisons (Holm 1979), in the order given."""
-    from dataclasses import replace
-
     adjusted, largest = {}, 0.0
     for rank, number in enumerate(sorted(range(len(rows)), key=lambda one: rows[one].p)):
         largest = max(largest, min(1.0, (len(rows) - rank) * rows[number].p))
@@ -141,9 +139,15 @@ def _holm(rows: list[Difference]) -> list[Difference]:
     return [adjusted[number] for number in range(len(rows))]
 
 
+def _names(folders: list[Path]) -> list[str]:
+    """Return the folders' own names where they differ, else their paths."""
+    names = [folder.absolute().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
 def write_comparison(comparison: Comparison, path: str) -> None:
     """Write all of it to a JSON file."""
-    write_text(Path(path), json.dumps(asdict(comparison), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    write_json(path, comparison)
 
 
 def write_page(comparison: Comparison, path: str, spoken: str) -> None:
@@ -152,7 +156,9 @@ def write_page(comparison: Comparison, path: str, spoken: str) -> None:
     from eyas.render.language import language
 
     words = language(spoken).words
+    heads = [words[head] for head in ("run", "model", "best epoch", "set")]
     page = comparison_page([run.name for run in comparison.runs], comparison.epochs, {
+        "heads": [*heads, *(one.heading(spoken) for one in _shown(comparison))],
         "runs": list(_run_rows(comparison, words)),
         "notes": comparison.notes,
         "differences": [said_difference(row, words) for row in comparison.differences],
@@ -167,9 +173,11 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.text import Text
 
     from eyas.terminal.clean import clean
+    from eyas.terminal.tables import table
 
     console = Console(soft_wrap=True)
-    console.print(_table(RUN_HEADS, _run_rows(comparison, _terminal_words())))
+    heads = (*RUN_HEADS, *(one.label for one in _shown(comparison)))
+    console.print(table(heads, _run_rows(comparison, _terminal_words())))
     for note in comparison.notes:
         console.print(Text(clean(note)))
     console.print()
@@ -178,7 +186,7 @@ def print_comparison(comparison: Comparison) -> None:
     if comparison.settings:
         console.print()
         names = tuple(run.name for run in comparison.runs)
-        console.print(_table(("setting", *names), (((name, *values)) for name, values in comparison.settings)))
+        console.print(table(("setting", *names), ((name, *values) for name, values in comparison.settings)))
     else:
         console.print(Text("\nTheir settings are the same."))
 
@@ -202,30 +210,22 @@ def said_difference(row: Difference, words: Mapping[str, str] | None = None) -> 
     )  # fmt: skip
 
 
+def _shown(comparison: Comparison) -> list[Measure]:
+    """Return the measures that any run has."""
+    names = {name: None for run in comparison.runs for scores in run.scores.values() for name in scores}
+    return measured({"accuracy": None, "loss": None, **names})
+
+
 def _run_rows(comparison: Comparison, words: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each run and each set that it was measured on."""
+    shown = _shown(comparison)
     for run in comparison.runs:
         for split, scores in run.scores.items():
-            low, high = scores["interval"]
-            said = f"{100 * scores['accuracy']:.2f} % [{100 * low:.2f}, {100 * high:.2f}]"
-            said = words["accuracy of"].format(said=said, count=scores["count"])
+            said = words["accuracy of"].format(said=ACCURACY.said(scores), count=scores["count"])
             said += words["also skipped"].format(count=scores["skipped"]) if scores["skipped"] else ""
             said += words["also selected"].format(split=words[split]) if run.selects_on == split else ""
-            yield run.name, run.model, str(run.epoch), words[split], said, f"{scores['loss']:.4f}"
-
-
-def _table(heads: tuple[str, ...], rows: Any) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    from eyas.terminal.clean import clean
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for head in heads:
-        table.add_column(Text(clean(head)), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(clean(cell)) for cell in row))
-    return table
+            cells = (said if one is ACCURACY else one.said(scores) for one in shown)
+            yield run.name, run.model, str(run.epoch), words[split], *cells
 
 
 def command(arguments: list[str]) -> int:

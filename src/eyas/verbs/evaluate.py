@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from eyas.data.images.imageset import ImageSet
 from eyas.data.spec import open_images
 from eyas.errors import DataError, SettingsError
 from eyas.evaluation.scores import Scores
-from eyas.files.atomic import model_file, write_text
+from eyas.files.atomic import model_file
 from eyas.run_folder.origin import Origin, origin_of, trained_on
 from eyas.terminal.progress import track
 
@@ -86,7 +85,8 @@ def evaluate(
 
 def _check_answers(path: Path, data: str | Path | None) -> None:
     """Raise `SettingsError` for a file that cannot be written: told before the images are looked at."""
-    from eyas.predicting.rows import check_form, check_not_read
+    from eyas.predicting.rows import check_not_read
+    from eyas.predicting.table import check_form
 
     check_form(path, None)
     check_not_read("--answers", path, () if data is None else (data,))
@@ -145,25 +145,23 @@ def for_classes(classifier: Classifier, images: ImageSet) -> ImageSet:
 
 
 def print_scores(scores: Scores, images: ImageSet) -> None:
-    """Print loss, accuracy with its interval, and the classes."""
+    """Print every measure of a set, and the classes."""
     from rich.console import Console
 
-    from eyas.sinks.summary import class_table, pairs
-    from eyas.sinks.wording import said_accuracy, said_percent, said_verdict
+    from eyas.evaluation.measures import ACCURACY, ONCE, measured, numbers_of, said_verdict
+    from eyas.sinks.summary import class_table
+    from eyas.terminal.tables import pairs
 
     left_out = f" ({scores.skipped:,} unreadable left out)" if scores.skipped else ""
+    rows = [("measured on", f"{images.source}: {scores.count:,} images{left_out}")]
+    rows += [("note", note) for note in images.notes]
+    numbers = numbers_of(scores)
+    for one in measured(numbers, ONCE):
+        said = one.said_of(numbers) + (" (95 % interval)" if one.interval else "")
+        said += said_verdict(scores) if one is ACCURACY else ""
+        rows.append((one.label, said if one.is_share else f"{said} on average, {scores.loss_sum:.4f} in sum"))
     console = Console(soft_wrap=True)
-    console.print(
-        pairs(
-            [
-                ("measured on", f"{images.source}: {scores.count:,} images{left_out}"),
-                *(("note", note) for note in images.notes),
-                ("accuracy", f"{said_accuracy(scores)} (95 % interval){said_verdict(scores)}"),
-                ("loss", f"{scores.loss:.4f} on average, {scores.loss_sum:.4f} in sum"),
-                ("macro F1", said_percent(scores.macro_f1)),
-            ]
-        )
-    )
+    console.print(pairs(rows))
     console.print()
     for part in class_table("Classes", scores):
         console.print(part)
@@ -172,11 +170,11 @@ def print_scores(scores: Scores, images: ImageSet) -> None:
 def write_scores(scores: Scores, images: ImageSet, *, json_file: str | None, charts: str | None) -> None:
     """Write all numbers to a JSON file and the charts to a folder, where they are named."""
     if json_file is not None:
-        from eyas.sinks.jsonl import scored, strict
+        from eyas.files.json_file import write_json
+        from eyas.sinks.jsonl import scored
 
         numbers = {"data": images.source, "classes": scores.classes, **scored(scores), "confusion": scores.confusion}
-        numbers |= {"guess": scores.guess, "beats_guessing": scores.beats_guessing}
-        write_text(Path(json_file), json.dumps(strict(numbers), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+        write_json(json_file, numbers | {"guess": scores.guess, "beats_guessing": scores.beats_guessing})
     if charts is not None:
         from eyas.render.figures import save_scores
 

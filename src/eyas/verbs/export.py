@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,55 +47,43 @@ def export_as(run: str | Path, out: str | Path | None, settings: ExportConfig) -
     """Do what `export` does, for settings that were read already."""
     model = model_file(Path(run))
     target, form = target_of(model, out, settings)
-    if form == "onnx":
-        _refuse_missing()
+    if form == "onnx" and (missing := [name for name in NEEDED if find_spec(name) is None]):
+        raise SettingsError(
+            f"To write ONNX, {', '.join(missing)} must be installed: pip install 'eyas[export]'. "
+            "--format pt2 needs nothing more."
+        )
     sources = open_sources(model, settings)
-    from eyas.exporting.facts import facts_of
+    from eyas.exporting.checking import check  # by now the mistakes that need no torch are told
+    from eyas.exporting.facts import as_texts, facts_of
+    from eyas.exporting.graph import open_pt2, to_pt2, traced, whole
+    from eyas.exporting.onnx_file import content_of, open_onnx, refuse_large, to_onnx
     from eyas.exporting.readme import readme, readme_path
-    from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
+    from eyas.model.classifier import Classifier
 
     classifier = Classifier.load(model, "cpu")
     sources = sources.decoded(classifier.preprocess.grey_range)
-    facts = facts_of(classifier, form, settings.batch, settings.opset)
-    write = _write_onnx if form == "onnx" else _write_pt2
-    facts, checked, quantised = write(classifier, facts, sources, target, settings)
+    facts, quantised = facts_of(classifier, form, settings.batch, settings.opset), None
+    if form == "onnx":
+        refuse_large(classifier.network, classifier.model)
+    program = traced(whole(classifier), classifier.model, settings.batch)
+    with atomic_path(target) as temporary:
+        if form == "pt2":
+            temporary.write_bytes(to_pt2(program, as_texts(facts)))
+            checked = check(open_pt2(temporary), classifier, sources.check, settings.batch)
+        else:
+            proto, inner = to_onnx(program, classifier.model, settings.opset, as_texts(facts))
+            temporary.write_bytes(content_of(proto))
+            checked = check(open_onnx(temporary), classifier, sources.check, settings.batch)
+            if settings.int8:
+                facts |= {"precision": "int8"}
+                quantised = to_int8(temporary, proto, inner, classifier, sources, facts)
     beside = readme_path(target)
     write_text(beside, readme(target.name, facts, checked, quantised))
     return Exported(target, beside, facts, checked, quantised, sources.notes)
 
 
-Written = tuple[dict[str, Any], "Checked", "Quantised | None"]
-
-
-def _write_onnx(
-    classifier: Classifier, facts: dict[str, Any], sources: Sources, target: Path, settings: ExportConfig
-) -> Written:
-    from eyas.exporting.checking import check
-    from eyas.exporting.facts import as_texts
-    from eyas.exporting.graph import whole
-    from eyas.exporting.onnx_file import content_of, open_onnx, refuse_large, to_onnx
-    from eyas.exporting.program import traced
-
-    refuse_large(classifier.network, classifier.model)
-    program = traced(whole(classifier), classifier.model, settings.batch)
-    proto, inner = to_onnx(program, classifier.model, settings.opset, as_texts(facts))
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(content_of(proto))
-        answers = open_onnx(temporary)
-        checked = check(answers, classifier, sources.check, settings.batch)
-        if not settings.int8:
-            return facts, checked, None
-        facts = facts | {"precision": "int8"}
-        return facts, checked, _quantise(temporary, (proto, inner), classifier, sources, settings, facts)
-
-
-def _quantise(
-    temporary: Path,
-    graph: tuple[Any, frozenset[str]],
-    classifier: Classifier,
-    sources: Sources,
-    settings: ExportConfig,
-    facts: dict[str, Any],
+def to_int8(
+    file: Path, proto: Any, inner: frozenset[str], classifier: Classifier, sources: Sources, facts: dict[str, Any]
 ) -> Quantised:
     """Put the int8 model into the place of the fp32 one; return what that costs."""
     from eyas.data.classes import match_outputs
@@ -104,46 +93,21 @@ def _quantise(
 
     labelled = match_outputs(classifier.classes, classifier.model, sources.check)
     assert sources.calibration is not None
-    before, large = open_onnx(temporary), temporary.stat().st_size
-    calibrated = quantise(*graph, sources.calibration, temporary, settings.batch)
-    relabel(temporary, as_texts(facts))
-    cost = measured(before, open_onnx(temporary), labelled, settings.batch)
+    before, large = open_onnx(file), file.stat().st_size
+    calibrated = quantise(proto, inner, sources.calibration, file, facts["batch"])
+    relabel(file, as_texts(facts))
+    cost = measured(before, open_onnx(file), labelled, facts["batch"])
     return replace(
         cost, calibrated=calibrated, calibration=sources.calibration.source, bytes_before=large,
-        bytes_after=temporary.stat().st_size,
+        bytes_after=file.stat().st_size,
     )  # fmt: skip
-
-
-def _write_pt2(
-    classifier: Classifier, facts: dict[str, Any], sources: Sources, target: Path, settings: ExportConfig
-) -> Written:
-    from eyas.exporting.checking import check
-    from eyas.exporting.facts import as_texts
-    from eyas.exporting.graph import whole
-    from eyas.exporting.program import open_pt2, to_pt2, traced
-
-    program = traced(whole(classifier), classifier.model, settings.batch)
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(to_pt2(program, as_texts(facts)))
-        return facts, check(open_pt2(temporary), classifier, sources.check, settings.batch), None
-
-
-def _refuse_missing() -> None:
-    """Raise `SettingsError` where a library that ONNX needs is not installed."""
-    from importlib.util import find_spec
-
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise SettingsError(
-            f"To write ONNX, {', '.join(missing)} must be installed: pip install 'eyas[export]'. "
-            "--format pt2 needs nothing more."
-        )
 
 
 def print_export(exported: Exported) -> None:
     """Print what was written and what was checked."""
     from rich.console import Console
 
-    from eyas.sinks.summary import pairs
+    from eyas.terminal.tables import pairs
 
     facts = exported.facts
     size = f"{exported.path.stat().st_size / 1e6:.1f} MB"

@@ -19,7 +19,7 @@ from eyas.data.findings import Audit, Finding, Seen
 from eyas.data.parts import Part, open_parts
 from eyas.errors import DataError
 from eyas.files.atomic import write_bytes
-from eyas.sinks.wording import no_formula
+from eyas.terminal.wording import no_formula
 
 CACHED = 10**9  # bytes of surveys in the cache folder, at most: of about four million images
 COLUMNS = ("finding", "kind", "part", "place", "class", "likeness", "mirrored", "reason")

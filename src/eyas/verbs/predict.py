@@ -18,10 +18,10 @@ from eyas.data.images.greys import Greys
 from eyas.errors import DataError, SettingsError
 from eyas.files.atomic import model_file
 from eyas.files.reading import read_file
-from eyas.predicting.answer import Answer, label_of, unknown_name
 from eyas.predicting.inputs import images_in
-from eyas.predicting.rows import check_form, check_not_read, open_rows
+from eyas.predicting.rows import Answer, check_not_read, open_rows, unknown_name
 from eyas.predicting.sorting import Sorter, check_target
+from eyas.predicting.table import check_form
 from eyas.terminal.clean import clean
 from eyas.terminal.progress import track
 
@@ -84,7 +84,13 @@ def predict_files(
 
     unknown = unknown_name(classifier.classes)
     at_once = batch_size or usual_batch(classifier.preprocess.size, classifier.device)
-    now, later = tee(_batches(paths, at_once))
+
+    def batches() -> Iterator[list[str]]:
+        remaining = iter(paths)
+        while batch := list(islice(remaining, at_once)):
+            yield batch
+
+    now, later = tee(batches())
     for batch, pixels in zip(now, read_ahead(later, fitted), strict=True):
         images = [image[0] for image in pixels if not isinstance(image, str)]
         predictions = iter(classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ())
@@ -93,13 +99,8 @@ def predict_files(
                 yield Answer(path, None, image)
             else:
                 found = next(predictions)
-                yield Answer(path, found, label=label_of(found, unknown_below, unknown), greys=image[1])
-
-
-def _batches(paths: Iterable[str], size: int) -> Iterator[list[str]]:
-    remaining = iter(paths)
-    while batch := list(islice(remaining, size)):
-        yield batch
+                unsure = unknown_below > 0 and not found.probability >= unknown_below  # also where it is no number
+                yield Answer(path, found, label=unknown if unsure else found.label, greys=image[1])
 
 
 def predict_to(
@@ -121,7 +122,14 @@ def predict_to(
     images = images_in(paths, asked)
     from eyas.model.classifier import Classifier  # by now the mistakes that need no torch are told
 
-    classifier = _viewed(Classifier.load(model, asked.device), asked.views)
+    classifier = Classifier.load(model, asked.device)
+    own, views = classifier.preprocess.views, asked.views
+    if views is not None and views != own:
+        print(
+            f"Each answer is the mean over {VIEWS[views]} view(s) (--views {views}); the model was measured with "
+            f"{VIEWS[own]} ({own}).", file=sys.stderr,
+        )  # fmt: skip
+        classifier = replace(classifier, preprocess=replace(classifier.preprocess, views=views))
     unknown = unknown_name(classifier.classes)
     sorter = Sorter(Path(asked.copy_to), (*classifier.classes, unknown)) if asked.copy_to is not None else None
     unreadable = unknowns = 0
@@ -145,18 +153,6 @@ def predict_to(
     copies = (sorter.copied, sorter.there) if sorter is not None else (0, 0)
     notes = (*images.notes, *greys.notes("these images", classifier.preprocess.grey_range))
     return Predicted(len(images.paths), unreadable, unknowns, *copies, notes)
-
-
-def _viewed(classifier: Classifier, views: str | None) -> Classifier:
-    """Return the classifier with other test-time views than the model's own, where they are asked for."""
-    own = classifier.preprocess.views
-    if views is None or views == own:
-        return classifier
-    print(
-        f"Each answer is the mean over {VIEWS[views]} view(s) (--views {views}); the model was measured with "
-        f"{VIEWS[own]} ({own}).", file=sys.stderr,
-    )  # fmt: skip
-    return replace(classifier, preprocess=replace(classifier.preprocess, views=views))
 
 
 def command(arguments: list[str]) -> int:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from eyas.config.flags import RunsFlags, parsed
-from eyas.config.run_config import RunConfig, differing, make_config, said_setting
+from eyas.config.run_config import RunConfig, differing, said_setting
 from eyas.errors import DataError, EyasError, SettingsError
-from eyas.files.atomic import PREDICTIONS, disk_use, is_locked, write_text
-from eyas.files.headers import read_header
+from eyas.evaluation.measures import ACCURACY
+from eyas.files.atomic import CONFIG, disk_use, is_locked
+from eyas.files.json_file import write_json
+from eyas.run_folder.record import Record
 from eyas.terminal.clean import clean
+from eyas.terminal.wording import said_loss
 
 GAP = 2  # blanks between two columns
 RIGHT = frozenset({"epochs", "best", "loss", "size", "changed"})  # columns of numbers
 LEFT_OUT = ("size", "best", "changed", "data", "loss", "model", "epochs")  # where a terminal is narrow, in this order
 SAY_LITTLE = frozenset({"train", "training", "list", "labels", "data", "images", "val", "valid", "test"})
-STATES = ("state.safetensors", "state-earlier.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,13 @@ def runs(folder: str | Path = "runs", *, sort: str = "accuracy") -> Overview:
     single = (place / "config.toml").exists()
     folders = [place] if single else sorted(path for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
     found, configs, others = [], [], []
-    for path in folders:
+    for record in map(Record, folders):
         try:
-            run, config = _listed(path)
+            found.append(_listed(record))
         except EyasError as error:
             others.append(str(error))
             continue
-        found.append(run)
-        configs.append(config)
+        configs.append(record.config)
     settings = differing(configs) if configs else []
     found = [replace(run, differs=one) for run, one in zip(found, settings, strict=True)]
     return Overview(tuple(_sorted(found, sort)), tuple(others))
@@ -116,27 +116,26 @@ def groups(found: list[ListedRun] | tuple[ListedRun, ...]) -> list[tuple[str, ..
     return sorted(sizes, key=lambda key: (key == ("",), -sizes[key], key))
 
 
-def _listed(folder: Path) -> tuple[ListedRun, RunConfig]:
-    """Return what a run folder's files say, and its settings. Raises an `EyasError` where it holds no whole run."""
-    if not (folder / "config.toml").is_file():
-        raise DataError(f"{folder}: holds no run (config.toml is missing).")
-    config = make_config(file=folder / "config.toml")
+def _listed(record: Record) -> ListedRun:
+    """Return what a run folder's files say. Raises an `EyasError` where it holds no whole run."""
+    if not (record.folder / CONFIG).is_file():
+        raise DataError(f"{record.folder}: holds no run (config.toml is missing).")
+    config = record.config
     try:
-        return _from_files(folder, config), config
+        return _from_files(record, config)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise DataError(f"{folder}: is damaged: what its files say of it cannot be read ({error!r}).") from error
+        raise DataError(f"{record.folder}: is damaged: what its files say of it cannot be read ({error!r}).") from error
 
 
-def _from_files(folder: Path, config: RunConfig) -> ListedRun:
-    state = next((read_header(folder / name, "state") for name in STATES if (folder / name).exists()), None)
-    best = next((folder / name for name in ("best.safetensors", "last.safetensors") if (folder / name).exists()), None)
-    model = read_header(best, "model") if best is not None else None
+def _from_files(record: Record, config: RunConfig) -> ListedRun:
+    folder, state, model = record.folder, record.state, record.light_header
     facts: dict[str, Any] = model["facts"] if model is not None else {}
     scores: dict[str, dict[str, Any]] = facts.get("scores", {})
     split = "test" if "test" in scores else next(iter(scores), None)
     measured = scores[split] if split is not None else {}
     done = int(state["state"]["epochs_done"]) if state is not None else int(facts.get("epoch", 0))
-    interval, accuracy, loss = (measured.get(name) for name in ("interval", "accuracy", "loss"))
+    accuracy, interval, loss = (measured.get(name) for name in ("accuracy", "interval", "loss"))
+    samples = None if split is None else record.samples.get(split)
     size, changed = disk_use(folder)
     return ListedRun(
         name=folder.absolute().name,
@@ -154,7 +153,7 @@ def _from_files(folder: Path, config: RunConfig) -> ListedRun:
         interval=None if interval is None else (float(interval[0]), float(interval[1])),
         loss=None if loss is None else float(loss),
         selects_on=facts.get("selects_on"),
-        samples=_samples(folder, state, split),
+        samples=None if samples is None else str(samples),
         bytes=size,
         changed=changed,
     )
@@ -174,20 +173,9 @@ def _state(folder: Path, state: dict[str, Any] | None, done: int, config: RunCon
     return "stopped" if state is not None and state["state"]["stopped"] else "interrupted"
 
 
-def _samples(folder: Path, state: dict[str, Any] | None, split: str | None) -> str | None:
-    """Return which samples a split has, as the best model's answers or the state say."""
-    if split is None:
-        return None
-    if (folder / PREDICTIONS).exists():
-        found = read_header(folder / PREDICTIONS, "predictions")["samples"].get(split)
-    else:
-        found = state["fingerprint"].get(f"{split} data") if state is not None else None
-    return None if found is None else str(found)
-
-
 def write_overview(overview: Overview, path: str) -> None:
     """Write all of it to a JSON file."""
-    write_text(Path(path), json.dumps(asdict(overview), ensure_ascii=False, indent=1) + "\n")
+    write_json(path, overview)
 
 
 def print_overview(overview: Overview, folder: str) -> None:
@@ -232,44 +220,25 @@ def _letters(found: tuple[ListedRun, ...]) -> list[tuple[str, tuple[str, ...]]]:
 
 def _table(found: tuple[ListedRun, ...], width: int) -> Any:
     """Return the rows with the columns that fit into a terminal of `width` characters."""
-    from rich.table import Table
-    from rich.text import Text
+    from eyas.terminal.tables import table
 
     letters = {key: letter for letter, key in _letters(found)}
-    marks, now = [letters[group_of(run)] for run in found], time.time()
-    cells = [
-        {name: clean(cell) for name, cell in _cells(run, mark, now)} for run, mark in zip(found, marks, strict=True)
-    ]
-    shown = _fitting(cells, width)
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for name in shown:
-        table.add_column(name, overflow="fold", justify="right" if name in RIGHT else "left")
-    for row in cells:
-        table.add_row(*(Text(row[name]) for name in shown))
-    return table
-
-
-def _fitting(cells: list[dict[str, str]], width: int) -> list[str]:
-    """Return the names of the columns that have room, the least telling ones left out first."""
+    now = time.time()
+    cells = [{name: clean(cell) for name, cell in _cells(run, letters[group_of(run)], now)} for run in found]
     shown = list(cells[0])
     lengths = {name: max(len(name), *(len(row[name]) for row in cells)) for name in shown}
-    for name in LEFT_OUT:
+    for name in LEFT_OUT:  # the least telling ones first
         if sum(lengths[one] + GAP for one in shown) - GAP <= width:
             break
         shown.remove(name)
-    return shown
+    return table(shown, ([row[name] for name in shown] for row in cells), right=RIGHT)
 
 
 def _cells(run: ListedRun, letter: str, now: float) -> Iterator[tuple[str, str]]:
     """Yield the head and the text of each cell of a row."""
-    from eyas.sinks.summary import selected
-    from eyas.sinks.wording import said_loss, said_percent
-
-    accuracy = "-"
-    if run.accuracy is not None and run.interval is not None:
-        low, high = (100 * end for end in run.interval)
-        chosen = f" {selected(run.selects_on)}" if run.selects_on == run.split else ""
-        accuracy = f"{said_percent(run.accuracy)} [{low:.2f}, {high:.2f}]{chosen}"
+    accuracy = ACCURACY.said({"accuracy": run.accuracy, "interval": run.interval})
+    if run.accuracy is not None and run.selects_on == run.split:
+        accuracy += f" selected on {run.split}"
     yield "run", run.name
     yield "model", run.model
     yield "data", run.data

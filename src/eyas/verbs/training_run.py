@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from eyas.config.run_config import RunConfig, to_toml
 from eyas.device.trace import TRACE
 from eyas.errors import INTERRUPTED, FileError, SettingsError, TrainingError
 from eyas.files.atomic import CONFIG, folder_lock, write_text
+from eyas.run_folder.record import Record
 from eyas.sinks import Sinks, open_sinks
 from eyas.training.events import Event, Finished
 
@@ -46,17 +48,18 @@ class Run:
     @property
     def history(self) -> list[dict[str, str]]:
         """The rows of metrics.csv, one per epoch."""
-        import csv
-
-        with (self.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return list(Record(self.directory).rows)
 
     def _repr_html_(self) -> str:
         """Show the run's result and curves in a notebook."""
+        from eyas.render.charts import curves_chart
         from eyas.sinks.summary import result
         from eyas.terminal.cards import run_card
 
-        return run_card([("run", str(self.directory)), *result(self.finished)], self.directory / "charts/curves.svg")
+        curves = io.BytesIO()
+        if (self.directory / "metrics.csv").exists() and (rows := self.history):
+            curves_chart(rows).savefig(curves, format="svg")
+        return run_card([("run", str(self.directory)), *result(self.finished)], curves.getvalue())
 
 
 def trained(plan: Plan, runtime: Runtime, config: RunConfig | None, *, fresh: bool = False) -> Run:

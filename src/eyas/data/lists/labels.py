@@ -74,7 +74,9 @@ def read_labels(
     for row in np.flatnonzero(np.isin(rows, codes)).tolist() if wrong else ():
         problems.append((int(lines[row]), wrong[labels.texts[rows[row]]]))
     numbers = np.array([found.index.get(text, 0) for text in labels.texts], np.int64)
-    notes = found.notes + _alike(found.classes) + (several_note(found.classes) if names is None else ())
+    unused = first_label != "auto" and not _whole_numbers(said)[0]
+    notes = found.notes + (f"the labels are names, so --first-label {first_label} says nothing",) * unused
+    notes += _alike(found.classes) + (several_note(found.classes) if names is None else ())
     return Labels(numbers[rows], found.classes, found.named, names is not None, notes, found.first)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +54,7 @@ CIFAR10 = Archive(
     name="cifar10",
     url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     folder="cifar-10-batches-bin",
-    files={
-        "train": {f"data_batch_{number}.bin": 10_000 for number in range(1, 6)},
-        "test": {"test_batch.bin": 10_000},
-    },
+    files={"train": {f"data_batch_{number}.bin": 10_000 for number in range(1, 6)}, "test": {"test_batch.bin": 10_000}},
     classes=_CLASSES,
     md5="c32a1d4ab5d03f1284b67883e8d87530",
     sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
@@ -66,10 +62,7 @@ CIFAR10 = Archive(
         name="cifar10",
         url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         folder="cifar-10-batches-py",
-        files={
-            "train": {f"data_batch_{number}": 10_000 for number in range(1, 6)},
-            "test": {"test_batch": 10_000},
-        },
+        files={"train": {f"data_batch_{number}": 10_000 for number in range(1, 6)}, "test": {"test_batch": 10_000}},
         classes=_CLASSES,
         md5="c58f30108f718f92721af3b95e74349a",
         labels="labels",
@@ -100,85 +93,67 @@ def open_archive(archive: Archive, split: str, directory: Path, *, mirror: str |
 
     Raises `DataError` where it cannot be downloaded, or its files do not have the published size and labels.
     """
-    archive = _provided(archive, directory, mirror)
-    folder = directory / archive.folder
-    classes = _classes(archive, folder)
-    parts = [_read(folder / name, count, archive) for name, count in archive.files[split].items()]
+    forms = [form for form in (archive, archive.also) if form is not None]
+    there = next((form for form in forms if not form.lacking_in(directory)), None)
+    if there is None:
+        there = next((form for form in forms if (directory / form.packed).is_file()), archive)
+        for form in forms if not (directory / there.packed).is_file() else ():
+            if (folder := directory / form.folder).is_dir():
+                lacks = f"{folder}: lacks {few(form.lacking_in(directory))}, so {archive.name} is downloaded"
+                warnings.warn(lacks, RuntimeWarning, stacklevel=2)
+        packed = fetch(there.url, directory / there.packed, md5=there.md5, sha256=there.sha256, mirror=mirror)
+        with locked(directory / there.folder):
+            if there.lacking_in(directory):
+                unpack(packed, directory)
+    folder = directory / there.folder
+    classes = read_classes(there, folder)
+    parts = [read_file_of(there, folder / name, count) for name, count in there.files[split].items()]
     labels = np.concatenate([labels for labels, _ in parts]).astype(np.int64)
     if labels.min() < 0 or labels.max() >= len(classes):
         raise DataError(f"{folder}: label {labels.max()} is out of range. Remove the folder to download it again.")
     planes = np.concatenate([pixels for _, pixels in parts]).reshape(-1, 3, 32, 32)
-    pixels = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-    source = f"{archive.name}:{split}"
-    return ImageSet(source, classes, True, labels, ArrayImages.of(source, pixels), ordered=True)
+    source = f"{there.name}:{split}"
+    images = ArrayImages.of(source, np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
+    return ImageSet(source, classes, True, labels, images, ordered=True)
 
 
-def _provided(archive: Archive, directory: Path, mirror: str | None) -> Archive:
-    """See that every file is there, one process at a time; return the form that is."""
-    forms = [form for form in (archive, archive.also) if form is not None]
-    for form in forms:
-        if not form.lacking_in(directory):
-            return form
-    packed = next((form for form in forms if (directory / form.packed).is_file()), archive)
-    for form in forms if not (directory / packed.packed).is_file() else ():
-        if (folder := directory / form.folder).is_dir():
-            missing = few(form.lacking_in(directory))
-            warnings.warn(f"{folder}: lacks {missing}, so {archive.name} is downloaded", RuntimeWarning, stacklevel=2)
-    fetch(packed.url, directory / packed.packed, md5=packed.md5, sha256=packed.sha256, mirror=mirror)
-    with locked(directory / packed.folder):
-        if packed.lacking_in(directory):
-            _verify(directory / packed.packed, packed.md5)
-            unpack(directory / packed.packed, directory)
-    return packed
-
-
-def _verify(path: Path, md5: str | None) -> None:
-    """Raise `DataError` where an archive that somebody put there is not the published one."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if md5 not in (None, found):
-        raise DataError(f"{path}: has the md5 checksum {found}, not {md5}: not whole. Remove it to download the set.")
-
-
-def _classes(archive: Archive, folder: Path) -> tuple[str, ...]:
+def read_classes(archive: Archive, folder: Path) -> tuple[str, ...]:
+    """Return the names of the classes."""
     if isinstance(archive.classes, tuple):
         return archive.classes
     path = folder / archive.classes
     try:
         if not archive.labels:
             return tuple(path.read_text("utf-8").split())
-        names = _unpacked(path)[archive.labels.replace("labels", "label_names").encode()]
+        names = read_entries(path)[archive.labels.replace("labels", "label_names").encode()]
         return tuple(as_bytes(name).decode() for name in names)
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"{path}: the class names cannot be read. Remove {folder} to download it again.") from None
 
 
-def _read(path: Path, count: int, archive: Archive) -> tuple[np.ndarray, np.ndarray]:
+def read_file_of(archive: Archive, path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels [count] and pixels, uint8 [count, 3072], of a file, if it has the published size."""
+    again = f"Remove {path.parent} to download it again."
     if archive.labels:
         try:
-            said = _unpacked(path)
+            said = read_entries(path)
             labels, pixels = np.array(said[archive.labels.encode()]), as_pixels(said[b"data"])
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: is no batch of {archive.name}: {error}. {_again(path)}") from None
+            raise DataError(f"{path}: is no batch of {archive.name}: {error}. {again}") from None
         if labels.shape != (count,) or labels.dtype.kind not in "iu" or pixels.shape != (count, PIXELS):
-            raise DataError(f"{path}: has {len(pixels)} images with {labels.size} labels, not {count}. {_again(path)}")
+            raise DataError(f"{path}: has {len(pixels)} images with {labels.size} labels, not {count}. {again}")
         return labels, pixels
     width = archive.label_bytes + PIXELS
     data = np.frombuffer(read_file(path), np.uint8)
     if data.size != count * width:
-        raise DataError(f"{path}: has {data.size} bytes, not {count * width}. {_again(path)}")
+        raise DataError(f"{path}: has {data.size} bytes, not {count * width}. {again}")
     records = data.reshape(count, width)
     return records[:, archive.label_bytes - 1], records[:, archive.label_bytes :]
 
 
-def _unpacked(path: Path) -> dict[bytes, Any]:
+def read_entries(path: Path) -> dict[bytes, Any]:
     """Return the entries of a pickle by their names. Raises `ValueError` where it holds anything but plain values."""
     content = read_pickle(read_file(path))
     if not isinstance(content, dict):
         raise ValueError("it holds no entries by name")
     return {as_bytes(name): value for name, value in content.items()}
-
-
-def _again(path: Path) -> str:
-    return f"Remove {path.parent} to download it again."

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eyas.data.images.imageset import ArrayImages, ImageSet, split_off
 from eyas.data.named.table import DIGITS, OWN, SEED, SHARE, TORCHVISION, splits_of
@@ -19,43 +18,33 @@ def open_named(name: str, split: str, data_dir: str | Path, *, mirror: str | Non
     Sets published in one piece have a fixed test part: a fifth of every class, the same on every machine.
     Raises `SettingsError` for unknown names, `DataError` for splits it does not have and failed downloads.
     """
-    there = splits_of(name)
+    there, directory = splits_of(name), Path(data_dir)
     if split not in there:
         raise DataError(f"{name} has no split {split!r}: it has {', '.join(there)}.")
-    if name == "digits":
-        return _digits(split)
     try:
-        return _downloaded(name, split, Path(data_dir), mirror)
+        if name == "digits":
+            whole = read_digits()
+        elif name in OWN:
+            from eyas.data.named.cifar import CIFAR10, CIFAR100, open_archive
+
+            return open_archive(CIFAR10 if name == "cifar10" else CIFAR100, split, directory, mirror=mirror)
+        else:
+            from eyas.data.named.torchvision_sets import open_torchvision
+
+            entry = TORCHVISION[name]
+            if split in entry.splits:
+                return open_torchvision(name, entry, split, directory, mirror)
+            whole = open_torchvision(name, entry, "whole", directory, mirror)
     except OSError as error:
         raise FileError(
             f"{error.filename or data_dir}: {error.strerror or error}. --data-dir names another folder for named sets."
         ) from None
+    rest, part = split_off(whole, SHARE, SEED)
+    return replace(part if split == "test" else rest, source=f"{name}:{split}")
 
 
-def _downloaded(name: str, split: str, directory: Path, mirror: str | None) -> ImageSet:
-    if name in OWN:
-        from eyas.data.named.cifar import CIFAR10, CIFAR100, open_archive
-
-        return open_archive(CIFAR10 if name == "cifar10" else CIFAR100, split, directory, mirror=mirror)
-    from eyas.data.named.torchvision_sets import open_torchvision
-
-    entry = TORCHVISION[name]
-    if split not in entry.splits:
-        return _fixed_part(open_torchvision(name, entry, "whole", directory, mirror), name, split)
-    return open_torchvision(name, entry, split, directory, mirror)
-
-
-def _digits(split: str) -> ImageSet:
-    """Return scikit-learn's digits (Alpaydin and Kaynak 1998): 1,797 of 8x8, grey 0..16 as 0..255."""
-    table = _digit_table()
-    pixels = np.rint(table[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-    images = ArrayImages.of("digits", pixels)
-    whole = ImageSet("digits", DIGITS, True, table[:, 64].astype(np.int64), images, ordered=True)
-    return _fixed_part(whole, "digits", split)
-
-
-def _digit_table() -> NDArray[np.float64]:
-    """Return the digits, float64 [1797, 65]: 64 grey values, then the digit.
+def read_digits() -> ImageSet:
+    """Return scikit-learn's digits (Alpaydin and Kaynak 1998): 1,797 of 8x8, grey 0..16 as 0..255.
 
     Read from scikit-learn's own file where it is: to import the library and scipy with it takes longer than all else
     that happens before the first step but torch.
@@ -65,17 +54,15 @@ def _digit_table() -> NDArray[np.float64]:
 
     library = find_spec("sklearn")
     file = Path(library.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if library else Path()
+    table = np.zeros((0, 0))  # float64 [1797, 65]: 64 grey values, then the digit
     if file.is_file():
         with gzip.open(file, "rt", encoding="ascii") as lines:
             table = np.loadtxt(lines, delimiter=",")
-        if table.shape == (1797, 65):
-            return table
-    from sklearn.datasets import load_digits
+    if table.shape != (1797, 65):
+        from sklearn.datasets import load_digits
 
-    found = load_digits()
-    return np.column_stack([found.data, found.target])
-
-
-def _fixed_part(whole: ImageSet, name: str, split: str) -> ImageSet:
-    rest, part = split_off(whole, SHARE, SEED)
-    return replace(part if split == "test" else rest, source=f"{name}:{split}")
+        found = load_digits()
+        table = np.column_stack([found.data, found.target])
+    pixels = np.rint(table[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    images = ArrayImages.of("digits", pixels)
+    return ImageSet("digits", DIGITS, True, table[:, 64].astype(np.int64), images, ordered=True)

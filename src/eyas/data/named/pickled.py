@@ -36,48 +36,49 @@ def read_pickle(data: bytes) -> Any:
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
+    argument: Any
     try:
         for instruction, argument, _ in pickletools.genops(data):
-            if instruction.name == "STOP":
+            name = instruction.name
+            if name in _VALUES:
+                stack.append(argument)
+            elif name in _CONSTANTS:
+                stack.append(_CONSTANTS[name])
+            elif name in _EMPTY:
+                stack.append(_EMPTY[name]())
+            elif name == "MARK":
+                marks.append(len(stack))
+            elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+                memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
+            elif name in ("GET", "BINGET", "LONG_BINGET"):
+                stack.append(memo[argument])
+            elif name in ("APPEND", "APPENDS"):
+                added = _popped(stack, marks.pop() if name == "APPENDS" else -1)
+                stack[-1].extend(added)
+            elif name in ("SETITEM", "SETITEMS", "DICT"):
+                added = _popped(stack, -2 if name == "SETITEM" else marks.pop())
+                stack.extend([{}] if name == "DICT" else [])
+                stack[-1].update(zip(added[::2], added[1::2], strict=True))
+            elif name in ("TUPLE", "LIST"):
+                added = _popped(stack, marks.pop())
+                stack.append(tuple(added) if name == "TUPLE" else added)
+            elif name in _TUPLES:
+                stack.append(tuple(_popped(stack, -_TUPLES[name])))
+            elif name in ("GLOBAL", "STACK_GLOBAL"):
+                stack.append(Call(argument if name == "GLOBAL" else " ".join(_popped(stack, -2))))
+            elif name == "REDUCE":
+                function, arguments = _popped(stack, -2)
+                stack.append(Call(function.function, arguments))
+            elif name == "BUILD":
+                (state,) = _popped(stack, -1)
+                stack[-1].state = state
+            elif name == "STOP":
                 return stack.pop()
-            _follow(instruction.name, argument, stack, marks, memo)
+            elif name not in ("PROTO", "FRAME"):
+                raise ValueError(f"it holds the instruction {name}")
     except (IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__})") from None
     raise ValueError("it breaks off")
-
-
-def _follow(name: str, argument: Any, stack: list[Any], marks: list[int], memo: dict[int, Any]) -> None:
-    """Do what one instruction does to the stack."""
-    if name in _VALUES or name in _CONSTANTS or name in _EMPTY:
-        stack.append(argument if name in _VALUES else _CONSTANTS[name] if name in _CONSTANTS else _EMPTY[name]())
-    elif name == "MARK":
-        marks.append(len(stack))
-    elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
-        memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
-    elif name in ("GET", "BINGET", "LONG_BINGET"):
-        stack.append(memo[argument])
-    elif name in ("APPEND", "APPENDS"):
-        added = _popped(stack, marks.pop() if name == "APPENDS" else -1)
-        stack[-1].extend(added)
-    elif name in ("SETITEM", "SETITEMS", "DICT"):
-        added = _popped(stack, -2 if name == "SETITEM" else marks.pop())
-        stack.extend([{}] if name == "DICT" else [])
-        stack[-1].update(zip(added[::2], added[1::2], strict=True))
-    elif name in ("TUPLE", "LIST"):
-        added = _popped(stack, marks.pop())
-        stack.append(tuple(added) if name == "TUPLE" else added)
-    elif name in _TUPLES:
-        stack.append(tuple(_popped(stack, -_TUPLES[name])))
-    elif name in ("GLOBAL", "STACK_GLOBAL"):
-        stack.append(Call(argument if name == "GLOBAL" else " ".join(_popped(stack, -2))))
-    elif name == "REDUCE":
-        function, arguments = _popped(stack, -2)
-        stack.append(Call(function.function, arguments))
-    elif name == "BUILD":
-        (state,) = _popped(stack, -1)
-        stack[-1].state = state
-    elif name not in ("PROTO", "FRAME"):
-        raise ValueError(f"it holds the instruction {name}")
 
 
 def _popped(stack: list[Any], start: int) -> list[Any]:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eyas.errors import SettingsError, suggest
-
-if TYPE_CHECKING:
-
-    pass
 
 SHARE, SEED = 0.2, 0  # the fixed test part of sets that are published in one piece: a fifth, stratified
 DIGITS = tuple("0123456789")
@@ -73,32 +69,27 @@ TORCHVISION: dict[str, TorchvisionSet] = {
     "emnist-digits": _emnist("digits", 10),
     "emnist-mnist": _emnist("mnist", 10),
     "usps": TorchvisionSet(
-        "USPS", "digits of postal codes, 16x16 grey", 10, _TRAIN_TEST, "targets", classes=DIGITS,
-        pixels="data",
+        "USPS", "digits of postal codes, 16x16 grey", 10, _TRAIN_TEST, "targets", classes=DIGITS, pixels="data",
     ),
     "semeion": TorchvisionSet(
-        "SEMEION", "handwritten digits, 16x16", 10, _WHOLE, "labels", classes=DIGITS, pixels="data"
+        "SEMEION", "handwritten digits, 16x16", 10, _WHOLE, "labels", classes=DIGITS, pixels="data",
     ),
     "svhn": TorchvisionSet(
-        "SVHN", "house numbers, 32x32", 10, _splits("train", "test", "extra"), "labels", classes=DIGITS,
-        pixels="data",
+        "SVHN", "house numbers, 32x32", 10, _splits("train", "test", "extra"), "labels", classes=DIGITS, pixels="data",
     ),
     "stl10": TorchvisionSet("STL10", "objects, 96x96", 10, _splits("train", "test"), "labels", pixels="data"),
     "caltech101": TorchvisionSet("Caltech101", "objects", 101, _WHOLE, "y", classes="categories"),
     "caltech256": TorchvisionSet("Caltech256", "objects", 257, _WHOLE, "y", classes="categories"),
     "country211": TorchvisionSet(
-        "Country211", "photos by country", 211, _splits("train", "test", val="valid"), "targets"
+        "Country211", "photos by country", 211, _splits("train", "test", val="valid"), "targets",
     ),
     "dtd": TorchvisionSet("DTD", "textures", 47, _splits("train", "val", "test")),
     "eurosat": TorchvisionSet("EuroSAT", "land use from satellites, 64x64", 10, _WHOLE, "targets"),
-    "fgvc-aircraft": TorchvisionSet(
-        "FGVCAircraft", "aircraft", 100, _splits("train", "val", "test", "trainval")
-    ),
+    "fgvc-aircraft": TorchvisionSet("FGVCAircraft", "aircraft", 100, _splits("train", "val", "test", "trainval")),
     "flowers102": TorchvisionSet("Flowers102", "flowers", 102, _splits("train", "val", "test")),
     "food101": TorchvisionSet("Food101", "dishes", 101, _splits("train", "test")),
     "gtsrb": TorchvisionSet(
-        "GTSRB", "traffic signs", 43, _splits("train", "test"), "_samples", part=1,
-        classes=tuple(map(str, range(43))),
+        "GTSRB", "traffic signs", 43, _splits("train", "test"), "_samples", part=1, classes=tuple(map(str, range(43))),
     ),
     "inaturalist": TorchvisionSet(
         "INaturalist", "species, 2021; train is the mini set", 10_000,
@@ -106,14 +97,10 @@ TORCHVISION: dict[str, TorchvisionSet] = {
         classes="all_categories",
     ),
     "imagenette": TorchvisionSet(
-        "Imagenette", "ten easy classes of ImageNet", 10, _splits("train", test="val"), "_samples", part=1
+        "Imagenette", "ten easy classes of ImageNet", 10, _splits("train", test="val"), "_samples", part=1,
     ),
-    "imagenet": TorchvisionSet(
-        "ImageNet", "ILSVRC 2012", 1000, _splits("train", test="val"), "targets", by_hand=True
-    ),
-    "oxford-pets": TorchvisionSet(
-        "OxfordIIITPet", "cats and dogs by breed", 37, _splits("test", train="trainval")
-    ),
+    "imagenet": TorchvisionSet("ImageNet", "ILSVRC 2012", 1000, _splits("train", test="val"), "targets", by_hand=True),
+    "oxford-pets": TorchvisionSet("OxfordIIITPet", "cats and dogs by breed", 37, _splits("test", train="trainval")),
     "pcam": TorchvisionSet(
         "PCAM", "lymph node tissue, 96x96 (needs h5py)", 2, _splits("train", "val", "test"), "h5",
         classes=("no tumor", "tumor"),
@@ -123,10 +110,10 @@ TORCHVISION: dict[str, TorchvisionSet] = {
         common={"small": True},
     ),
     "rendered-sst2": TorchvisionSet(
-        "RenderedSST2", "sentences as images", 2, _splits("train", "val", "test"), "_samples", part=1
+        "RenderedSST2", "sentences as images", 2, _splits("train", "val", "test"), "_samples", part=1,
     ),
     "stanford-cars": TorchvisionSet(
-        "StanfordCars", "cars", 196, _splits("train", "test"), "_samples", part=1, by_hand=True
+        "StanfordCars", "cars", 196, _splits("train", "test"), "_samples", part=1, by_hand=True,
     ),
     "sun397": TorchvisionSet("SUN397", "scenes", 397, _WHOLE),
     "fer2013": TorchvisionSet(

@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 
 import numpy as np
 
-from eyas.data.images.imageset import ArrayImages, ImageSet, Ints, TorchvisionImages
+from eyas.data.images.imageset import ArrayImages, ImageSet, TorchvisionImages
 from eyas.data.named.download import locked, mirror_url, unreachable
 from eyas.data.named.table import TorchvisionSet
 from eyas.errors import DataError
@@ -20,9 +20,24 @@ def open_torchvision(name: str, entry: TorchvisionSet, split: str, directory: Pa
 
     Raises `DataError` where it cannot be downloaded or read; it says where the files belong.
     """
-    dataset = _build(name, entry, split, directory, mirror)
-    labels = _labels(dataset, entry, split)
-    classes = _classes(dataset, entry)
+    dataset = make_dataset(name, entry, split, directory, mirror)
+    if entry.labels == "h5":
+        with dataset.h5py.File(dataset._base_folder / dataset._FILES[split]["targets"][0]) as file:
+            found = np.asarray(file["y"][:, 0, 0, 0])
+    else:
+        values = getattr(dataset, entry.labels)
+        if entry.part is not None and isinstance(values, list):
+            values = [value[entry.part] for value in values]
+        found = np.asarray(values)
+        if found.ndim == 2:
+            found = found[:, entry.part or 0]
+        if found.dtype == object:
+            raise DataError(f"torchvision's {entry.cls} has no labels for the split {split!r}.")
+    labels = found.astype(np.int64) - entry.first
+    classes = entry.classes
+    if isinstance(classes, str):
+        names = getattr(dataset, classes)[entry.first :]
+        classes = tuple(", ".join(name) if isinstance(name, tuple) else str(name) for name in names)
     source = name if split == "whole" else f"{name}:{split}"
     if labels.min() < 0 or labels.max() >= len(classes):
         raise DataError(f"{source}: its labels do not fit its {len(classes)} classes: the files are damaged.")
@@ -35,7 +50,7 @@ def open_torchvision(name: str, entry: TorchvisionSet, split: str, directory: Pa
     return ImageSet(source, classes, True, labels, images, ordered=True)
 
 
-def _build(name: str, entry: TorchvisionSet, split: str, directory: Path, mirror: str | None) -> Any:
+def make_dataset(name: str, entry: TorchvisionSet, split: str, directory: Path, mirror: str | None) -> Any:
     """Return torchvision's data set; downloads only where it does not find its files."""
     from torchvision import datasets
 
@@ -55,7 +70,7 @@ def _build(name: str, entry: TorchvisionSet, split: str, directory: Path, mirror
     with locked(directory / name):
         try:
             if mirror:  # only downloads: what is made of a class that was made here cannot be sent to a process
-                _mirrored(cls, mirror)(str(directory), **arguments, download=True)
+                with_mirror(cls, mirror)(str(directory), **arguments, download=True)
             return cls(str(directory), **arguments, download=not mirror)
         except Exception as error:  # the same, and whatever a network does
             if isinstance(error, HTTPError):
@@ -63,15 +78,13 @@ def _build(name: str, entry: TorchvisionSet, split: str, directory: Path, mirror
             raise unreachable(f"{name} ({getattr(cls, 'url', None) or entry.cls})", directory, error) from None
 
 
-def _mirrored(cls: Any, mirror: str) -> Any:
+def with_mirror(cls: Any, mirror: str) -> Any:
     """Return a subclass of a torchvision set that asks `mirror` for its archives."""
     base = mirror_url(mirror)
-    changed: dict[str, Any] = {}
+    names = [name for name in ("url", "_URL", "_DATASET_URL") if isinstance(getattr(cls, name, None), str)]
+    changed: dict[str, Any] = {name: base + getattr(cls, name).rpartition("/")[2] for name in names}
     if hasattr(cls, "mirrors"):
         changed["mirrors"] = [base]
-    for attribute in ("url", "_URL", "_DATASET_URL"):
-        if isinstance(getattr(cls, attribute, None), str):
-            changed[attribute] = base + getattr(cls, attribute).rpartition("/")[2]
     if hasattr(cls, "split_list"):  # SVHN, USPS: {split: [address, file, checksum]}
         changed["split_list"] = {
             split: [base + address.rpartition("/")[2], *rest] for split, (address, *rest) in cls.split_list.items()
@@ -79,31 +92,3 @@ def _mirrored(cls: Any, mirror: str) -> Any:
     if not changed:
         raise DataError(f"torchvision's {cls.__name__} does not know mirrors. Download it by hand.")
     return type(cls.__name__, (cls,), changed)  # the name also names the folder of the MNIST family
-
-
-def _labels(dataset: Any, entry: TorchvisionSet, split: str) -> Ints:
-    """Return the labels, int64 [N]."""
-    if entry.labels == "h5":
-        return _h5_labels(dataset, split)
-    values = getattr(dataset, entry.labels)
-    if entry.part is not None and isinstance(values, list):
-        values = [value[entry.part] for value in values]
-    found = np.asarray(values)
-    if found.ndim == 2:
-        found = found[:, entry.part or 0]
-    if found.dtype == object:
-        raise DataError(f"torchvision's {entry.cls} has no labels for the split {split!r}.")
-    return found.astype(np.int64) - entry.first
-
-
-def _h5_labels(dataset: Any, split: str) -> Ints:
-    path = dataset._base_folder / dataset._FILES[split]["targets"][0]
-    with dataset.h5py.File(path) as file:
-        return np.asarray(file["y"][:, 0, 0, 0]).astype(np.int64)
-
-
-def _classes(dataset: Any, entry: TorchvisionSet) -> tuple[str, ...]:
-    if isinstance(entry.classes, tuple):
-        return entry.classes
-    names = getattr(dataset, entry.classes)[entry.first :]
-    return tuple(", ".join(name) if isinstance(name, tuple) else str(name) for name in names)
