@@ -36,7 +36,7 @@ CORE = {
     "data.loading": 628,
     "data": 1498,
     "evaluation": 556,
-    "model": 1454,
+    "model": 1452,
     "training": 2541,
 }
 # What a training does not need: the core imports none of these.
@@ -53,7 +53,7 @@ SATELLITES = {
     "__main__": 7,
 }
 ROOMS = CORE | SATELLITES
-WHOLE = 24624  # lines of Python under src/eyas
+WHOLE = 24622  # lines of Python under src/eyas
 USED_ONCE = 0.125  # the share of functions that are private and used once; the aim is 0.12
 WORKS_WITHOUT_TRAINING = (
     "verbs.predict", "verbs.export", "exporting.quantise", "exporting.readme", "exporting.onnx_file", "verbs.serve", "serve.app", "serve.examples",

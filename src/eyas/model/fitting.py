@@ -106,9 +106,7 @@ def _chosen(model: nn.Module, weights: Weights, heads: tuple[str, ...]) -> _Cand
                 f"{weights.source}: lacks what batch norm keeps beside its weights ({few(rest['missing'], most=3)}), "
                 "as model.parameters() does. Save model.state_dict() and give that."
             )
-        if rest.keys() == {"of another shape"} and (
-            stem := _stem(near[0].given, model.state_dict(), rest["of another shape"])
-        ):
+        if rest.keys() == {"of another shape"} and (stem := _stem(near[0].given, model.state_dict(), *rest.values())):
             raise CheckpointError(f"{weights.source}: {stem}")
         advice = "Give the --model that they were trained with."
         if weights.model:
@@ -137,6 +135,22 @@ def _chosen(model: nn.Module, weights: Weights, heads: tuple[str, ...]) -> _Cand
         f"{weights.source}: holds {len(different)} sets of weights that fit: {few(list(map(str, different)))}. "
         "Save the one that is meant alone, with torch.save, and give that."
     )
+
+
+def _stem(given: State, current: State, others: list[str]) -> str:
+    """Return what is so, and what to do, where the first layer alone does not fit: it was made for other pictures."""
+    name = next((key for key, tensor in current.items() if tensor.ndim == 4), "")
+    if [other.partition(" ")[0] for other in others] != [name] or given[name].ndim != 4:
+        return ""
+    theirs, ours = given[name].shape, current[name].shape
+    grey, sides = theirs[1] == 1, theirs[2:] != ours[2:]
+    small = ", as for images of 32 pixels," * (theirs[2] < ours[2])
+    facts = ["takes 1 channel, as for grey images, not 3"] * grey
+    facts += [f"has filters of {theirs[2]}x{theirs[3]}{small} not {ours[2]}x{ours[3]}"] * sides
+    remedy = "Give weights whose first layer fits, or begin without them (--model compact is made for small images)."
+    if grey and not sides:
+        remedy = "In the script that wrote it, make it three: .repeat(1, 3, 1, 1) / 3; save and give that."
+    return f"its first layer ({name}) {' and '.join(facts)}; all else fits. {remedy}" if facts else ""
 
 
 def _candidates(place: str, state: State, model: nn.Module, heads: tuple[str, ...]) -> Iterator[_Candidate]:
@@ -246,19 +260,3 @@ def _rows(model: nn.Module, heads: tuple[str, ...]) -> set[str]:
 
 def _alike(given: Tensor, wanted: Tensor) -> bool:
     return given.shape == wanted.shape and given.is_floating_point() == wanted.is_floating_point()
-
-
-def _stem(given: State, current: State, others: list[str]) -> str:
-    """Return what is so, and what to do, where the first layer alone does not fit: it was made for other pictures."""
-    name = next((key for key, tensor in current.items() if tensor.ndim == 4), "")
-    if len(others) != 1 or not others[0].startswith(f"{name} (") or given[name].ndim != 4:
-        return ""
-    theirs, ours = given[name].shape, current[name].shape
-    grey, sides = theirs[1] == 1, theirs[2:] != ours[2:]
-    small = ", as for images of 32 pixels," * (theirs[2] < ours[2])
-    facts = ["takes 1 channel, as for grey images, not 3"] * grey
-    facts += [f"has filters of {theirs[2]}x{theirs[3]}{small} not {ours[2]}x{ours[3]}"] * sides
-    remedy = "Give weights whose first layer fits, or begin without them (--model compact is made for small images)."
-    if grey and not sides:
-        remedy = "In the script that wrote it, make it three: .repeat(1, 3, 1, 1) / 3; save and give that."
-    return f"its first layer ({name}) {' and '.join(facts)}; all else fits. {remedy}" if facts else ""
