@@ -67,7 +67,7 @@ def eyas_batches(given: argparse.Namespace) -> Iterator[None]:
     with open_runtime(config.device) as runtime:
         plan = make_plan(config, Path("unused"))
         for batch in train_batches(plan, runtime, start=0):
-            plan.preprocess.normalize(batch.images, runtime.order)
+            plan.preprocess.normalize(batch.images, runtime.memory_format)
             yield
 
 

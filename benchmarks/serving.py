@@ -84,11 +84,11 @@ def bare(run: Path, files: Sequence[Path], seconds: float) -> list[str]:
     from eyas.verbs.predict import predict_files
 
     classifier = Classifier.load(run)
-    fitted = torch.stack([classifier.preprocess.fit(read_image(file)) for file in files])
+    fitted = torch.stack([classifier.preprocess.resized(read_image(file)) for file in files])
 
     def network(batch: int) -> int:
         for part in fitted.split(batch):
-            classifier.logits_of_fitted(part)
+            classifier.logits_of_resized(part)
         return len(fitted)
 
     def whole(batch: int) -> int:

@@ -54,19 +54,19 @@ def test_the_temperature_found_on_the_validation_set_is_stored_and_changes_no_an
     found = eyas.calibrate(run)
     after = eyas.Classifier.load(run)
     assert after.temperature == found.temperature != 1.0
-    assert [fit.source for fit in found.fits] == ["val", "test"]
-    assert [fit.fitted for fit in found.fits] == [True, False]
-    assert found.fits[0].loss[1] < found.fits[0].loss[0]
+    assert [fit.source for fit in found.effects] == ["val", "test"]
+    assert [fit.fitted for fit in found.effects] == [True, False]
+    assert found.effects[0].loss[1] < found.effects[0].loss[0]
     picture = Path(pictures["test"]).parent / "red" / "000.png"
     assert after.predict(picture).label == before.predict(picture).label
     assert after.predict(picture).probability != before.predict(picture).probability
-    assert after.facts["calibrated_on"] == {"source": "val", "count": found.fits[0].count}
+    assert after.facts["calibrated_on"] == {"source": "val", "count": found.effects[0].count}
 
 
 def test_what_it_says_is_what_the_answers_give(run):
     scores = read_record(run).scores["test"]
     found = eyas.calibrate(run)
-    fit = found.fits[1]
+    fit = found.effects[1]
     assert fit.count == scores.count
     assert fit.loss[0] == pytest.approx(scores.loss, rel=1e-5)
     assert fit.loss[1] == log_loss(scores.logits, scores.targets, found.temperature)
@@ -76,9 +76,9 @@ def test_what_it_says_is_what_the_answers_give(run):
 def test_evaluate_measures_the_loss_of_the_probabilities_that_predict_gives(run, hard):
     found = eyas.calibrate(run)
     scores, _ = eyas.evaluate(run, hard["test"])
-    assert scores.loss == pytest.approx(found.fits[1].loss[1], rel=1e-5)
+    assert scores.loss == pytest.approx(found.effects[1].loss[1], rel=1e-5)
     assert read_record(run).scores["test"].loss == pytest.approx(scores.loss, rel=1e-5)
-    assert eyas.Classifier.load(run).facts["scores"]["test"]["loss"] == found.fits[1].loss[1]
+    assert eyas.Classifier.load(run).facts["scores"]["test"]["loss"] == found.effects[1].loss[1]
 
 
 def test_calibrating_twice_gives_the_same_and_reset_takes_it_away(run):
@@ -93,7 +93,7 @@ def test_a_named_set_serves_where_there_is_no_validation_set(run, hard, tmp_path
         eyas.calibrate(tmp_path / "alone.safetensors")
     found = eyas.calibrate(tmp_path / "alone.safetensors", hard["test"])
     assert eyas.Classifier.load(tmp_path / "alone.safetensors").temperature == found.temperature
-    assert [fit.fitted for fit in found.fits] == [True]
+    assert [fit.fitted for fit in found.effects] == [True]
 
 
 def test_a_run_can_go_on_after_it(run):

@@ -31,7 +31,7 @@ def batches_of(prepared: Prepared, config: DataConfig | None = None) -> list[tor
     wanted = [(batch, 0) for batch in BATCHES]
     read = list(loaded(prepared, wanted, config or DataConfig()))
     assert [samples.tolist() for samples, _ in read] == [batch.tolist() for batch in BATCHES]
-    return [prepared.fit(pixels) for _, pixels in read]
+    return [prepared.resized(pixels) for _, pixels in read]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_kept_streamed_and_worker_loaded_images_have_the_same_bits(mixed, resize
     streamed = prepare(images, fitting, DataConfig(cache="none"))
     assert kept.store is not None
     assert streamed.store is None
-    expected = [torch.stack([fitting.fit(images.image(int(n))) for n in batch]) for batch in BATCHES]
+    expected = [torch.stack([fitting.resized(images.image(int(n))) for n in batch]) for batch in BATCHES]
     on_disk = DataConfig(cache="disk", cache_dir=str(mixed.parent / "cache"))
     ways = [batches_of(kept), batches_of(streamed)]
     ways += [batches_of(prepare(images, fitting, on_disk)) for _ in ("made", "found again")]
@@ -81,7 +81,7 @@ def test_smaller_sizes_of_growing_images_have_the_same_bits_whether_kept_or_not(
     kept, streamed = (prepare(images, Preprocess(32, resize), DataConfig(cache=cache)) for cache in ("ram", "none"))
     assert kept.store.native
     for size in (16, 24, 32):
-        assert torch.equal(kept.fit(kept.read(every), size), streamed.fit(streamed.read(every), size))
+        assert torch.equal(kept.resized(kept.read(every), size), streamed.resized(streamed.read(every), size))
 
 
 def test_large_images_of_one_size_are_kept_fitted(tmp_path):
@@ -97,7 +97,7 @@ def test_an_array_is_used_in_place_and_fitted_by_the_batch():
     prepared = prepare(images, Preprocess(16), DataConfig())
     assert prepared.store.pixels.data_ptr() == pixels.ctypes.data
     for batch, ours in zip(BATCHES, batches_of(prepared), strict=True):
-        assert torch.equal(ours, torch.stack([Preprocess(16).fit(images.image(int(n))) for n in batch]))
+        assert torch.equal(ours, torch.stack([Preprocess(16).resized(images.image(int(n))) for n in batch]))
 
 
 def test_labels_stay_with_their_images(mixed):
@@ -133,7 +133,7 @@ def test_unreadable_images_are_left_out_and_counted_where_asked(mixed, cache):
     assert len(prepared) == len(prepared.images) == 8
     assert prepared.images.skipped == 2
     assert prepared.images.place(2).startswith(f"{mixed}:4: 3.png")
-    expected = Preprocess(8).fit(prepared.images.image(2))
+    expected = Preprocess(8).resized(prepared.images.image(2))
     assert torch.equal(prepared.read(np.array([2]))[0], expected)
     assert prepared.labels(np.array([2])).tolist() == [1]
 

@@ -179,13 +179,13 @@ def test_every_way_to_the_network_takes_the_models_range(tmp_path):
     plain, fitting = Preprocess(8), Preprocess(8, grey_range=TWELVE)
     images = open_images(str(tmp_path / "set"), DataConfig(), split="train")
     files = [str(images.images.path(index)) for index in range(len(images))]
-    expected = torch.stack([fitting.fit(read_image(path, Decoding(TWELVE))) for path in files])
+    expected = torch.stack([fitting.resized(read_image(path, Decoding(TWELVE))) for path in files])
     for cache in ("ram", "disk", "disk", "none"):
         config = DataConfig(cache=cache, cache_dir=str(tmp_path / "cache"))
         for way, same in ((plain, False), (fitting, True)):  # one cache folder for both
             prepared = prepare(images, way, config)
-            assert torch.equal(prepared.fit(prepared.read(np.arange(len(files)))), expected) is same, cache
-    assert torch.equal(torch.stack([fitting.fit(_pixels(path, TWELVE)) for path in files]), expected)
+            assert torch.equal(prepared.resized(prepared.read(np.arange(len(files)))), expected) is same, cache
+    assert torch.equal(torch.stack([fitting.resized(_pixels(path, TWELVE)) for path in files]), expected)
     opened = [Image.open(path) for path in files]
     assert torch.equal(torch.stack([fitting(image) for image in opened]), fitting.normalize(expected))
 

@@ -44,7 +44,7 @@ def test_stretching_equals_torchvision_on_pil_images_within_one_grey_level(size,
     picture = photo(*size)
     for side in (32, 224):
         theirs = to_tensor(v2.Resize((side, side), InterpolationMode(interpolation))(picture))
-        apart = (Preprocess(side, interpolation=interpolation).fit(to_tensor(picture)).int() - theirs.int()).abs()
+        apart = (Preprocess(side, interpolation=interpolation).resized(to_tensor(picture)).int() - theirs.int()).abs()
         assert (apart > 1).sum() <= 5  # of 150,528: ties that Pillow and torch round in other directions ...
         assert apart.max() <= 2  # ... in both passes, by width and by height
 
@@ -54,7 +54,7 @@ def test_the_nearest_pixels_are_those_that_pillow_takes(size):
     picture = photo(*size)
     for side in (128, 384):  # so divisible by two that no centre falls between two pixels, where rounding decides
         theirs = to_tensor(v2.Resize((side, side), InterpolationMode.NEAREST)(picture))
-        assert torch.equal(Preprocess(side, interpolation="nearest").fit(to_tensor(picture)), theirs)
+        assert torch.equal(Preprocess(side, interpolation="nearest").resized(to_tensor(picture)), theirs)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
@@ -62,7 +62,7 @@ def test_the_nearest_pixels_are_those_that_pillow_takes(size):
 def test_cropping_equals_torchvision_on_pil_images_within_one_grey_level(size, interpolation):
     picture = photo(*size)
     theirs = v2.Compose([v2.Resize(256, InterpolationMode(interpolation)), v2.CenterCrop(224)])(picture)
-    ours = Preprocess(224, "crop", 0.875, interpolation).fit(to_tensor(picture))
+    ours = Preprocess(224, "crop", 0.875, interpolation).resized(to_tensor(picture))
     assert furthest(ours, to_tensor(theirs)) <= 1
 
 
@@ -71,13 +71,13 @@ def test_a_crop_resizes_every_shape_as_torchvision_does():
     for width, height in itertools.product([31, 49, 99, 100, 331, 333, 500], repeat=2):
         picture = Image.linear_gradient("L").resize((width, height)).convert("RGB")
         theirs = to_tensor(v2.CenterCrop(28)(v2.Resize(32)(picture)))
-        assert furthest(Preprocess(28, "crop").fit(to_tensor(picture)), theirs) <= 1, (width, height)
+        assert furthest(Preprocess(28, "crop").resized(to_tensor(picture)), theirs) <= 1, (width, height)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_padding_keeps_the_shape_in_the_middle_of_the_mean_colour(size):
     picture = photo(*size)
-    fitted = Preprocess(128, "pad").fit(to_tensor(picture))
+    fitted = Preprocess(128, "pad").resized(to_tensor(picture))
     assert fitted.shape == (3, 128, 128)
     width, height = (round(128 * side / max(size)) for side in size)
     inside = to_tensor(picture.resize((width, height), Image.Resampling.BILINEAR))
@@ -90,7 +90,7 @@ def test_padding_keeps_the_shape_in_the_middle_of_the_mean_colour(size):
 
 
 def test_an_image_of_one_line_is_padded_and_not_lost():
-    fitted = Preprocess(16, "pad").fit(torch.full((3, 1, 400), 200, dtype=torch.uint8))
+    fitted = Preprocess(16, "pad").resized(torch.full((3, 1, 400), 200, dtype=torch.uint8))
     assert (fitted == 200).all(0).sum() == 16
 
 
@@ -104,14 +104,14 @@ def test_every_shape_becomes_the_input(resize, shape):
 def test_a_batch_gets_the_bits_of_its_images(resize):
     images = torch.stack([to_tensor(photo(60, 40, seed)) for seed in range(4)])
     way = Preprocess(32, resize)
-    assert torch.equal(way.fit(images), torch.stack([way.fit(image) for image in images]))
+    assert torch.equal(way.resized(images), torch.stack([way.resized(image) for image in images]))
     assert torch.allclose(way(images), torch.stack([way(image) for image in images]), atol=1e-6)
 
 
 def test_an_image_of_the_right_size_is_not_touched():
     image = to_tensor(photo(40, 40))
     for resize in ("stretch", "pad"):
-        assert torch.equal(Preprocess(40, resize).fit(image), image)
+        assert torch.equal(Preprocess(40, resize).resized(image), image)
 
 
 def test_the_input_is_scaled_and_normalised_as_torchvision_does():
@@ -206,7 +206,7 @@ from eyas.data.images.preprocess import Preprocess
 images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 50, 61), np.uint8))
 for interpolation in ("bilinear", "bicubic", "nearest"):
     for resize in ("stretch", "crop", "pad"):
-        fit = Preprocess(size=32, resize=resize, interpolation=interpolation).fit
+        fit = Preprocess(size=32, resize=resize, interpolation=interpolation).resized
         sys.stdout.buffer.write(fit(images).numpy().tobytes() + fit(images[0]).numpy().tobytes())
 """
 

@@ -215,9 +215,9 @@ def test_training_evaluation_prediction_and_the_library_see_the_same_pixels(tmp_
         (tmp_path / name).write_bytes(data)
     (tmp_path / "list.txt").write_text("".join(f"{name} {n % 2}\n" for n, name in enumerate(files)))
     fitting = Preprocess(16)
-    expected = torch.stack([fitting.fit(read_image(tmp_path / name)) for name in files])
-    assert torch.equal(torch.stack([fitting.fit(of_library(tmp_path / name)) for name in files]), expected)
+    expected = torch.stack([fitting.resized(read_image(tmp_path / name)) for name in files])
+    assert torch.equal(torch.stack([fitting.resized(of_library(tmp_path / name)) for name in files]), expected)
     for cache in ("ram", "disk", "none"):
         config = DataConfig(cache=cache, cache_dir=str(tmp_path / "cache"))
         prepared = prepare(open_images(str(tmp_path / "list.txt"), config, split="train"), fitting, config)
-        assert torch.equal(prepared.fit(prepared.read(np.arange(len(files)))), expected), cache
+        assert torch.equal(prepared.resized(prepared.read(np.arange(len(files)))), expected), cache

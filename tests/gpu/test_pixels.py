@@ -46,10 +46,10 @@ def test_augmented_pictures_are_those_of_the_cpu(cuda, images, change):
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_resized_pictures_are_those_of_the_cpu_to_one_grey_level(cuda, images, resize, interpolation):
     preprocess = Preprocess(size=20, resize=resize, interpolation=interpolation)
-    on_cpu, on_gpu = (preprocess.fit(some).cpu().int() for some in (images, images.to("cuda")))
+    on_cpu, on_gpu = (preprocess.resized(some).cpu().int() for some in (images, images.to("cuda")))
     assert (on_cpu - on_gpu).abs().max() <= 1
     assert (on_cpu != on_gpu).float().mean() < 0.05
-    normalised = [preprocess.normalize(preprocess.fit(images).to(device)).cpu() for device in ("cpu", "cuda")]
+    normalised = [preprocess.normalize(preprocess.resized(images).to(device)).cpu() for device in ("cpu", "cuda")]
     assert torch.allclose(*normalised, atol=1e-5)
 
 

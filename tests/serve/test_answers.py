@@ -127,7 +127,7 @@ def test_the_map_is_a_picture_of_what_the_network_sees(resize, shape):
 
 def test_pictures_that_wait_meet_in_a_batch_that_says_what_each_says_alone():
     classifier = classifier_of()
-    images = [classifier.preprocess.fit(torch.randint(0, 256, (3, 40, 40), dtype=torch.uint8)) for _ in range(9)]
+    images = [classifier.preprocess.resized(torch.randint(0, 256, (3, 40, 40), dtype=torch.uint8)) for _ in range(9)]
     sizes: list[int] = []
     batcher = Batcher(classifier, batch_size=4, max_wait=5, coming=lambda: len(sizes) == 0, batched=sizes.append)
     futures = [batcher.submit(Job(image)) for image in images]
@@ -136,6 +136,6 @@ def test_pictures_that_wait_meet_in_a_batch_that_says_what_each_says_alone():
     assert sizes[0] == 4
     assert sum(sizes) == 9
     for image, result in zip(images, results, strict=True):
-        alone = classifier.predictions(classifier.logits_of_fitted(image[None]))[0]
+        alone = classifier.predictions(classifier.logits_of_resized(image[None]))[0]
         assert result.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
         assert result.label == alone.label

@@ -8,7 +8,7 @@ import torch
 from tests.scenes import scene
 
 from eyas.data.images.preprocess import Preprocess
-from eyas.exporting.resizing import Fit
+from eyas.exporting.resizing import Resize
 
 SIZES = [(64, 64), (150, 90), (90, 150), (31, 300), (500, 333), (7, 3), (1, 1)]  # (width, height)
 
@@ -24,4 +24,4 @@ def test_it_gives_the_grey_levels_of_the_preprocessing_exactly(interpolation, re
                 0, 256, pixels.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
             )
             images = torch.stack([pixels, noise])
-            assert torch.equal(Fit(preprocess)(images), preprocess.fit(images).float()), (size, shape)
+            assert torch.equal(Resize(preprocess)(images), preprocess.resized(images).float()), (size, shape)

@@ -33,7 +33,7 @@ Change = Callable[[Tensor, Indices, int], Tensor]  # of pictures uint8 [B, 3, h,
 
 @dataclass(frozen=True)
 class OwnChange:
-    """The user's own function on pictures as they were read: it sees each fitted, one by one.
+    """The user's own function on pictures as they were read: it sees each resized, one by one.
 
     Only its name goes to a process that is spawned: a function of the user's need not be one that can be sent.
     """
@@ -49,8 +49,8 @@ class OwnChange:
 
     def __call__(self, pictures: Tensor, samples: Indices, epoch: int) -> Tensor:
         """Return the changed pictures."""
-        fitted = self.prepared.fit(pictures)
-        return transformed(fitted, self.transform, seed=self.seed, epoch=epoch, samples=samples)
+        resized = self.prepared.resized(pictures)
+        return transformed(resized, self.transform, seed=self.seed, epoch=epoch, samples=samples)
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "transform"}
@@ -79,7 +79,7 @@ class Batch:
 class Pipeline:
     """Training images on their whole way, from the numbers of samples to batches on the device.
 
-    Read (`prepared`), changed by the user's own function (`change`), flipped, fitted, augmented.
+    Read (`prepared`), changed by the user's own function (`change`), flipped, resized, augmented.
     """
 
     prepared: Prepared
@@ -98,29 +98,29 @@ class Pipeline:
         )
         for step, (samples, pixels) in zip(steps, runtime.moved(read), strict=True):
             with span("resize"):
-                images = self.fitted(pixels, samples, order.epoch(step))
+                images = self.resized(pixels, samples, order.epoch(step))
             with span("augmentation"):
                 images = self.augmented(images, samples, order.epoch(step))
             yield Batch(images, runtime.put(self.prepared.labels(samples)), samples, order.size(step))
 
-    def fitted(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
-        """Return pictures as they were read, now flipped and fitted: uint8 `[B, 3, stored, stored]`."""
-        fit = self.prepared.fit if self.change is None else self.prepared.rescale
+    def resized(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return pictures as they were read, now flipped and resized: uint8 `[B, 3, stored, stored]`."""
+        resize = self.prepared.resized if self.change is None else self.prepared.rescale
         size = self.augment_at(epoch).stored_size
         drawn: dict[str, Any] = {"seed": self.seed, "epoch": epoch, "samples": samples}
         # small pictures are flipped sooner than large ones; a stretch commutes with it bit by bit, a cut need not
         if (self.preprocess.resize, self.preprocess.interpolation) == ("stretch", "bilinear"):
-            return fit(self.augment.flipped(pixels, **drawn), size)
-        return self.augment.flipped(fit(pixels, size), **drawn)
+            return resize(self.augment.flipped(pixels, **drawn), size)
+        return self.augment.flipped(resize(pixels, size), **drawn)
 
-    def augmented(self, fitted: Tensor, samples: Indices, epoch: int) -> Tensor:
-        """Return what `fitted` gave with an epoch's changes: uint8 `[B, 3, S, S]`."""
-        return self.augment_at(epoch)(fitted, seed=self.seed, epoch=epoch, samples=samples)
+    def augmented(self, resized: Tensor, samples: Indices, epoch: int) -> Tensor:
+        """Return what `resized` gave with an epoch's changes: uint8 `[B, 3, S, S]`."""
+        return self.augment_at(epoch)(resized, seed=self.seed, epoch=epoch, samples=samples)
 
     def varied(self, pixels: Tensor, samples: Indices, epoch: int) -> Tensor:
         """Return pictures as they were read on the whole way to the network: uint8 `[B, 3, S, S]`."""
         changed = pixels if self.change is None else self.change(pixels, samples, epoch)
-        return self.augmented(self.fitted(changed, samples, epoch), samples, epoch)
+        return self.augmented(self.resized(changed, samples, epoch), samples, epoch)
 
     def augment_at(self, epoch: int) -> Augment:
         """Return the augmentation to the size of an epoch (from 0)."""
@@ -138,7 +138,7 @@ class Pipeline:
         """
         count = min(len(self.prepared), max(16, 5_000_000 // self.preprocess.size**2))
         samples = permuted(np.arange(count), len(self.prepared), key(self.seed, "order", 0))
-        return self.prepared.fit(self.prepared.read(samples)).cpu()
+        return self.prepared.resized(self.prepared.read(samples)).cpu()
 
     def waits_for(self, config: DataConfig) -> list[str]:
         """Return what a step waits for until its batch is there, and what would shorten it, in words."""
@@ -245,7 +245,7 @@ class _Job:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return 3, self.prepared.fitting.size, self.prepared.fitting.size
+        return 3, self.prepared.preprocess.size, self.prepared.preprocess.size
 
     def batch(self, samples: Indices, epoch: int, began: Callable[[int], None]) -> Tensor:
         def one(sample: int) -> Tensor:

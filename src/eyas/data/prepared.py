@@ -26,15 +26,15 @@ class Prepared:
     """A set whose images were all seen to be readable. Without a store they are decoded each time they are read."""
 
     images: ImageSet
-    fitting: Preprocess
+    preprocess: Preprocess
     store: Store | None
     targets: Tensor  # all labels, int64 [N], on the device of the store
     marks: Marks | None = None  # of the pictures as they were decoded, uint64 [N]
 
     @staticmethod
-    def of(images: ImageSet, fitting: Preprocess, store: Store | None, marks: Marks | None = None) -> Prepared:
+    def of(images: ImageSet, preprocess: Preprocess, store: Store | None, marks: Marks | None = None) -> Prepared:
         """Return the set with its labels as a tensor."""
-        return Prepared(images, fitting, store, torch.from_numpy(images.labels), marks)
+        return Prepared(images, preprocess, store, torch.from_numpy(images.labels), marks)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,18 +46,18 @@ class Prepared:
         return as_batch([self.read_one(int(sample)) for sample in samples])
 
     def read_one(self, sample: int) -> Tensor:
-        """Return one image decoded and fitted, uint8 `[3, size, size]`."""
-        return self.fitting.fit(self.images.image(sample))
+        """Return one image decoded and resized, uint8 `[3, size, size]`."""
+        return self.preprocess.resized(self.images.image(sample))
 
-    def fit(self, images: Tensor, size: int | None = None) -> Tensor:
-        """Return what `read` gave as uint8 `[B, 3, size, size]` (default: the fitting's size), where it is."""
+    def resized(self, images: Tensor, size: int | None = None) -> Tensor:
+        """Return what `read` gave as uint8 `[B, 3, size, size]` (default: the preprocess's size), where it is."""
         native = self.store is not None and self.store.native
-        # another size is made of the fitted image, as where nothing is kept: the cache must not change a result
-        return self.rescale(self.fitting.fit(images) if native else images, size or self.fitting.size)
+        # another size is made of the resized image, as where nothing is kept: the cache must not change a result
+        return self.rescale(self.preprocess.resized(images) if native else images, size or self.preprocess.size)
 
-    def rescale(self, fitted: Tensor, size: int) -> Tensor:
-        """Return fitted images in another size: nothing is cut off or padded a second time."""
-        return replace(self.fitting, size=size, resize="stretch").fit(fitted)
+    def rescale(self, resized: Tensor, size: int) -> Tensor:
+        """Return resized images in another size: nothing is cut off or padded a second time."""
+        return replace(self.preprocess, size=size, resize="stretch").resized(resized)
 
     def labels(self, samples: Indices) -> Tensor:
         """Return the labels, int64 [B], on the device of the store."""
@@ -82,7 +82,7 @@ def decoding_remedy(config: DataConfig) -> str:
     return f"the disk keeps them where --cache-dir has room, and --cache-gb is above {config.cache_gb:g}"
 
 
-def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checked: bool = False) -> Prepared:
+def prepare(images: ImageSet, preprocess: Preprocess, config: DataConfig, *, checked: bool = False) -> Prepared:
     """Decode every image once: find those that cannot be, and keep the pixels where `--cache` says there is room.
 
     `checked` skips the look at every image where nothing is kept (a resumed run did it before). Raises `DataError`
@@ -92,11 +92,11 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
         # grey ones may be a view with three times the same plane
         pixels = np.ascontiguousarray(images.images.pixels)
         marks = np.array([mark_of(picture) for picture in pixels], np.uint64)
-        return Prepared.of(images, fitting, Store(as_tensor(pixels), native=True), marks)
-    images = images.decoded(fitting.grey_range, config.max_pixels)
+        return Prepared.of(images, preprocess, Store(as_tensor(pixels), native=True), marks)
+    images = images.decoded(preprocess.grey_range, config.max_pixels)
     if checked and config.cache == "none":
-        return Prepared.of(images, fitting, None)
-    store, seen, refused = _filled(images, fitting, config)
+        return Prepared.of(images, preprocess, None)
+    store, seen, refused = _filled(images, preprocess, config)
     marks = seen.marks
     if refused:
         where = "kept in memory" if store is not None else "decoded anew for every batch"
@@ -109,30 +109,30 @@ def prepare(images: ImageSet, fitting: Preprocess, config: DataConfig, *, checke
         rows = np.array(seen.readable, dtype=np.int64)
         images = replace(images.select(rows), skipped=images.skipped + len(seen.unreadable))
         store, marks = None if store is None else replace(store, rows=rows), marks[rows]
-    images = replace(images, notes=(*images.notes, *seen.greys.notes(images.source, fitting.grey_range)))
-    return Prepared.of(images, fitting, store, marks)
+    images = replace(images, notes=(*images.notes, *seen.greys.notes(images.source, preprocess.grey_range)))
+    return Prepared.of(images, preprocess, store, marks)
 
 
-def _filled(images: ImageSet, fitting: Preprocess, config: DataConfig) -> tuple[Store | None, Filling, str]:
+def _filled(images: ImageSet, preprocess: Preprocess, config: DataConfig) -> tuple[Store | None, Filling, str]:
     """Return the store of a set, None where nothing is kept, what was seen of its images, and why not in a file."""
     if config.cache != "disk":
         limit = {"ram": None, "none": 0}.get(config.cache, free_memory() // 4)
-        store, filling = _in_memory(images, fitting, limit, patient=config.cache != "auto")
+        store, filling = _in_memory(images, preprocess, limit, patient=config.cache != "auto")
         if store is not None or config.cache != "auto":
             return store, filling, ""
     try:
         cache = PixelCache(Path(config.cache_dir).expanduser(), int(config.cache_gb * 1e9))
-        return *cache.filled(images, fitting), ""
+        return *cache.filled(images, preprocess), ""
     except (OSError, FileError) as error:  # the images themselves raise `DataError`
         why = getattr(error, "strerror", None)
         refused = f"{config.cache_dir}: {why}" if why else str(error)
-        return *_in_memory(images, fitting, free_memory() // 4), refused
+        return *_in_memory(images, preprocess, free_memory() // 4), refused
 
 
 def _in_memory(
-    images: ImageSet, fitting: Preprocess, limit: int | None, *, patient: bool = True
+    images: ImageSet, preprocess: Preprocess, limit: int | None, *, patient: bool = True
 ) -> tuple[Store | None, Filling]:
-    filling = Filling(len(images), fitting, in_memory(limit), patient=patient)
+    filling = Filling(len(images), preprocess, in_memory(limit), patient=patient)
     filling.fill(images)
     store = None if filling.pixels is None else Store(torch.from_numpy(filling.pixels), filling.native)
     return store, filling

@@ -150,7 +150,7 @@ class Runtime:
             torch.mps.synchronize()
 
     @property
-    def order(self) -> torch.memory_format:
+    def memory_format(self) -> torch.memory_format:
         """The memory order of the network's filters and input: half the speed is lost where the two differ."""
         return torch.channels_last if self.config.channels_last == "on" else torch.contiguous_format
 

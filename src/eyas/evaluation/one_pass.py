@@ -55,7 +55,7 @@ def evaluate(
     read = runtime.moved(loaded(prepared, wanted, alone, profile=runtime.profile))
     for step, (samples, pixels) in zip(mine, runtime.profile.each("waiting for data", read), strict=True):
         labels = runtime.put(prepared.labels(samples))
-        logits = _logits(model, preprocess, prepared.fit, runtime, pixels)
+        logits = _logits(model, preprocess, prepared.resized, runtime, pixels)
         answered = logits.argmax(1)
         confusion += torch.bincount(labels * classes + answered, minlength=classes * classes)
         for place, counts in enumerate(shares.values()):
@@ -86,14 +86,14 @@ def evaluate(
 
 @torch.inference_mode()
 def _logits(
-    model: nn.Module, preprocess: Preprocess, fit: Callable[[Tensor], Tensor], runtime: Runtime, pixels: Tensor
+    model: nn.Module, preprocess: Preprocess, resize: Callable[[Tensor], Tensor], runtime: Runtime, pixels: Tensor
 ) -> Tensor:
     """Return float32 `[B, C]`, in the precision of the run."""
 
     def answer(some: Tensor) -> Tensor:
         with runtime.autocast():
-            images = fit(some)
+            images = resize(some)
             with runtime.profile.span("forward"):
-                return preprocess.answer(model, images, runtime.order)
+                return preprocess.answer(model, images, runtime.memory_format)
 
     return runtime.room.answered(answer, pixels)

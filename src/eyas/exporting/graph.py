@@ -18,7 +18,7 @@ from torch.export import Dim, ExportedProgram
 
 from eyas.data.images.preprocess import Preprocess
 from eyas.errors import ExportError
-from eyas.exporting.resizing import Fit
+from eyas.exporting.resizing import Resize
 from eyas.model.classifier import Classifier
 
 NETWORK = "network"  # the part of the graph that was trained; all else is exact arithmetic
@@ -36,7 +36,7 @@ class WholeClassifier(nn.Module):
 
     def __init__(self, network: nn.Module, preprocess: Preprocess, temperature: float) -> None:
         super().__init__()
-        self.fit = Fit(preprocess)
+        self.resize = Resize(preprocess)
         self.network = network
         self.preprocess = preprocess
         self.temperature = temperature
@@ -45,7 +45,7 @@ class WholeClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the probabilities."""
-        normal = (self.fit(images) / 255 - self.mean) / self.std
+        normal = (self.resize(images) / 255 - self.mean) / self.std
         logits = self.preprocess.over_views(self.network, normal)
         return (logits / self.temperature).softmax(1)
 

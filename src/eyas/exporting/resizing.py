@@ -27,8 +27,8 @@ class Axis(NamedTuple):
         return (self.places >= 0) & (self.places < self.resized)
 
 
-class Fit(nn.Module):
-    """uint8 `[N, 3, H, W]` -> float32 `[N, 3, size, size]`: the grey levels that `Preprocess.fit` gives on a CPU.
+class Resize(nn.Module):
+    """uint8 `[N, 3, H, W]` -> float32 `[N, 3, size, size]`: the grey levels that `Preprocess.resized` gives on a CPU.
 
     torchvision's antialiased resize of uint8 is two passes, along the rows and then along the columns. Each multiplies
     by weights that are whole numbers of 16 bits over a power of two, and rounds to grey levels. Here a pass is a
@@ -45,23 +45,23 @@ class Fit(nn.Module):
         self.register_buffer("colour", colour.view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the fitted images."""
+        """Return the resized images."""
         rows, columns = self.axes(*(torch.scalar_tensor(side, dtype=torch.float64) for side in images.shape[-2:]))
         if self.preprocess.interpolation == "nearest":
-            fitted = images[..., _nearest(columns)][..., _nearest(rows), :].to(torch.float64)
+            resized = images[..., _nearest(columns)][..., _nearest(rows), :].to(torch.float64)
         else:
             height, width = images.shape[-2:]
             kind = self.preprocess.interpolation
             across, unit = _weights(columns, torch.arange(width, dtype=torch.float64), kind, along=0)
-            fitted = _grey(images.to(torch.float64) @ across, unit)
+            resized = _grey(images.to(torch.float64) @ across, unit)
             down, unit = _weights(rows, torch.arange(height, dtype=torch.float64), kind, along=1)
-            fitted = _grey(down @ fitted, unit)
+            resized = _grey(down @ resized, unit)
         if self.preprocess.resize == "pad":
-            fitted = torch.where(rows.there[:, None] & columns.there, fitted, self.colour)
-        return fitted.to(torch.float32)
+            resized = torch.where(rows.there[:, None] & columns.there, resized, self.colour)
+        return resized.to(torch.float32)
 
     def axes(self, height: Tensor, width: Tensor) -> tuple[Axis, Axis]:
-        """Return rows and columns: what `Preprocess.fit` resizes to, and which part of it is kept."""
+        """Return rows and columns: what `Preprocess.resized` resizes to, and which part of it is kept."""
         size, wanted = self.preprocess.size, torch.arange(self.preprocess.size, dtype=torch.float64)
         whole = torch.scalar_tensor(size, dtype=torch.float64)
 

@@ -107,11 +107,11 @@ class Classifier:
 
     def logits(self, images: Tensor) -> Tensor:
         """Return float32 `[B, C]` on the classifier's device for uint8 `[B, 3, H, W]` of any size."""
-        return self.logits_of_fitted(self.preprocess.fit(images.to(self.device)))
+        return self.logits_of_resized(self.preprocess.resized(images.to(self.device)))
 
     @torch.inference_mode()
-    def logits_of_fitted(self, images: Tensor) -> Tensor:
-        """Return float32 `[B, C]` for what `preprocess.fit` gave: fitted twice, a crop would be cut out of the crop."""
+    def logits_of_resized(self, images: Tensor) -> Tensor:
+        """Return float32 `[B, C]` for what `preprocess.resized` gave: a second resize would crop the crop."""
         self.network.eval()
         return self.room.answered(lambda some: self.preprocess.answer(self.network, some.to(self.device)), images)
 
@@ -130,9 +130,9 @@ class Classifier:
         ):
             return self.predict([images])[0]
         # each image is resized before they meet in a batch: they come in all sizes
-        pixels = [self.preprocess.fit(_pixels(image, self.preprocess.grey_range)) for image in images]
+        pixels = [self.preprocess.resized(_pixels(image, self.preprocess.grey_range)) for image in images]
         parts = (torch.stack(pixels[start : start + 64]) for start in range(0, len(pixels), 64))
-        return [prediction for part in parts for prediction in self.predictions(self.logits_of_fitted(part))]
+        return [prediction for part in parts for prediction in self.predictions(self.logits_of_resized(part))]
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return float64 `[B, C]` on the CPU for logits `[B, C]`: their softmax at the classifier's temperature."""
@@ -149,13 +149,13 @@ class Classifier:
     def heatmap(self, image: Picture, label: str | None = None) -> Tensor | None:
         """Return where the network sees `label` (by default its answer): float32 [h, w], 0 to 1, or None (`heatmap`).
 
-        It covers what `preprocess.fit` gives, and is of the picture as it is where the answer is averaged over views.
+        It covers what `preprocess.resized` gives, and is of the picture itself where the answer is averaged over views.
         """
-        fitted = self.preprocess.fit(_pixels(image, self.preprocess.grey_range))[None].to(self.device)
+        resized = self.preprocess.resized(_pixels(image, self.preprocess.grey_range))[None].to(self.device)
         if label is not None and label not in self.classes:
             raise SettingsError(f"{label}: the model has no such class.{suggest(label, self.classes)}")
-        target = int(self.logits_of_fitted(fitted).argmax()) if label is None else self.classes.index(label)
-        return heatmap(self.network, self.preprocess.normalize(fitted), target)
+        target = int(self.logits_of_resized(resized).argmax()) if label is None else self.classes.index(label)
+        return heatmap(self.network, self.preprocess.normalize(resized), target)
 
     def _repr_html_(self) -> str:
         """Show the network, classes, preprocessing and scores in a notebook."""

@@ -67,7 +67,7 @@ class Pictures:
 
         assert self._classifier is not None
         heat = self._classifier.heatmap(image, answer)
-        return None if heat is None else overlay(self._classifier.preprocess.fit(to_tensor(image)), heat)
+        return None if heat is None else overlay(self._classifier.preprocess.resized(to_tensor(image)), heat)
 
 
 def _images(record: Record, split: str, sets: dict[str, ImageSet]) -> ImageSet:
@@ -79,8 +79,8 @@ def _images(record: Record, split: str, sets: dict[str, ImageSet]) -> ImageSet:
         from eyas.data.images.preprocess import Preprocess
         from eyas.data.prepared import prepare
 
-        fitting = Preprocess.from_dict(record.header["preprocess"])
-        images = prepare(images, fitting, record.config.data).images
+        preprocess = Preprocess.from_dict(record.header["preprocess"])
+        images = prepare(images, preprocess, record.config.data).images
     if images.fingerprint() != record.samples[split]:
         raise DataError(f"{images.source}: is no more the set that was measured: its images or labels were changed.")
     return images

@@ -27,7 +27,7 @@ class Result:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A picture that waits for its answer: `image` uint8 [3, S, S], as `Preprocess.fit` gives it."""
+    """A picture that waits for its answer: `image` uint8 [3, S, S], as `Preprocess.resized` gives it."""
 
     image: Tensor
     mapped: bool = False
@@ -110,7 +110,7 @@ class Batcher:
     def _answer(self, jobs: Sequence[Job]) -> None:
         """Give every job its result or its error; a map takes long, so jobs that ask for one come last."""
         try:
-            logits = self.classifier.logits_of_fitted(torch.stack([job.image for job in jobs]))
+            logits = self.classifier.logits_of_resized(torch.stack([job.image for job in jobs]))
             predictions = self.classifier.predictions(logits)
             if not all(math.isfinite(prediction.probability) for prediction in predictions):
                 raise ArithmeticError("the network gave numbers that are not finite")

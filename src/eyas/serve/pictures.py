@@ -40,8 +40,8 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """A picture as `Preprocess.fit` gives it, uint8 [3, S, S]; `shown` uint8 [3, h, w]: the same part, to look at."""
+class Resized:
+    """A picture as `Preprocess.resized` gives it, uint8 [3, S, S]; `shown` uint8 [3, h, w]: the same part to show."""
 
     image: Tensor
     shown: Tensor | None
@@ -56,20 +56,20 @@ class Decoder:
         self.small = Threads("eyas-decoding", min(8, os.cpu_count() or 1))
         self.large = Threads("eyas-decoding-large", 1)
 
-    async def fitted(self, upload: Upload, *, shown: bool) -> Fitted:
+    async def prepared(self, upload: Upload, *, shown: bool) -> Resized:
         """Return a picture that the network can take. Raises `RefusalError` 415 or 422, saying which file and why."""
 
-        def small() -> Fitted | None:
-            return None if header_pixels(upload.data) > LARGE else self.fit(upload, shown)
+        def small() -> Resized | None:
+            return None if header_pixels(upload.data) > LARGE else self.resized(upload, shown)
 
-        fitted = await self.small.run(small)
-        return await self.large.run(lambda: self.fit(upload, shown)) if fitted is None else fitted
+        resized = await self.small.run(small)
+        return await self.large.run(lambda: self.resized(upload, shown)) if resized is None else resized
 
-    def fit(self, upload: Upload, shown: bool) -> Fitted:
+    def resized(self, upload: Upload, shown: bool) -> Resized:
         """Return a file's picture prepared as `eyas predict` does it; raises `RefusalError` 415 or 422."""
         try:
             pixels = to_tensor(decode(upload.data, upload.name, self.decoding))
-            return Fitted(self.preprocess.fit(pixels), view(pixels, self.preprocess) if shown else None)
+            return Resized(self.preprocess.resized(pixels), view(pixels, self.preprocess) if shown else None)
         except DataError as error:
             message = clean(_ADDRESS.sub("the file", str(error)))
             if upload.data and not is_of_known_kind(upload.data):
@@ -121,7 +121,7 @@ def view(pixels: Tensor, preprocess: Preprocess) -> Tensor:
         scale = min(1.0, MAP_SIDE / max(height, width))
         size = [max(1, round(height * scale)), max(1, round(width * scale))]
         return torch.as_tensor(v2.resize(pixels, size, antialias=True))
-    return replace(preprocess, size=max(preprocess.size, MAP_SIDE), interpolation="bilinear").fit(pixels)
+    return replace(preprocess, size=max(preprocess.size, MAP_SIDE), interpolation="bilinear").resized(pixels)
 
 
 def map_address(shown: Tensor, heat: Tensor) -> str:

@@ -55,7 +55,7 @@ class Service:
         size = self.classifier.preprocess.size
         grey = torch.full((3, size, size), 128, dtype=torch.uint8)
         for count in {1, self.config.batch_size}:
-            self.classifier.logits_of_fitted(grey.expand(count, -1, -1, -1))
+            self.classifier.logits_of_resized(grey.expand(count, -1, -1, -1))
 
     def close(self) -> None:
         """Answer what waits, then let all threads end."""
@@ -89,11 +89,11 @@ class Service:
         """Return the answer for one picture, as plain data (`schema.Answer`)."""
         self.coming += 1
         try:
-            fitted = await self.decoder.fitted(upload, shown=mapped)
+            resized = await self.decoder.prepared(upload, shown=mapped)
         finally:
             self.coming -= 1
-        result = await asyncio.wrap_future(self.batcher.submit(Job(fitted.image, mapped)))
-        heat, shown = result.heat, fitted.shown
+        result = await asyncio.wrap_future(self.batcher.submit(Job(resized.image, mapped)))
+        heat, shown = result.heat, resized.shown
         address = None
         if heat is not None and shown is not None:
             address = await self.decoder.small.run(lambda: map_address(shown, heat))

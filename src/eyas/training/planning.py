@@ -58,8 +58,8 @@ def make_plan(
     weights, told = (None, "those saved") if resuming else starting_weights(config, train.classes)
     fill = tuple(round(255 * value) for value in preprocess.mean)
     augment = Augment(config.augment, preprocess.size, fill)  # type: ignore[arg-type]
-    fitting = preprocess.enlarged(augment.stored_size) if augment.stored_size > preprocess.size else preprocess
-    ready = prepare(train, fitting, config.data, checked=resuming)
+    stored = preprocess.enlarged(augment.stored_size) if augment.stored_size > preprocess.size else preprocess
+    ready = prepare(train, stored, config.data, checked=resuming)
     evaluations = {name: prepare(images, preprocess, config.data, checked=resuming) for name, images in others.items()}
     order = Order(len(ready), limits.batch_size, limits.seed, drop_last=limits.drop_last)
     if order.steps_per_epoch == 0:

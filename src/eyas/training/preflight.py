@@ -73,7 +73,7 @@ def preflight(state: TrainState, network: Any, plan: Plan, runtime: Runtime) -> 
     epoch = plan.order.epoch(state.step)
     images = runtime.put(plan.pipeline.varied(raw, samples, epoch))
     rows.append(("augmented", _shape(images[:_IMAGES]), "as the network's input, still grey levels"))
-    inputs = plan.preprocess.normalize(images[:_IMAGES], runtime.order)
+    inputs = plan.preprocess.normalize(images[:_IMAGES], runtime.memory_format)
     if plan.smallest_part(runtime.world) == 1:
         inputs = inputs[:1]  # batch normalisation refuses one value: better now than at the epoch's end
     rows.append(("network input", _shape(inputs), f"{inputs.min().item():.2f} to {inputs.max().item():.2f}"))
@@ -115,8 +115,8 @@ def pictured(plan: Plan) -> tuple[Pictured, ...]:
     found = []
     for split, prepared in plan.evaluations.items():
         samples = np.unique(np.linspace(0, len(prepared) - 1, PICTURES).round().astype(np.int64))
-        fitted = prepared.fit(prepared.read(samples), min(prepared.fitting.size, SHOWN_SIZE))
-        found.append(Pictured(split, samples, fitted.permute(0, 2, 3, 1).cpu().numpy()))
+        resized = prepared.resized(prepared.read(samples), min(prepared.preprocess.size, SHOWN_SIZE))
+        found.append(Pictured(split, samples, resized.permute(0, 2, 3, 1).cpu().numpy()))
     return tuple(found)
 
 
@@ -139,7 +139,7 @@ def _loss_row(model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, runt
 def _compiled_row(network: Any, state: TrainState, plan: Plan, runtime: Runtime, *, size: int) -> tuple[str, str, str]:
     """Run the compiled network on a part of a batch as the steps will have it: it is compiled for that once."""
     count = max(1, plan.order.size(0) // runtime.world // state.parts(plan))
-    images = plan.preprocess.normalize(torch.zeros(count, 3, size, size, dtype=torch.uint8), runtime.order)
+    images = plan.preprocess.normalize(torch.zeros(count, 3, size, size, dtype=torch.uint8), runtime.memory_format)
     runtime.begin_step(plan.seed, 0)
     try:
         with runtime.autocast():
@@ -194,12 +194,12 @@ def _file_row(model: nn.Module, plan: Plan, images: Tensor) -> tuple[str, str, s
     return "saved and loaded", f"{size / 1e6:,.1f} MB", "gives the same answer"
 
 
-def _same_answer(model: nn.Module, plan: Plan, fitted: Tensor, path: Path) -> bool:
+def _same_answer(model: nn.Module, plan: Plan, resized: Tensor, path: Path) -> bool:
     # as the file is loaded: on another device or in another memory order the last bits differ
     plain = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)
     classifier = Classifier(plain, plan.config.model.model, plan.classes, plan.preprocess, {})
     classifier.save(path)
-    return torch.equal(Classifier.load(path).logits(fitted), classifier.logits(fitted))
+    return torch.equal(Classifier.load(path).logits(resized), classifier.logits(resized))
 
 
 def _same_tensors(model: nn.Module, path: Path) -> bool:

@@ -36,7 +36,7 @@ def train_step(state: TrainState, network: Any, batch: Batch, plan: Plan, runtim
         state.model.train()
     span, sums = runtime.profile.span, Sums.zeros(runtime.device)
     with span("normalise"):
-        images, targets = plan.mix(plan.preprocess.normalize(batch.images, runtime.order), batch.labels)
+        images, targets = plan.mix(plan.preprocess.normalize(batch.images, runtime.memory_format), batch.labels)
     parts = list(_parts(images, targets, batch.labels, batch.samples, count=state.parts(plan)))
     for number, (some_images, some_targets, labels, samples) in enumerate(parts, start=1):
         with runtime.gradient_sync(network, enabled=number == len(parts)):  # several processes: join them once

@@ -1,4 +1,4 @@
-"""`eyas calibrate`: fits a temperature and stores it in the model's file."""
+"""`eyas calibrate`: effects a temperature and stores it in the model's file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class Effect:
     """What a temperature does on one set. `fitted` tells that it was found on this set, so that it looks good there."""
 
     source: str
@@ -43,7 +43,7 @@ class Calibrated:
 
     path: Path
     temperature: float
-    fits: tuple[Fit, ...]
+    effects: tuple[Effect, ...]
 
 
 def calibrate(
@@ -79,12 +79,12 @@ def calibrate(
                 f"{source}: no temperature is best: the model answers all {len(basis[1]):,} images rightly, or hardly "
                 "any. Name a larger set, or a harder one."
             ) from None
-        fits = tuple(
-            _fit(name, answers, temperature, classifier.classes, fitted=name == source)
+        effects = tuple(
+            _effect(name, answers, temperature, classifier.classes, fitted=name == source)
             for name, answers in [(source, basis), *others]
         )
         _stored(classifier, temperature, kept, {"source": source, "count": len(basis[1])}).save(path)
-    return Calibrated(path, temperature, fits)
+    return Calibrated(path, temperature, effects)
 
 
 Known = tuple[np.ndarray, np.ndarray]  # logits float32 [N, C] and the true classes int [N]
@@ -150,13 +150,13 @@ def _refuse_training(model: Path, images: ImageSet, data: str) -> None:
         )
 
 
-def _fit(source: str, known: Known, temperature: float, names: tuple[str, ...], *, fitted: bool) -> Fit:
+def _effect(source: str, known: Known, temperature: float, names: tuple[str, ...], *, fitted: bool) -> Effect:
     from eyas.evaluation.measures import accuracy_text, verdict_text
 
     logits, targets = known
     shares = softmax(logits, temperature)
     scores = Scores(names, confusion_of(targets, logits.argmax(axis=1), logits.shape[1]), 0.0)
-    return Fit(
+    return Effect(
         source,
         len(targets),
         (log_loss(logits, targets), log_loss(logits, targets, temperature)),
@@ -178,21 +178,21 @@ def print_calibrated(found: Calibrated) -> None:
     from eyas.terminal.wording import percent_text, share_text
 
     print(f"temperature {found.temperature:.4f} stored in {clean(str(found.path))}")
-    for fit in found.fits:
-        on = f"{clean(fit.source)} ({fit.count:,} images{', fitted on these' if fit.fitted else ''})"
-        loss, error = fit.loss, fit.error
+    for effect in found.effects:
+        on = f"{clean(effect.source)} ({effect.count:,} images{', fitted on these' if effect.fitted else ''})"
+        loss, error = effect.loss, effect.error
         print(
             f"  {on}: loss {loss[0]:.4f} -> {loss[1]:.4f}, calibration error {100 * error[0]:.2f} % -> "
             f"{100 * error[1]:.2f} %"
         )
-        if fit.verdict:
-            print(f"  Its accuracy there is {clean(fit.verdict)}. A temperature makes such a model no better.")
-        if not fit.fitted and loss[1] > loss[0]:
-            print(f"  On {clean(fit.source)} it became worse. `eyas calibrate RUN --reset` takes it away again.")
-    for fit in found.fits[:1]:  # the set that nothing is reported on
-        print(f"What --unknown-below would do, on {clean(fit.source)} ({fit.count:,} images):")
+        if effect.verdict:
+            print(f"  Its accuracy there is {clean(effect.verdict)}. A temperature makes such a model no better.")
+        if not effect.fitted and loss[1] > loss[0]:
+            print(f"  On {clean(effect.source)} it became worse. `eyas calibrate RUN --reset` takes it away again.")
+    for effect in found.effects[:1]:  # the set that nothing is reported on
+        print(f"What --unknown-below would do, on {clean(effect.source)} ({effect.count:,} images):")
         print(f"  {'below':>5}  {'answered':>24}  accuracy of the answered (95 % interval)")
-        for row in fit.thresholds:
+        for row in effect.thresholds:
             answered = f"{percent_text(row.share)} ({row.answered:,} of {row.count:,})"
             right = f" ({row.correct:,} of {row.answered:,})"
             said = share_text(row.correct / row.answered, row.interval) + right if row.answered else "-"

@@ -75,10 +75,10 @@ def predict_files(
     preprocess = classifier.preprocess
     decoding = Decoding(preprocess.grey_range, max_pixels)
 
-    def fitted(path: str) -> tuple[Tensor, Greys | None] | str:
+    def resized(path: str) -> tuple[Tensor, Greys | None] | str:
         try:
             picture = decode(read_file(path), path, decoding)
-            return preprocess.fit(to_tensor(picture)), Greys.of(picture, preprocess.grey_range)
+            return preprocess.resized(to_tensor(picture)), Greys.of(picture, preprocess.grey_range)
         except DataError as error:
             return str(error)
 
@@ -91,9 +91,9 @@ def predict_files(
             yield batch
 
     now, later = tee(batches())
-    for batch, pixels in zip(now, read_ahead(later, fitted), strict=True):
+    for batch, pixels in zip(now, read_ahead(later, resized), strict=True):
         images = [image[0] for image in pixels if not isinstance(image, str)]
-        predictions = iter(classifier.predictions(classifier.logits_of_fitted(torch.stack(images))) if images else ())
+        predictions = iter(classifier.predictions(classifier.logits_of_resized(torch.stack(images))) if images else ())
         for path, image in zip(batch, pixels, strict=True):
             if isinstance(image, str):
                 yield Answer(path, None, image)

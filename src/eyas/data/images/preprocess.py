@@ -49,41 +49,41 @@ class Preprocess:
         if isinstance(image, Tensor) and image.dtype != torch.uint8:
             raise DataError(f"Preprocess takes uint8 pixels (0 to 255) or a PIL image; this tensor is {image.dtype}.")
         pixels = image if isinstance(image, Tensor) else v2.pil_to_tensor(to_rgb(image, self.grey_range))
-        return self.normalize(self.fit(pixels))
+        return self.normalize(self.resized(pixels))
 
-    def fit(self, images: Tensor) -> Tensor:
+    def resized(self, images: Tensor) -> Tensor:
         """Return uint8 `[..., 3, H, W]` resized to uint8 `[..., 3, size, size]`.
 
         Always antialiased. On a CPU it equals torchvision's transforms on PIL images within one grey level; an
         enlarged image may differ by two in a few of 100,000 values, where both round a tie.
         """
         if self.resize == "stretch":
-            return self._resized(images, self.size, self.size)
+            return self._scaled(images, self.size, self.size)
         height, width = images.shape[-2:]
         if self.resize == "crop":
             short = round(self.size / self.crop_ratio)
             scale = short / min(height, width)
-            fitted = self._resized(images, max(short, int(height * scale)), max(short, int(width * scale)))
-            cropped: Tensor = v2.center_crop(fitted, [self.size, self.size])
+            resized = self._scaled(images, max(short, int(height * scale)), max(short, int(width * scale)))
+            cropped: Tensor = v2.center_crop(resized, [self.size, self.size])
             return cropped
         scale = self.size / max(height, width)
-        fitted = self._resized(images, max(1, round(height * scale)), max(1, round(width * scale)))
+        resized = self._scaled(images, max(1, round(height * scale)), max(1, round(width * scale)))
         # centred on a square of the mean colour, which becomes zero in the network
-        height, width = fitted.shape[-2:]
+        height, width = resized.shape[-2:]
         left, top = (self.size - width) // 2, (self.size - height) // 2
-        square = torch.tensor(self.mean, device=fitted.device).mul(255).round().to(fitted.dtype).view(3, 1, 1)
-        square = square.expand(*fitted.shape[:-2], self.size, self.size).clone()
-        square[..., top : top + height, left : left + width] = fitted
+        square = torch.tensor(self.mean, device=resized.device).mul(255).round().to(resized.dtype).view(3, 1, 1)
+        square = square.expand(*resized.shape[:-2], self.size, self.size).clone()
+        square[..., top : top + height, left : left + width] = resized
         return square
 
-    def normalize(self, images: Tensor, order: torch.memory_format = torch.contiguous_format) -> Tensor:
+    def normalize(self, images: Tensor, memory_format: torch.memory_format = torch.contiguous_format) -> Tensor:
         """Return uint8 `[..., 3, H, W]` as float32, scaled to 0..1, minus the mean, divided by the std.
 
-        The result lies in memory in the `order` asked for, whatever the images' own (channels-last: `[B, 3, H, W]`).
+        The result has the `memory_format` asked for, whatever the images have (channels-last: `[B, 3, H, W]`).
         """
-        whole = torch.empty(images.shape, dtype=torch.float32, device=images.device, memory_format=order)
+        whole = torch.empty(images.shape, dtype=torch.float32, device=images.device, memory_format=memory_format)
         whole.copy_(images)
-        if order == torch.channels_last:
+        if memory_format == torch.channels_last:
             # rows of R G B R G B ...: over runs of three alone torch computes a third as fast
             batch, _, height, width = images.shape
             mean, std = (_constant(value, width, images.device) for value in (self.mean, self.std))
@@ -93,13 +93,15 @@ class Preprocess:
         return whole.div_(255).sub_(mean).div_(std)
 
     def answer(
-        self, network: Callable[[Tensor], Tensor], fitted: Tensor, order: torch.memory_format = torch.contiguous_format
+        self, network: Callable[[Tensor], Tensor], resized: Tensor,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Tensor:
         """Return the logits float32 `[B, C]` of a network for what `fit` gave: the mean over the test-time views."""
-        return self.over_views(network, self.normalize(fitted, order), order)
+        return self.over_views(network, self.normalize(resized, memory_format), memory_format)
 
     def over_views(
-        self, network: Callable[[Tensor], Tensor], images: Tensor, order: torch.memory_format = torch.contiguous_format
+        self, network: Callable[[Tensor], Tensor], images: Tensor,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Tensor:
         """Return the logits float32 `[B, C]` of a network for normalised images: the mean over the test-time views.
 
@@ -113,7 +115,7 @@ class Preprocess:
             wider = nnf.pad(images, (1, 1, 1, 1), "reflect")
             shown = [(images, 0.5), (wider[..., :-2, :-2], 0.25), (wider[..., 2:, 2:], 0.25)]
         views = [(view, weight / 2) for one, weight in shown for view in (one, one.flip(-1))]
-        answers = [weight * network(view.contiguous(memory_format=order)).float() for view, weight in views]
+        answers = [weight * network(view.contiguous(memory_format=memory_format)).float() for view, weight in views]
         return torch.stack(answers).sum(0)
 
     def enlarged(self, size: int) -> Preprocess:
@@ -146,11 +148,11 @@ class Preprocess:
         mean, std = (" ".join(f"{number:g}" for number in value) for value in (self.mean, self.std))
         ratio = f" (ratio {self.crop_ratio:g})" if self.resize == "crop" else ""
         views = {"flip": "; answers averaged over 2 views", "shift": "; answers averaged over 6 views"}
-        fitted = f"{self.size}x{self.size} by {self.resize}{ratio}, {self.interpolation}"
+        resized = f"{self.size}x{self.size} by {self.resize}{ratio}, {self.interpolation}"
         grey = "" if self.grey_range is None else "grey values {:.10g} to {:.10g} of 16 bits; ".format(*self.grey_range)
-        return f"{grey}{fitted}; mean {mean}; std {std}{views.get(self.views, '')}"
+        return f"{grey}{resized}; mean {mean}; std {std}{views.get(self.views, '')}"
 
-    def _resized(self, images: Tensor, height: int, width: int) -> Tensor:
+    def _scaled(self, images: Tensor, height: int, width: int) -> Tensor:
         if images.shape[-2:] == (height, width):
             return images
         smooth = self.interpolation != "nearest"

@@ -36,21 +36,21 @@ class PixelCache:
     folder: Path
     limit: int
 
-    def filled(self, images: ImageSet, fitting: Preprocess) -> tuple[Store | None, Filling]:
+    def filled(self, images: ImageSet, preprocess: Preprocess) -> tuple[Store | None, Filling]:
         """Return the store of a set and what is known of its images, from the folder or decoded into it.
 
         The store is None where there is no room. Two runs that need the same one decode it once: the second waits.
         """
         make_folder(self.folder)
-        name = identity(images, fitting)
-        if (found := self._opened(name, fitting)) is not None:
+        name = identity(images, preprocess)
+        if (found := self._opened(name, preprocess)) is not None:
             return found
         with file_lock(self.folder / f"{name}.lock"):  # the kernel lets go of it however this process ends
             for rubbish in self.folder.glob(f"{TEMPORARY}*-{name}.npy"):
                 remove(rubbish)
-            return self._opened(name, fitting) or self._made(name, images, fitting)
+            return self._opened(name, preprocess) or self._made(name, images, preprocess)
 
-    def _made(self, name: str, images: ImageSet, fitting: Preprocess) -> tuple[Store | None, Filling]:
+    def _made(self, name: str, images: ImageSet, preprocess: Preprocess) -> tuple[Store | None, Filling]:
         """Decode a set into a file of the folder, whose name this process holds."""
         attempts: list[Path] = []
 
@@ -64,7 +64,7 @@ class PixelCache:
             return pixels
 
         try:
-            filling = Filling(len(images), fitting, allocate)
+            filling = Filling(len(images), preprocess, allocate)
             filling.fill(images)
             if filling.pixels is None:
                 return None, filling
@@ -88,9 +88,9 @@ class PixelCache:
                 remove(attempt)
         # written last: what has no description is not there
         write_text(self.folder / f"{name}.json", json.dumps({"file": target.name, **about}))
-        return self._opened(name, fitting) or (None, filling)
+        return self._opened(name, preprocess) or (None, filling)
 
-    def _opened(self, name: str, fitting: Preprocess) -> tuple[Store, Filling] | None:
+    def _opened(self, name: str, preprocess: Preprocess) -> tuple[Store, Filling] | None:
         """Return what the folder has under a name, None where it has nothing that is whole."""
         description = self.folder / f"{name}.json"
         try:
@@ -111,7 +111,7 @@ class PixelCache:
         bad = {sample for sample, _ in unreadable}
         readable = [sample for sample in range(len(pixels)) if sample not in bad]
         greys = Greys(**about["greys"])
-        known = Filling(len(pixels), fitting, lambda _: None, readable=readable, unreadable=unreadable, greys=greys)
+        known = Filling(len(pixels), preprocess, lambda _: None, readable=readable, unreadable=unreadable, greys=greys)
         known.marks[:] = marks
         return Store(as_tensor(pixels), about["native"], path), known
 
@@ -126,9 +126,10 @@ class PixelCache:
             remove(self.folder / f"{name}.json")
 
 
-def identity(images: ImageSet, fitting: Preprocess) -> str:
+def identity(images: ImageSet, preprocess: Preprocess) -> str:
     """Return a name that changes with the files, with what is made of them, and with the libraries that make it."""
-    made = [FORMAT, fitting.size, fitting.resize, fitting.crop_ratio, fitting.interpolation, fitting.mean]
+    way = preprocess
+    made = [FORMAT, way.size, way.resize, way.crop_ratio, way.interpolation, way.mean]
     digest = hashlib.sha256(json.dumps([made, PIL.__version__, torch.__version__, len(images)]).encode())
     images.images.identify(digest.update)
     return digest.hexdigest()[:40]

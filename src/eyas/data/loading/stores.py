@@ -25,7 +25,7 @@ from eyas.terminal.progress import track
 
 Pixels = NDArray[np.uint8]
 Marks = NDArray[np.uint64]
-# pixels uint8 [3, h, w], whether they are fitted, the mark of the picture, and what an image of more than 8 bits holds
+# pixels uint8 [3, h, w], whether they are resized, the mark of the picture, and what an image of more than 8 bits holds
 Decoded = tuple[Tensor, bool, int, Greys | None]
 Allocate = Callable[[tuple[int, ...]], Pixels | None]
 _BATCH = 170  # images: of three such batches some may be decoded ahead of the one that is put away
@@ -34,7 +34,7 @@ _SMALL = 100 * 100  # pixels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
-    """Decoded images: `pixels` uint8 `[N, h, w, 3]`, in their own size (`native`) or fitted; `file` if they lie in one.
+    """Decoded images: `pixels` uint8 `[N, h, w, 3]`, in their own size (`native`) or resized; `file` if in one.
 
     `rows` int64 [M] says in which row each sample is, where some have none. A batch is copied row by row and comes
     out channels-last, as torch resizes it fastest.
@@ -85,7 +85,7 @@ class Filling:
     """
 
     count: int
-    fitting: Preprocess
+    preprocess: Preprocess
     allocate: Allocate
     patient: bool = True
     pixels: Pixels | None = None
@@ -104,19 +104,19 @@ class Filling:
         if isinstance(result, str):
             self.unreadable.append((sample, result))
             return
-        image, fitted, self.marks[sample], greys = result
+        image, resized, self.marks[sample], greys = result
         if greys is not None:
             self.greys += greys
         if self.pixels is None and not self.full:
-            self.native = not fitted
+            self.native = not resized
             self._grow(tuple(image.shape[1:]))
-        elif self.native and self.pixels is not None and (fitted or image.shape[1:] != self.pixels.shape[1:3]):
+        elif self.native and self.pixels is not None and (resized or image.shape[1:] != self.pixels.shape[1:3]):
             before, self.native = self.pixels, False  # start over: this set's images have more than one size
-            self._grow((self.fitting.size, self.fitting.size))
+            self._grow((self.preprocess.size, self.preprocess.size))
             for row in self.readable if self.pixels is not None else ():
-                self._put(row, self.fitting.fit(torch.from_numpy(before[row]).permute(2, 0, 1)))
+                self._put(row, self.preprocess.resized(torch.from_numpy(before[row]).permute(2, 0, 1)))
         if self.pixels is not None:
-            self._put(sample, image if self.native or fitted else self.fitting.fit(image))
+            self._put(sample, image if self.native or resized else self.preprocess.resized(image))
         self.readable.append(sample)
 
     def _grow(self, shape: tuple[int, ...]) -> None:
@@ -132,7 +132,7 @@ class Filling:
 
         Raises `ShortMemoryError`: which images a set has must not depend on how much memory is free.
         """
-        fitting = self.fitting
+        preprocess = self.preprocess
 
         def decode(sample: int) -> Decoded | str:
             try:
@@ -141,10 +141,10 @@ class Filling:
                 raise
             except DataError as error:
                 return str(error)
-            image, greys = to_tensor(picture), Greys.of(picture, fitting.grey_range)
-            small = image.shape[1] * image.shape[2] <= fitting.size * fitting.size
+            image, greys = to_tensor(picture), Greys.of(picture, preprocess.grey_range)
+            small = image.shape[1] * image.shape[2] <= preprocess.size * preprocess.size
             mark = mark_of(image.permute(1, 2, 0).numpy())
-            return (image, False, mark, greys) if small else (fitting.fit(image), True, mark, greys)
+            return (image, False, mark, greys) if small else (preprocess.resized(image), True, mark, greys)
 
         samples = range(len(images))
         batches = [samples[start : start + _BATCH] for start in samples[::_BATCH]]
