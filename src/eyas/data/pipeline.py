@@ -183,14 +183,10 @@ def loaded(
             wanted,
             workers=config.workers,
             limit=config.worker_timeout,
-            tell=tell or _warn,
+            tell=tell or (lambda said: warnings.warn(said, RuntimeWarning, stacklevel=2)),
         )
     read = _in_threads(prepared, wanted, profile or NoSpans(), limit=config.worker_timeout)
     return _changed(read, change, profile or NoSpans())
-
-
-def _warn(said: str) -> None:
-    warnings.warn(said, RuntimeWarning, stacklevel=2)
 
 
 def _changed(

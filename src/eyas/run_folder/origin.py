@@ -97,7 +97,9 @@ def origin_of(path: str | Path, moved: DataConfig | None = None) -> Origin:
     asked = {"model": config.model.model, "seed": config.training.seed}
     asked |= {name: last[name] for name in ("classes", "count") if name in last}  # no resume changes them
     foreign = any(facts.get(name, value) != value for name, value in asked.items())
-    sources = {one["source"] for one in (last, best, facts if _is_of_epoch(path) else last) if "source" in one}
+    # a run that was moved more than once was trained from more places than its best and its last model know
+    of_epoch = Path(path).absolute().parent.name == "epochs"
+    sources = {one["source"] for one in (last, best, facts if of_epoch else last) if "source" in one}
     if foreign or ("source" in facts and sources and facts["source"] not in sources):
         raise DataError(f"{path} is no model of the run in whose folder it lies{_said(facts)}")
     usual = DataConfig()
@@ -114,18 +116,13 @@ def trained_on(model: Path, images: ImageSet) -> int:
         origin = origin_of(model)
         data, root = origin.config.data, getattr(images.images, "root", None)
         base = Path(data.root or data.train or "")
-        if root is not None and not _meet(base if base.is_dir() else base.parent, Path(root)):
+        one, other = (base if base.is_dir() else base.parent).resolve(), Path(root or "").resolve()
+        if root is not None and not (one.is_relative_to(other) or other.is_relative_to(one)):
             return 0
         train = set(_places(origin.sets()[0]))
     except EyasError:
         return 0
     return sum(place in train for place in _places(images))
-
-
-def _meet(one: Path, other: Path) -> bool:
-    """Return whether one of two folders is the other, or lies in it."""
-    one, other = one.resolve(), other.resolve()
-    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _places(images: ImageSet) -> Iterator[str]:
@@ -147,14 +144,6 @@ def placed(config: RunConfig, moved: Mapping[str, object]) -> RunConfig:
 
     data = DataConfig(**{**config.data.model_dump(), **moved})
     return with_absolute_paths(config.model_copy(update={"data": data})) if moved else config
-
-
-def _is_of_epoch(path: str | Path) -> bool:
-    """Return whether a path is one of a run's models of its epochs: those are of the places that it was trained from.
-
-    A run that was moved more than once has had more of them than its best and its last model know.
-    """
-    return Path(path).absolute().parent.name == "epochs"
 
 
 def _facts(model: Path) -> dict[str, object]:

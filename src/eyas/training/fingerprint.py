@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from eyas.config.run_config import defaults
 from eyas.data.augment.own_transform import transform_fingerprint
@@ -95,15 +94,13 @@ def keep_samples(plan: Plan) -> None:
     if not files or path.exists():
         return
     tensors = {
-        f"{name}/{part}": _packed(data)
+        f"{name}/{part}": torch.frombuffer(bytearray(zlib.compress(data, 1)), dtype=torch.uint8)
         for name, (paths, sizes, labels, _) in files.items()
-        for part, data in zip(PARTS, (paths.blob, *(_bytes(n) for n in (paths.offsets, sizes, labels))), strict=True)
+        for part, data in zip(
+            PARTS, (paths.blob, *(n.astype("<i8").tobytes() for n in (paths.offsets, sizes, labels))), strict=True
+        )
     }
     write_tensors(path, "samples", tensors, {"classes": {name: columns[-1] for name, columns in files.items()}})
-
-
-def _bytes(numbers: np.ndarray) -> bytes:
-    return numbers.astype("<i8").tobytes()
 
 
 def changed_samples(plan: Plan, changed: list[str]) -> Iterator[str]:
@@ -136,21 +133,14 @@ def _columns(images: ImageSet) -> Columns:
     return images.images.paths, images.images.sizes, images.labels, images.classes
 
 
-def _packed(numbers: bytes) -> Tensor:
-    return torch.frombuffer(bytearray(zlib.compress(numbers, 1)), dtype=torch.uint8)
-
-
-def _unpacked(tensor: Tensor) -> bytes:
-    return zlib.decompressobj().decompress(tensor.numpy().tobytes(), LARGEST_LIST)
-
-
 def _kept(directory: Path) -> dict[str, Columns]:
     """Return the images that a run was begun with, by set; nothing where its folder does not say, or is damaged."""
     try:
         tensors, header = read_tensors(directory / SAMPLES, "samples")
         found = {}
         for name, classes in header["classes"].items():
-            paths, *numbers = (_unpacked(tensors[f"{name}/{part}"]) for part in PARTS)
+            packed = (tensors[f"{name}/{part}"].numpy().tobytes() for part in PARTS)
+            paths, *numbers = (zlib.decompressobj().decompress(part, LARGEST_LIST) for part in packed)
             offsets, sizes, labels = (np.frombuffer(part, "<i8") for part in numbers)
             found[name] = (PackedStrings(paths, offsets), sizes, labels, tuple(classes))
         return found

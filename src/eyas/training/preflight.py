@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -183,7 +182,17 @@ def _file_row(model: nn.Module, plan: Plan, images: Tensor) -> tuple[str, str, s
             f"need {4 * size / 1e6:,.0f}. Make room, or train into a folder elsewhere (eyas train --out)."
         )
     try:
-        same = _same_tensors(model, path) if size > LARGE else _same_answer(model, plan, images.cpu(), path)
+        if size > LARGE:
+            tensors = {name: one.cpu() for name, one in model.state_dict().items() if one.nbytes <= LARGE // 64}
+            write_tensors(path, "model", tensors, {})
+            again, _ = read_tensors(path, "model")
+            same = again.keys() == tensors.keys() and all(torch.equal(again[name], tensors[name]) for name in tensors)
+        else:  # compared as the file is loaded: on another device or in another memory format the last bits differ
+            plain = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)
+            classifier = Classifier(plain, plan.config.model.model, plan.classes, plan.preprocess, {})
+            classifier.save(path)
+            pixels = images.cpu()
+            same = torch.equal(Classifier.load(path).logits(pixels), classifier.logits(pixels))
     finally:
         path.unlink(missing_ok=True)
     if not same:
@@ -192,21 +201,6 @@ def _file_row(model: nn.Module, plan: Plan, images: Tensor) -> tuple[str, str, s
         note = f"the smaller tensors come back; {free / 1e9:,.0f} GB are free"
         return "saved and loaded", f"{size / 1e6:,.1f} MB", note
     return "saved and loaded", f"{size / 1e6:,.1f} MB", "gives the same answer"
-
-
-def _same_answer(model: nn.Module, plan: Plan, resized: Tensor, path: Path) -> bool:
-    # as the file is loaded: on another device or in another memory order the last bits differ
-    plain = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)
-    classifier = Classifier(plain, plan.config.model.model, plan.classes, plan.preprocess, {})
-    classifier.save(path)
-    return torch.equal(Classifier.load(path).logits(resized), classifier.logits(resized))
-
-
-def _same_tensors(model: nn.Module, path: Path) -> bool:
-    tensors = {name: tensor.cpu() for name, tensor in model.state_dict().items() if tensor.nbytes <= LARGE // 64}
-    write_tensors(path, "model", tensors, {})
-    again, _ = read_tensors(path, "model")
-    return again.keys() == tensors.keys() and all(torch.equal(again[name], tensors[name]) for name in tensors)
 
 
 def _shape(tensor: Tensor) -> str:

@@ -29,7 +29,8 @@ def tune(plan: Plan, runtime: Runtime) -> tuple[DeviceConfig, str]:
     Real steps on one batch of the run are timed both ways; the choice is the run's shortest expected time, the first
     step (which may compile) included. It is written into the run's config.toml: a resume measures nothing.
     """
-    settled = _settled(runtime.config)
+    off = {name: "off" for name in ("compile", "channels_last") if getattr(runtime.config, name) == "auto"}
+    settled = runtime.config.model_copy(update=off)  # where nothing is measured
     asked = (runtime.config.channels_last, runtime.config.compile)
     if plan.total_steps < STEPS or "auto" not in asked or runtime.config.deterministic:
         return settled, ""
@@ -70,12 +71,6 @@ def _tried(plan: Plan, runtime: Runtime, config: DeviceConfig) -> tuple[float, f
         runtime.config = usual
         if config.compile == "on":
             runtime.forget_compiled()
-
-
-def _settled(config: DeviceConfig) -> DeviceConfig:
-    """Return the settings where nothing is measured: `auto` is off."""
-    off = {name: "off" for name in ("compile", "channels_last") if getattr(config, name) == "auto"}
-    return config.model_copy(update=off)
 
 
 def _candidates(asked: DeviceConfig, settled: DeviceConfig, device: str) -> Iterator[tuple[str, DeviceConfig]]:

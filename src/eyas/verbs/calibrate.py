@@ -64,7 +64,8 @@ def calibrate(
 
     path = model_file(Path(run))
     path = path.resolve() if path.is_symlink() else path  # the file that the run has, not its link
-    with _held(run_of(path)):
+    folder = run_of(path)  # held: a training that writes to it would take the file's place
+    with contextlib.nullcontext() if folder is None else folder_lock(folder):
         classifier = Classifier.load(path)
         kept = _kept(path, int(classifier.facts.get("epoch", 0)))
         if reset:
@@ -165,11 +166,6 @@ def _effect(source: str, known: Known, temperature: float, names: tuple[str, ...
         thresholds(shares, targets),
         "" if scores.beats_guessing else f"{accuracy_text(scores)}{verdict_text(scores)}",
     )
-
-
-def _held(folder: Path | None) -> contextlib.AbstractContextManager[None]:
-    """Hold a run's folder: a training that writes to it would take the file's place."""
-    return contextlib.nullcontext() if folder is None else folder_lock(folder)
 
 
 def print_calibrated(found: Calibrated) -> None:
