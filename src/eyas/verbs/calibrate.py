@@ -1,4 +1,4 @@
-"""`eyas calibrate`: effects a temperature and stores it in the model's file."""
+"""`eyas calibrate`: fits a temperature and stores it in the model file."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def print_calibrated(found: Calibrated) -> None:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas calibrate`: make a model as sure as it is right, by a temperature."""
+    """`eyas calibrate`: calibrate the probabilities of a model by temperature scaling."""
     given = parsed(CalibrateFlags, "calibrate", arguments)
     print_calibrated(
         calibrate(given.run, given.data, settings=given.data_config(), device=given.device, reset=given.reset)

@@ -1,4 +1,4 @@
-"""`eyas compare`: compares runs, and tests which differences are larger than chance."""
+"""`eyas compare`: compares runs, and tests which differences are statistically significant."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def _run_rows(comparison: Comparison, words: Mapping[str, str]) -> Iterator[tupl
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas compare`: compare runs, and tell which differences are larger than chance."""
+    """`eyas compare`: compare runs, and test which differences are statistically significant."""
     given = parsed(CompareFlags, "compare", arguments)
     comparison = compare(*given.runs)
     print_comparison(comparison)

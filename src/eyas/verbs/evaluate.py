@@ -1,4 +1,4 @@
-"""`eyas evaluate`: measures a trained model on any labelled set."""
+"""`eyas evaluate`: evaluates a trained model on a labelled set."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def write_scores(scores: Scores, images: ImageSet, *, json_file: str | None, cha
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas evaluate`: measure a trained model on any labelled set."""
+    """`eyas evaluate`: evaluate a trained model on a labelled set."""
     given = parsed(EvaluateFlags, "evaluate", arguments)
     if given.data is not None and given.train is not None:
         raise SettingsError("--train says where the run's own set lies now, and DATA names another. Give one of them.")

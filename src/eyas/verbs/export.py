@@ -1,4 +1,4 @@
-"""`eyas export`: exports a trained model, and checks its answers on real images."""
+"""`eyas export`: exports a trained model, and checks its outputs on real images."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def print_export(exported: Exported) -> None:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas export`: write a trained model as one file for use without eyas, and check its answers."""
+    """`eyas export`: export a trained model to one file that runs without eyas, and check its outputs."""
     given = parsed(ExportFlags, "export", arguments)
     print_export(export_as(given.run, given.out, given.config()))
     return 0

@@ -1,4 +1,4 @@
-"""`eyas inspect`: looks at every image of a data set before training. Changes none of the user's files."""
+"""`eyas inspect`: checks every image of a data set before training. Changes none of the user's files."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas inspect`: look at a set before training: unreadable files, duplicates, leaks, wrong labels."""
+    """`eyas inspect`: check a data set before training: unreadable files, duplicates, leaks, wrong labels."""
     given = parsed(InspectFlags, "inspect", arguments)
     found = inspect(given.data, given.against, settings=given.data_config(), html=given.html, language=given.language)
     write_audit(found, json_file=given.json_file, csv_file=given.csv_file)

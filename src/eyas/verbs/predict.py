@@ -156,7 +156,7 @@ def predict_to(
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas predict`: classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders."""
+    """`eyas predict`: classify images; write CSV, JSON lines or Parquet, or sort them into folders."""
     given = parsed(PredictFlags, "predict", arguments)
     done = predict_to(given.out, given.run, given.paths, given)
     for said in done.in_words(given):

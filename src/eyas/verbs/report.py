@@ -182,7 +182,7 @@ def _commands(record: Record) -> tuple[tuple[str, str], ...]:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas report`: write a page on a run: its results, how sure it is, its mistakes."""
+    """`eyas report`: write an HTML report on a run: results, calibration and mistakes."""
     given = parsed(ReportFlags, "report", arguments)
     path = report(given.run, out=given.out, language=given.language, device=given.device, audit=given.audit)
     print(clean(str(path)))

@@ -16,7 +16,7 @@ from eyas.verbs.training_run import Run, exit_code, locked, refuse_in_a_loader, 
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas resume`: go on with a run where it stopped."""
+    """`eyas resume`: continue a run from where it stopped."""
     given = parsed(ResumeFlags, "resume", arguments)
     try:
         finished = resume(given.run, **given.model_dump(exclude={"run"}))

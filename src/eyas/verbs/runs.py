@@ -1,4 +1,4 @@
-"""`eyas runs`: lists the runs of a folder, best first. Without torch."""
+"""`eyas runs`: lists the runs in a folder, best first. Does not import torch."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def _age(seconds: float) -> str:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas runs`: list the runs of a folder, best first."""
+    """`eyas runs`: list the runs in a folder, best first."""
     given = parsed(RunsFlags, "runs", arguments)
     overview = runs(given.folder, sort=given.sort)
     print_overview(overview, given.folder)

@@ -137,7 +137,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas serve`: answer over HTTP: an API, and a page for the browser."""
+    """`eyas serve`: serve a model over HTTP: an API and a web page."""
     given = parsed(ServeFlags, "serve", arguments)
     serve(given.run, given.serve_config())
     return 0
