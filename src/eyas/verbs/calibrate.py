@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a temperature does on one set. `fitted` tells that it was found on this set, so that it looks good there."""
+    """The effect of a temperature on one set. `fitted`: it was fitted on this set, so the effect is optimistic."""
 
     source: str
     count: int
@@ -39,7 +39,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """The temperature that was stored in `path`, and what it does."""
+    """The temperature stored in the model file `path`, and its effects."""
 
     path: Path
     temperature: float
@@ -54,11 +54,11 @@ def calibrate(
     device: str = "auto",
     reset: bool = False,
 ) -> Calibrated:
-    """Fit the temperature of a run's best model, or of a model file, and store it in the file.
+    """Calibrate a run's best model, or a model file, by temperature scaling, and store the temperature in the file.
 
-    It is fitted on the answers that the run kept of its validation set, or on those to the data spec `data`. Classes
-    that are answered stay the same; `reset` takes a temperature away again. Raises `SettingsError` where there is
-    nothing to fit on, `DataError` where no temperature is best.
+    It is fitted on the predictions stored for the run's validation set, or on the set `data` (a list file, a folder or
+    a named set). Predicted classes do not change, only probabilities. `reset` removes a stored temperature. Raises
+    `SettingsError` if there is nothing to fit on, `DataError` if no temperature is optimal.
     """
     from eyas.model.classifier import Classifier
 
