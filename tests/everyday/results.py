@@ -58,8 +58,8 @@ def _report() -> str:
 def _no_judgement() -> None:
     assert "no better than guessing (<bdi>" not in _report()
     assert "guessing gives 50 %" in _report()
-    assert "Labels to look at again" not in _report()
-    assert "The surest mistakes" not in _report()
+    assert "Possible label errors" not in _report()
+    assert "Most confident mistakes" not in _report()
     assert "<img" not in _report()
     assert not Path("run/label-doubts.csv").exists()
 
