@@ -226,7 +226,7 @@ def test_it_says_what_an_audit_finds_where_one_is_asked_for(pictures, tmp_path):
     assert "1 images are, exactly or nearly, in two of this run's sets" in shown(run, audit=True).text
     assert "the same picture in two parts1" in shown(run, audit=True).text
     assert "相同的图片出现在两个部分中1" in shown(run, audit=True, language="zh").text
-    assert "eyas inspect finds" not in shown(run).text
+    assert "Findings of eyas inspect" not in shown(run).text
 
 
 def test_every_kind_of_finding_has_a_chinese_name():
