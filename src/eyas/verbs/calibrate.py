@@ -142,12 +142,12 @@ def _refuse_training(model: Path, images: ImageSet, data: str) -> None:
     known = trained_on(model, images)
     if known == len(images):
         raise SettingsError(
-            f"{data}: is what the model was trained on; it is surer there than anywhere else. Name another set."
+            f"{data}: is what the model was trained on, and the model is overconfident there. Name another set."
         )
     if known:
         raise SettingsError(
-            f"{data}: the model was trained on {known:,} of its {len(images):,} images, and is surer of those than of "
-            "any other. Name a set without them."
+            f"{data}: the model was trained on {known:,} of its {len(images):,} images, and is overconfident on "
+            "those. Name a set without them."
         )
 
 
@@ -182,9 +182,9 @@ def print_calibrated(found: Calibrated) -> None:
             f"{100 * error[1]:.2f} %"
         )
         if effect.verdict:
-            print(f"  Its accuracy there is {clean(effect.verdict)}. A temperature makes such a model no better.")
+            print(f"  Its accuracy there is {clean(effect.verdict)}. A temperature does not improve such a model.")
         if not effect.fitted and loss[1] > loss[0]:
-            print(f"  On {clean(effect.source)} it became worse. `eyas calibrate RUN --reset` takes it away again.")
+            print(f"  On {clean(effect.source)} it became worse. `eyas calibrate RUN --reset` removes the temperature.")
     for effect in found.effects[:1]:  # the set that nothing is reported on
         print(f"What --unknown-below would do, on {clean(effect.source)} ({effect.count:,} images):")
         print(f"  {'below':>5}  {'answered':>24}  accuracy of the answered (95 % interval)")
