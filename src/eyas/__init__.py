@@ -64,7 +64,7 @@ __all__ = sorted(_PLACES)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its room: importing eyas itself costs nothing."""
+    """Import a public name on first use, so that `import eyas` is fast."""
     if name not in _PLACES:
         raise AttributeError(f"module 'eyas' has no attribute {name!r}")
     return getattr(import_module(f"eyas.{_PLACES[name]}"), name)

@@ -20,18 +20,18 @@ from eyas.terminal.clean import clean, failed
 
 COMMANDS = {  # each is a module of `eyas.verbs`
     "train": "Train a classifier from a list, a folder or a named data set.",
-    "resume": "Go on with a run where it stopped.",
-    "evaluate": "Measure a trained model on any labelled set.",
-    "predict": "Classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders.",
-    "serve": "Answer over HTTP: an API, and a page for the browser.",
-    "report": "Write a page on a run: its results, how sure it is, its mistakes.",
-    "calibrate": "Make a model as sure as it is right, by a temperature.",
-    "compare": "Compare runs, and tell which differences are larger than chance.",
-    "runs": "List the runs of a folder, best first.",
-    "export": "Write a trained model as one file for use without eyas, and check its answers.",
-    "inspect": "Look at a set before training: unreadable files, duplicates, leaks, wrong labels.",
-    "models": "List the networks that can be named.",
-    "datasets": "List the named data sets, or write one as image files and lists.",
+    "resume": "Continue a run from where it stopped.",
+    "evaluate": "Evaluate a trained model on a labelled set.",
+    "predict": "Classify images; write CSV, JSON lines or Parquet, or sort them into folders.",
+    "serve": "Serve a model over HTTP: an API and a web page.",
+    "report": "Write an HTML report on a run: results, calibration and mistakes.",
+    "calibrate": "Calibrate the probabilities of a model by temperature scaling.",
+    "compare": "Compare runs, and test which differences are statistically significant.",
+    "runs": "List the runs in a folder, best first.",
+    "export": "Export a trained model to one file that runs without eyas, and check its outputs.",
+    "inspect": "Check a data set before training: unreadable files, duplicates, leaks, wrong labels.",
+    "models": "List the available networks.",
+    "datasets": "List the named data sets, or export one as image files and lists.",
 }
 
 

@@ -1,4 +1,4 @@
-"""All exceptions. Each message says what is wrong, where, and what to do next; each class has its exit code."""
+"""All exceptions. A message says what is wrong, where, and what to do; each class has an exit code."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from collections.abc import Callable, Iterable, Sequence
 
 
 class EyasError(Exception):
-    """Any failure that eyas explains to its user in words. `exit_code` is what the command returns."""
+    """Base class of all errors of eyas. `exit_code` is the exit code of the command."""
 
     exit_code = 70
 
 
 class SettingsError(EyasError):
-    """A flag, a key or a combination of settings that cannot be run."""
+    """An invalid flag, key or combination of settings."""
 
     exit_code = 2
 
 
 class DataError(EyasError):
-    """A list, a folder, a data set or an image that cannot be used as it is."""
+    """A list, folder, data set or image that cannot be used."""
 
     exit_code = 65
 
 
 class ShortMemoryError(DataError):
-    """An image for which memory is short now. Never a reason to leave it out: later there may be enough."""
+    """Not enough memory to decode an image now. The image is never skipped for this: it may work later."""
 
 
 class CheckpointError(EyasError):
-    """A file of weights or of training state that is damaged, foreign or does not fit."""
+    """A file of weights or training state that is damaged, of another program, or does not match."""
 
     exit_code = 65
 
 
 class TrainingError(EyasError):
-    """The training itself went wrong: a loss that is not finite, memory that ran out."""
+    """Training failed: the loss is not finite, or memory ran out."""
 
     exit_code = 70
 
@@ -45,23 +45,23 @@ class DivergedError(TrainingError):
 
 
 class OutOfMemoryError(TrainingError):
-    """The memory of the device or of the machine ran out while training."""
+    """The device or the machine ran out of memory during training."""
 
 
 class ExportError(EyasError):
-    """A network that cannot be exported, or an exported file that does not answer as the model does."""
+    """A network that cannot be exported, or an exported file whose outputs differ from the model's."""
 
     exit_code = 70
 
 
 class RunInUseError(EyasError):
-    """Another process is writing to this run folder, or it holds a run that would be overwritten."""
+    """Another process is writing to the run folder, or it contains a run that would be overwritten."""
 
     exit_code = 73
 
 
 class FileError(EyasError):
-    """Reading or writing failed: a full disk, a missing permission, a failing device."""
+    """Reading or writing failed: disk full, permission denied, device error."""
 
     exit_code = 74
 

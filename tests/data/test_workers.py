@@ -77,7 +77,7 @@ def test_a_process_that_dies_or_hangs_is_named_and_begun_anew_and_no_batch_is_lo
     assert len(told) == 1
     assert f"while it read list.txt:{at + 1}: {at}.png" in told[0]
     assert ("was killed by SIGKILL" if fault == signal.SIGKILL else "has given nothing for 3 seconds") in told[0]
-    assert "begun anew" in told[0]
+    assert "All workers are restarted" in told[0]
 
 
 AFTER_A_LOADER = """

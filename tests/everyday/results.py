@@ -58,8 +58,8 @@ def _report() -> str:
 def _no_judgement() -> None:
     assert "no better than guessing (<bdi>" not in _report()
     assert "guessing gives 50 %" in _report()
-    assert "Labels to look at again" not in _report()
-    assert "The surest mistakes" not in _report()
+    assert "Possible label errors" not in _report()
+    assert "Most confident mistakes" not in _report()
     assert "<img" not in _report()
     assert not Path("run/label-doubts.csv").exists()
 
@@ -120,13 +120,13 @@ CASES = (
         "a run without a set to measure on",
         lambda: pictures("photos", ("cat", "dog")),
         train("photos"),
-        ("nothing was measured; measure it by: eyas evaluate run DATA; in a new run by --val 0.1, or --test DATA",),
+        ("not measured; to measure it: eyas evaluate run DATA; in a new run, add --val 0.1 or --test DATA",),
     ),
     Case(
         "a set of one class, answered rightly",
         lambda: (_good_run(), shutil.rmtree("new/dog"), [Path("new/cat", n).unlink() for n in ("0.png", "5.png")]),
         "evaluate run new",
-        ("tells nothing of how it tells classes apart: all its images are of one, 'cat'",),
+        ("says nothing about how well it separates classes: all images are of one class, 'cat'",),
     ),
     Case(
         "two pictures, both answered rightly",

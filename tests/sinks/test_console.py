@@ -211,8 +211,8 @@ def test_the_end_says_how_to_measure_where_nothing_was(show: Callable[..., str],
     unmeasured = [one for one in steps(1, 30) if not isinstance(one, Evaluated)]
     ended = replace(finished(), best_epoch=None, best_value=None, selects_on=None)
     said = " ".join(show([started(tmp_path, selects_on=None), *unmeasured, ended]).split())
-    assert "nothing was measured" in said and "--val 0.1" in said and "eyas evaluate" in said
-    assert "nothing was measured" not in show(whole(tmp_path))
+    assert "not measured; to measure it" in said and "--val 0.1" in said and "eyas evaluate" in said
+    assert "not measured; to measure it" not in show(whole(tmp_path))
 
 
 def test_numbers_are_said_as_people_read_them() -> None:

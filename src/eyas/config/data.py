@@ -1,4 +1,4 @@
-"""Settings of the data path: which images, how they are prepared, what is varied in training."""
+"""Data settings: which images, how they are preprocessed, and how training images are augmented."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ class Reading(Section):
     """How a data spec is read."""
 
     root: str | None = None
-    """Folder that the paths in list files are relative to. Default: the folder of the list."""
+    """Folder that paths in list files are relative to. Default: the folder of the list."""
     outside_root: bool = False
-    """Read also those files that a list names outside that folder: by an absolute path, by .. or through a link."""
+    """Allow list entries that point outside that folder (absolute paths, .. or symbolic links)."""
     classes: str | None = None
-    """File with one class name per line, in the order of the labels' numbers. Default: classes.txt beside the list."""
+    """File with one class name per line, in order of label number. Default: classes.txt next to the list."""
     columns: str | None = None
-    """Columns of a list file by number from 0 or by header name, such as path=0,label=2. Default: found by itself."""
+    """Columns of a list file, by number (from 0) or header name, such as path=0,label=2. Default: detected."""
     first_label: Literal["auto", "0", "1"] = "auto"
-    """What the list's smallest label number means: numbers count from 0, or from 1."""
+    """Whether label numbers in lists start at 0 or at 1."""
     max_megapixels: Annotated[float, Field(gt=0, le=10_000)] = 200.0
-    """Most million pixels of an image; larger ones are refused before they are decoded."""
+    """Maximum size of an image in megapixels; larger ones are rejected before they are decoded."""
     data_dir: str = "data"
-    """Folder that named sets are downloaded into."""
+    """Folder to download named sets to."""
     mirror: str | None = None
-    """Address of a folder that holds the named sets' archives, used instead of their official hosts."""
+    """URL or path of a folder with the archives of the named sets, used instead of the official hosts."""
     cache_dir: str = "~/.cache/eyas"
-    """Folder that keeps decoded images, and what was seen of each file, for later."""
+    """Folder for cached images and for the results of earlier inspections."""
 
     def data_config(self) -> DataConfig:
-        """Return what concerns the data."""
+        """Return the data settings."""
         return DataConfig(**self.model_dump(include=set(DataConfig.model_fields), exclude_none=True))
 
 
@@ -49,33 +49,33 @@ class Measuring(Reading):
     """How a set is read and measured."""
 
     skip_unreadable: bool = False
-    """Leave images out that cannot be decoded (they are listed and counted) instead of stopping at once."""
+    """Skip images that cannot be decoded (they are listed and counted) instead of stopping."""
     top_k: Annotated[int, Field(ge=2)] | None = None
-    """Also measure how often the right class is among the K most probable ones. Default: 5 of more than 10 classes."""
+    """Also report top-K accuracy. Default: K = 5 with more than 10 classes, otherwise off."""
 
 
 class DataConfig(Measuring):
-    """Which images to train and to measure on."""
+    """Training, validation and test images."""
 
     train: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TRAIN")] = ""
-    """Training set: a list file (.txt .csv .tsv), a folder with one folder per class, or a name (cifar10, digits)."""
+    """Training set: a list file (.txt .csv .tsv), a folder with a subfolder per class, or a name (cifar10, digits)."""
     test: str | None = None
-    """Test set, named like the training set; read after every epoch. Default: that set's own; none: no test set."""
+    """Test set, given like TRAIN; evaluated after every epoch. Default: the test split of TRAIN; none: no test set."""
     val: str | None = None
-    """Validation set that chooses the best epoch: a data spec, a share of the training set such as 0.1, or none."""
+    """Validation set, used to choose the best epoch: given like TRAIN, or a fraction of TRAIN such as 0.1, or none."""
     workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that decode images not kept, and run a --transform; 0: threads do. Results are equal."""
+    """Worker processes that decode uncached images and run --transform (0: threads). Does not affect results."""
     cache: Literal["auto", "ram", "disk", "none"] = "auto"
-    """Keep decoded images: in memory, or in a file in --cache-dir for later runs too. auto: in memory where they fit
-    into a quarter of what is free, else on the disk. A GPU gets a copy of its own where it has room."""
+    """Where to keep decoded images: ram, or disk (a file in --cache-dir that later runs reuse). auto: ram if they fit
+    in a quarter of the free memory, else disk. They are also copied to the GPU if it has room."""
     cache_gb: Annotated[float, Field(ge=0)] = 20.0
-    """Most gigabytes in that folder: the least recently used sets make room for a new one."""
+    """Maximum size of the image cache on disk, in gigabytes; the least recently used sets are deleted first."""
     worker_timeout: Annotated[float, Field(ge=0)] = 120.0
-    """Seconds that one image or one loading process may take before it is named and given up (0: for ever)."""
+    """Seconds to wait for an image or a worker process before it is reported and given up (0: no limit)."""
 
     @property
     def max_pixels(self) -> int:
-        """The most pixels of an image."""
+        """The maximum number of pixels of an image."""
         return round(self.max_megapixels * 1e6)
 
     @field_validator("val", mode="before")
@@ -90,26 +90,27 @@ class DataConfig(Measuring):
 
 
 class PreprocessConfig(Section):
-    """How every image becomes the network's input: the same in training, evaluation and prediction."""
+    """How images are turned into network input; the same in training, evaluation and prediction."""
 
     size: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Height and width in pixels of the network's input. Default: 256, or what the given weights were trained with."""
+    """Height and width of the network input, in pixels. Default: the size the given weights expect, else 256."""
     resize: Literal["stretch", "crop", "pad"] | None = None
-    """stretch both sides to size; crop: shorter side to size/crop-ratio, centre cut out; pad: longer side to size."""
+    """stretch (default): resize both sides to --size; crop: shorter side to size/crop-ratio, then centre crop; pad:
+    longer side to --size, then pad to a square."""
     crop_ratio: Annotated[float, Field(gt=0, le=1)] | None = None
-    """With --resize crop: the share of the shorter side that the centre crop keeps. Default 0.875."""
+    """With --resize crop: the fraction of the shorter side kept by the centre crop. Default: 0.875."""
     interpolation: Literal["nearest", "bilinear", "bicubic"] | None = None
-    """How pixels are interpolated. Default: bilinear, antialiased."""
+    """Interpolation used for resizing. Default: bilinear (antialiased)."""
     mean: Triple | None = None
-    """Mean of red, green, blue (0 to 1) that is subtracted. Default: ImageNet's 0.485 0.456 0.406."""
+    """Per-channel RGB mean to subtract (0 to 1). Default: ImageNet's 0.485 0.456 0.406."""
     std: Triple | None = None
-    """Standard deviation of red, green, blue that is divided by. Default: ImageNet's 0.229 0.224 0.225."""
+    """Per-channel RGB standard deviation to divide by. Default: ImageNet's 0.229 0.224 0.225."""
     grey_range: tuple[float, float] | Literal["auto"] | None = None
-    """Grey values of images of more than 8 bits that become black and white, such as 0 4095 for 12 bits; others are
-    clipped. auto: the fewest bits that hold the training images' values. Default: 0 65535, and others are refused."""
+    """For images of more than 8 bits: the values mapped to black and white, such as 0 4095 for 12 bits; values outside
+    are clipped. auto: the smallest bit depth that holds the training images. Default: 0 65535; others are rejected."""
     views: Literal["one", "flip", "shift"] | None = None
-    """Views of an image whose answers are averaged in evaluation and prediction. Default: one; flip: also the mirrored
-    image (twice the work); shift: both also moved by a pixel two ways (six times)."""
+    """Test-time augmentation: average the outputs over several views of an image. one: off (default); flip: add the
+    mirrored image (2x the work); shift: add both images shifted by one pixel in two directions (6x)."""
 
     @field_validator("grey_range")
     @classmethod
@@ -137,32 +138,32 @@ class PreprocessConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Random changes to training images; none in evaluation and prediction."""
+    """Random augmentation, applied in training only."""
 
     flip: Fraction = 0.5
     """Probability of a horizontal flip."""
     vertical_flip: Fraction = 0.0
     """Probability of a vertical flip."""
     alternate_flip: bool = False
-    """Draw once which images are mirrored, then turn all over every epoch: both views are seen equally often."""
+    """Choose once at random which images to mirror, then alternate every epoch: both views are seen equally often."""
     crop_padding: Annotated[int, Field(ge=0)] = 0
-    """Shift by up to this many pixels: pad by it, then cut out a window of the input's size."""
+    """Random shift: pad by this many pixels, then crop to the input size at a random position (0: off)."""
     crop_fill: Literal["mean", "reflect"] = "mean"
-    """What --crop-padding pads with: the mean colour, or the picture mirrored at its edge."""
+    """What --crop-padding pads with: the mean colour, or the image reflected at its edges."""
     crop_scale: Fraction = 1.0
-    """Cut out a random rectangle of at least this share of the image and resize it to the input (1: off)."""
+    """Random resized crop: the minimum fraction of the image area that is kept (1: off)."""
     color_jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Strength of random brightness, contrast and saturation changes (0: off)."""
     trivial_augment: bool = False
-    """One random operation of TrivialAugmentWide (arXiv:2103.10158) per image."""
+    """Apply one random TrivialAugmentWide operation per image (arXiv:2103.10158)."""
     erasing: Fraction = 0.0
     """Probability of erasing a random rectangle (arXiv:1708.04896)."""
     mixup: Annotated[float, Field(ge=0)] = 0.0
-    """Alpha of mixup (arXiv:1710.09412), blends pairs of images and their labels (0: off)."""
+    """Alpha of mixup, which blends pairs of images and their labels (0: off; arXiv:1710.09412)."""
     cutmix: Annotated[float, Field(ge=0)] = 0.0
-    """Alpha of CutMix (arXiv:1905.04899), pastes rectangles between images (0: off); with mixup, one of both."""
+    """Alpha of CutMix (0: off; arXiv:1905.04899). With mixup on too, each batch gets one of the two at random."""
     transform: str | None = None
-    """A function of your own as FILE.py:NAME or module:NAME: uint8 [3, H, W] to the same; before all other changes."""
+    """Your own augmentation, FILE.py:NAME or module:NAME: a function from uint8 [3, H, W] to the same; runs first."""
 
     @field_validator("transform")
     @classmethod
@@ -173,7 +174,7 @@ class AugmentConfig(Section):
 
 
 def unread(asked: Section) -> tuple[str, ...]:
-    """Return a note on settings of lists, for where no list is given."""
+    """Return a note on list settings that were given without a list."""
     fields = type(asked).model_fields
     names = [name for name in OF_LISTS if name in fields and getattr(asked, name) != fields[name].default]
     if not names:

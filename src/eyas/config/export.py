@@ -1,4 +1,4 @@
-"""Settings of an export: which form, which batches, and what it is checked on."""
+"""Settings of an export: format, batch size, and the images it is checked on."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ FORMATS = ("onnx", "pt2")
 
 
 class ExportConfig(Section):
-    """Write a trained model as one file that works without eyas, and check that it answers alike."""
+    """Export a trained model to one file that runs without eyas, and check its outputs."""
 
     format: Literal["onnx", "pt2"] | None = None
-    """onnx: for onnxruntime and many others; pt2: for torch.export.load. Default: what --out ends in, else onnx."""
+    """onnx: for onnxruntime and others; pt2: for torch.export.load. Default: by the ending of --out, else onnx."""
     batch: Annotated[int, Field(ge=1)] | Literal["dynamic"] = "dynamic"
-    """Images that one call takes: any number (dynamic), or always this many."""
+    """Batch size of the exported model: dynamic (any), or a fixed number."""
     opset: Annotated[int, Field(ge=18, le=23)] = 20
-    """Version of ONNX's operators; an older runtime may need a lower one."""
+    """ONNX opset version; an older runtime may need a lower one."""
     int8: bool = False
-    """Quantise the network to 8-bit integers, for CPUs (ONNX only): measures how much accuracy that costs."""
+    """Quantise the network to int8 for CPUs (ONNX only), and measure how much accuracy that costs."""
     check: str | None = None
-    """Images to check the file on: a data spec. Default: the run's own test, validation or training set."""
+    """Images to check the file on: a list, folder or named set. Default: the run's test, validation or training set."""
     root: str | None = None
-    """Folder that the paths in the list of --check are relative to. Default: the folder of the list."""
+    """Folder that paths in the --check list are relative to. Default: the folder of the list."""
     outside_root: bool = False
-    """Read also files that this list names outside that folder."""
+    """Allow entries of that list that point outside that folder."""
     classes: str | None = None
-    """File with one class name per line, for a list of --check that has numbers."""
+    """File with one class name per line, for a --check list whose labels are numbers."""
     columns: str | None = None
-    """Columns of the list of --check, such as path=0,label=2. Default: found by itself."""
+    """Columns of the --check list, such as path=0,label=2. Default: detected."""
     first_label: Literal["auto", "0", "1"] = "auto"
-    """What the smallest label number of that list means: numbers count from 0, or from 1."""
+    """Whether label numbers in that list start at 0 or at 1."""
     data_dir: str = "data"
-    """Folder that a named set of --check is downloaded into."""
+    """Folder to download a named --check set to."""
     mirror: str | None = None
-    """Address of a folder that holds the named sets' archives."""
+    """URL or path of a folder with the archives of the named sets."""
 
     @model_validator(mode="after")
     def _int8_is_onnx(self) -> ExportConfig:
@@ -49,12 +49,12 @@ class ExportConfig(Section):
         return self
 
     def data_config(self) -> DataConfig:
-        """Return what concerns the data of --check."""
+        """Return the data settings of --check."""
         return DataConfig(**self.model_dump(include=set(DataConfig.model_fields)))
 
 
 def target_of(model: Path, out: str | Path | None, settings: ExportConfig) -> tuple[Path, str]:
-    """Return the file to write and its format. Raises `SettingsError` where name and format do not go together."""
+    """Return the file to write and its format. Raises `SettingsError` if the name does not match the format."""
     if out is None:
         form = settings.format or "onnx"
         return model.with_suffix(f".int8.{form}" if settings.int8 else f".{form}"), form

@@ -26,83 +26,83 @@ _STYLE = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
 
 
 class ResumeFlags(Section):
-    """Go on with a run where it stopped."""
+    """Continue a run from where it stopped."""
 
     run: Run
     """Run folder of `eyas train`."""
     epochs: int | None = None
-    """Train to this epoch, which may be more than first asked for."""
+    """Total number of epochs to train to; may be more than first set."""
     patience: int | None = None
-    """Another patience of early stopping (0: never)."""
+    """New patience of early stopping (0: never stop early)."""
     on_nan: Literal["stop", "rollback"] | None = None
-    """What to do where the loss is not a finite number; rollback goes back and on with half the learning rate."""
+    """What to do when the loss is not finite: stop, or roll back and continue with half the learning rate."""
     stretch_schedule: bool = False
-    """Let a cosine or onecycle schedule take the course of the longer run from here on."""
+    """With more --epochs: let a cosine or onecycle schedule follow the longer run from here on."""
     changed_files: bool = False
-    """Go on though image files were changed since the run was saved, with the pictures as they are now."""
+    """Continue although image files have changed since the run was saved; the new contents are used."""
     train: str | None = None
-    """Where the training set lies now, if it was moved; it must hold the same images. The run keeps it."""
+    """New location of the training set, if it was moved; must hold the same images. Stored in the run."""
     test: str | None = None
-    """Where the test set lies now."""
+    """New location of the test set."""
     val: str | None = None
-    """Where the validation set lies now."""
+    """New location of the validation set."""
     root: str | None = None
-    """Where the folder lies now that the paths in list files are relative to."""
+    """New location of the folder that paths in list files are relative to."""
     classes: str | None = None
-    """Where the file of class names lies now."""
+    """New location of the file of class names."""
 
 
 class EvaluateFlags(Measuring):
-    """Measure a trained model on any labelled set."""
+    """Evaluate a trained model on a labelled set."""
 
     run: Run
-    """Run folder, or a .safetensors file in it."""
+    """Run folder, or a .safetensors file in one."""
     data: Annotated[Positional[str | None], tyro.conf.arg(metavar="[DATA]")] = None
-    """List, folder or named set, such as cifar10:test. Default: the run's own test set, else its validation set."""
+    """List, folder or named set, such as cifar10:test. Default: the run's test set, else its validation set."""
     train: str | None = None
-    """Without DATA: where the run's training set lies now, of which its own test or validation set may be a part."""
+    """Without DATA: new location of the run's training set, which its validation or test set may be part of."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
-    """Precision of the arithmetic."""
+    """Precision of the computation."""
     batch_size: Annotated[int, Field(ge=1)] | None = None
-    """Images per batch. Default: as many as are fast."""
+    """Images per batch. Default: chosen for speed."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
-    """File to write all numbers to, as JSON."""
+    """JSON file to write all metrics to."""
     answers: str | None = None
-    """File to write a row for each image to: path, label, answer, probability, right (.csv, .jsonl or .parquet)."""
+    """File for per-image predictions (.csv, .jsonl or .parquet): path, label, answer, probability, right."""
     charts: str | None = None
-    """Folder to draw the per-class chart and the confusion matrix into."""
+    """Folder for the per-class chart and the confusion matrix."""
 
     def device_config(self) -> DeviceConfig:
-        """Return what concerns the device."""
+        """Return the device settings."""
         return DeviceConfig(device=self.device, precision=self.precision)
 
 
 class PredictFlags(PredictConfig):
-    """Classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders."""
+    """Classify images; write CSV, JSON lines or Parquet, or sort them into folders."""
 
     run: Run
-    """Run folder, or a .safetensors file in it."""
+    """Run folder, or a .safetensors file in one."""
     paths: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="PATH...")]
-    """Images, folders, list files."""
+    """Image files, folders or list files."""
     out: str | None = None
-    """File to write: .csv, .jsonl or .parquet. Default: the terminal."""
+    """File to write (.csv, .jsonl or .parquet). Default: the terminal."""
 
 
 class ServeFlags(ServeConfig):
-    """Answer over HTTP: an API, and a page for the browser."""
+    """Serve a model over HTTP: an API and a web page."""
 
     run: Run
-    """Run folder, or a .safetensors file in it."""
+    """Run folder, or a .safetensors file in one."""
 
     def serve_config(self) -> ServeConfig:
-        """Return what concerns the server."""
+        """Return the server settings."""
         return ServeConfig(**self.model_dump(exclude={"run"}))
 
 
 class ReportFlags(Section):
-    """Write one HTML page on a run: what its model can do, how sure it is, and where it fails."""
+    """Write an HTML report on a run: results, calibration and mistakes."""
 
     run: Run
     """Run folder of `eyas train`."""
@@ -111,109 +111,109 @@ class ReportFlags(Section):
     language: Literal["en", "zh"] = "en"
     """Language of the page."""
     audit: bool = False
-    """Also look at every image of the run, as eyas inspect does, and say what was found."""
+    """Also check every image of the run, as `eyas inspect` does, and include the findings."""
     device: str = "auto"
-    """cpu, cuda, mps or auto: what computes the maps of where the network looks."""
+    """cpu, cuda, mps or auto; used to compute the Grad-CAM heatmaps."""
 
 
 class CalibrateFlags(Reading):
-    """Fit a temperature that makes a model as sure as it is right, and store it in the model's file."""
+    """Calibrate a model by temperature scaling, and store the temperature in the model file."""
 
     run: Run
-    """Run folder, or a .safetensors file in it."""
+    """Run folder, or a .safetensors file in one."""
     data: Annotated[Positional[str | None], tyro.conf.arg(metavar="[DATA]")] = None
-    """Set to fit on. Default: what the run kept of its validation set."""
+    """Set to calibrate on. Default: the predictions stored for the run's validation set."""
     reset: bool = False
-    """Take the temperature away again."""
+    """Remove a stored temperature."""
     skip_unreadable: bool = False
-    """Leave images out that cannot be decoded."""
+    """Skip images that cannot be decoded."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
 
 
 class CompareFlags(Section):
-    """Compare runs, and tell which differences are larger than chance."""
+    """Compare runs, and test which differences are statistically significant."""
 
     runs: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")]
-    """Run folders of `eyas train`, two or more."""
+    """Two or more run folders of `eyas train`."""
     html: str | None = None
-    """File to write a page to, with the curves of the runs over each other."""
+    """HTML page to write, with the curves of all runs overlaid."""
     language: Literal["en", "zh"] = "en"
     """Language of the page."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
-    """File to write all of it to, as JSON."""
+    """JSON file to write the results to."""
 
 
 class RunsFlags(Section):
-    """List the runs of a folder, best first."""
+    """List the runs in a folder, best first."""
 
     folder: Annotated[Positional[str], tyro.conf.arg(metavar="[FOLDER]")] = "runs"
-    """Folder with a folder per run."""
+    """Folder that contains the run folders."""
     sort: Literal["accuracy", "loss", "name", "time"] = "accuracy"
-    """By accuracy or loss, those measured on the same images together; by name; or by time, the newest first."""
+    """Sort by accuracy or loss (runs evaluated on the same images are grouped), by name, or by time (newest first)."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
-    """File to write all of it to, as JSON."""
+    """JSON file to write the results to."""
 
 
 class ExportFlags(ExportConfig):
-    """Write a trained model as one file for use without eyas, and check that it answers as the model does."""
+    """Export a trained model to one file that runs without eyas, and check its outputs."""
 
     run: Run
-    """Run folder, or a .safetensors file in it."""
+    """Run folder, or a .safetensors file in one."""
     out: str | None = None
-    """File to write, .onnx or .pt2. Default: beside the model file."""
+    """File to write (.onnx or .pt2). Default: next to the model file."""
 
     def config(self) -> ExportConfig:
-        """Return what is asked of the file."""
+        """Return the settings of the export."""
         return ExportConfig(**self.model_dump(exclude={"run", "out"}))
 
 
 class InspectFlags(Reading):
-    """Look at a set before training: unreadable files, duplicates, leaks, wrong labels. Changes no file of yours."""
+    """Check a data set before training: unreadable files, duplicates, leaks, wrong labels. Changes no files."""
 
     data: Data
-    """List, folder or named set; all its splits are looked at. cifar10:train means one of them."""
+    """List, folder or named set. All splits are checked; to check only one, name it: cifar10:train."""
     against: str | None = None
-    """Another set, such as the test set: images that are in both are leaks."""
+    """A second set, such as a separate test set; images that are in both are reported as leaks."""
     json_file: Annotated[str | None, tyro.conf.arg(name="json")] = None
-    """File to write everything to, as JSON."""
+    """JSON file to write all findings to."""
     csv_file: Annotated[str | None, tyro.conf.arg(name="csv")] = None
-    """File to write a row for every image of each finding to."""
+    """CSV file to write, with one row per image of each finding."""
     html: str | None = None
-    """File to write a page to that shows the worst findings as pictures, side by side."""
+    """HTML page to write, which shows the images of the worst findings side by side."""
     language: Literal["en", "zh"] = "en"
     """Language of the page."""
     strict: bool = False
-    """Exit with code 65 where something was found that makes a result wrong or stops the training."""
+    """Exit with code 65 if a finding would make results wrong or stop training."""
 
 
 class ModelsFlags(Section):
-    """List the networks that can be named."""
+    """List the available networks."""
 
     text: Annotated[Positional[str], tyro.conf.arg(metavar="[TEXT]")] = ""
-    """Only names with this in them."""
+    """List only names that contain this text."""
 
 
 class DatasetsFlags(Section):
-    """List the named data sets, or write one as image files and lists."""
+    """List the named data sets, or export one as image files and lists."""
 
     name: Annotated[Positional[str], tyro.conf.arg(metavar="[NAME]")] = ""
-    """A named set; without one all are listed."""
+    """Name of a set; if omitted, all are listed."""
     export: str | None = None
-    """Empty folder to write image files, train.txt, test.txt and classes.txt to."""
+    """Export the set to this (new or empty) folder: image files, train.txt, test.txt and classes.txt."""
     data_dir: str = "data"
-    """Folder that sets are downloaded into."""
+    """Folder to download sets to."""
     mirror: str | None = None
-    """Address of a folder that holds the archives."""
+    """URL or path of a folder with the archives."""
 
 
 class SourceFlags(Section):
-    """Where the settings of a training come from, before any flag."""
+    """Where settings come from before flags are applied."""
 
     recipe: str = "standard"
-    """Defaults made for a purpose."""
+    """Named set of defaults."""
     config: str | None = None
-    """TOML file of settings, such as the config.toml of a run."""
+    """TOML settings file, such as the config.toml of a run."""
 
 
 COMMANDS: Commands = {
@@ -234,7 +234,7 @@ COMMANDS: Commands = {
 
 
 def parse_config(arguments: list[str]) -> RunConfig:
-    """Return the settings that `eyas train` was given: a recipe's, changed by a TOML file's, changed by flags."""
+    """Return the settings of `eyas train`: those of the recipe, overridden by the TOML file, overridden by flags."""
     given, helping = _without_help(arguments)
     values = read_arguments("train", COMMANDS, given)
     source = {"recipe": values.pop("recipe", "standard"), "file": values.pop("config", None)}
@@ -245,8 +245,8 @@ def parse_config(arguments: list[str]) -> RunConfig:
             return config
 
         flags.__doc__ = (
-            "Train a classifier. A file (--config run.toml) and a recipe "
-            f"(--recipe {'|'.join(RECIPES)}) set what no flag sets."
+            "Train a classifier. Settings not given as flags come from a file (--config run.toml), "
+            f"then from a recipe (--recipe {'|'.join(RECIPES)})."
         )
         _help(flags, "train", helping)
     return make_config(values, **source)

@@ -6,11 +6,11 @@ from eyas.config.section import Section
 
 
 class ModelConfig(Section):
-    """Which network, and which weights it starts from."""
+    """The network and its initial weights."""
 
     model: str = "alexnet"
-    """Name of a network: see `eyas models`. Its head is made to fit the classes."""
+    """Name of a network; `eyas models` lists them. Its head gets one output per class."""
     pretrained: bool = False
-    """Start from the library's ImageNet weights (downloaded), with the preprocessing that they expect."""
+    """Start from the library's ImageNet weights (downloaded), with the preprocessing they expect."""
     weights: str | None = None
-    """Start from a run folder's model or a local file of weights (.safetensors, .pth and the like; no code is run)."""
+    """Start from the model of a run folder, or from a local file (.safetensors, .pth, ...; loaded as weights only)."""

@@ -1,4 +1,4 @@
-"""RunConfig: all settings of a training, from a recipe, a TOML file and flags (or keywords); and back to TOML."""
+"""RunConfig: all settings of a run, read from a recipe, a TOML file and flags (or keywords), and written as TOML."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REMOVED: Mapping[tuple[str, str], Any] = {("output", "graph"): False}
 
 
 class RunConfig(Section):
-    """All settings of a run, in sections. Field names are unique over all sections: a flag needs no prefix."""
+    """All settings of a run, in sections. Field names are unique across sections, so flags need no prefix."""
 
     data: DataConfig = DataConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
@@ -57,9 +57,9 @@ def defaults() -> dict[str, Any]:
 def make_config(
     given: Mapping[str, Any] | None = None, *, recipe: str = "standard", file: str | Path | None = None
 ) -> RunConfig:
-    """Return the settings of a recipe, changed by a TOML file, changed by `given` (flat: {"lr": 0.1}).
+    """Return the settings of a recipe, overridden by a TOML file, overridden by `given` (flat: {"lr": 0.1}).
 
-    Raises `SettingsError` for an unknown recipe, file, section or key, with the nearest names, and for wrong values.
+    Raises `SettingsError` for unknown recipes, files, sections and keys (with the closest names) and invalid values.
     """
     if recipe not in RECIPES:
         raise SettingsError(f"--recipe {recipe}: unknown; there are {', '.join(RECIPES)}.{suggest(recipe, RECIPES)}")
@@ -73,7 +73,7 @@ def make_config(
 
 
 def nested(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Sort flat settings into their sections. Raises `SettingsError` for an unknown one."""
+    """Sort flat settings into sections. Raises `SettingsError` for an unknown setting."""
     places = sections()
     sorted_in: dict[str, dict[str, Any]] = {}
     for name, value in given.items():
@@ -84,7 +84,7 @@ def nested(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def read_toml(path: Path) -> dict[str, dict[str, Any]]:
-    """Return a settings file's sections. Raises `SettingsError` naming the file for anything it does not know."""
+    """Return the sections of a settings file. Raises `SettingsError`, naming the file, for anything unknown in it."""
     try:
         content = tomllib.loads(read_file(path, LARGEST).decode())
     except DataError as error:
@@ -123,7 +123,7 @@ def check_whole(path: Path) -> None:
 
 
 def to_toml(config: RunConfig) -> str:
-    """Return the settings as TOML, whole, so that `eyas train --config` of it repeats the run."""
+    """Return all settings as TOML; `eyas train --config` with it repeats the run."""
     import tomli_w
 
     # no value stands for "not given": TOML has none, so such keys are left out

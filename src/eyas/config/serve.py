@@ -1,4 +1,4 @@
-"""Settings of the server: its address, its limits, and what it refuses."""
+"""Settings of the server: address and limits."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from eyas.errors import SettingsError
 
 
 class ServeConfig(Section):
-    """Answer over HTTP: an API, and a page for the browser."""
+    """Serve a model over HTTP: an API and a web page."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. 0.0.0.0 lets other machines in."""
+    """Address to listen on; 0.0.0.0 accepts connections from other machines."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """Port to listen on; 0 takes a free one."""
+    """Port to listen on; 0: any free port."""
     device: str = "auto"
     """cpu, cuda, mps or auto."""
     batch_size: Annotated[int, Field(ge=1)] = 32
-    """Pictures that the network answers for at once, where as many wait."""
+    """Maximum number of images in a batch."""
     max_wait: Annotated[float, Field(ge=0, le=1000)] = 5.0
-    """Milliseconds that a batch waits for pictures that are being decoded; it never waits where none are."""
+    """Milliseconds that a batch may wait for images still being decoded; if there are none, it does not wait."""
     queue: Annotated[int, Field(ge=1)] = 256
-    """Requests, and pictures, in work at once; more are refused (503)."""
+    """Maximum number of requests, and of images, in progress at once; beyond it, requests are rejected (503)."""
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    """Seconds that a request may take, its upload included."""
+    """Maximum duration of a request in seconds, including its upload."""
     max_mb: Annotated[float, Field(gt=0, le=1024)] = 16.0
-    """Megabytes that a request may have; larger ones are refused (413)."""
+    """Maximum size of a request in megabytes; larger ones are rejected (413)."""
     max_megapixels: Annotated[float, Field(gt=0, le=10_000)] = 64.0
-    """Most million pixels of a picture; larger ones are refused before they are decoded (422)."""
+    """Maximum size of an image in megapixels; larger ones are rejected before they are decoded (422)."""
     max_files: Annotated[int, Field(ge=1)] = 16
-    """Pictures that a request may have; more are refused (422)."""
+    """Maximum number of images in a request; requests with more are rejected (422)."""
     allow_host: tuple[str, ...] = ()
-    """Names that the server goes by (the Host header); requests for others are refused (400). Default: any."""
+    """Accepted Host headers; requests with others are rejected (400). Default: any."""
     examples: str = "auto"
-    """Folder with pictures that the page offers to try; none; auto: the run's test set, for this machine only."""
+    """Folder of example images for the page, or none. auto: the run's test set, if --host is this machine only."""
 
     def checked(self) -> ServeConfig:
-        """Return itself; raises `SettingsError` where a request could never be let in."""
+        """Return itself; raises `SettingsError` if the queue is too small for a full request."""
         if self.max_files > self.queue:
             raise SettingsError(f"--queue {self.queue}: has no room for a request of --max-files {self.max_files}.")
         return self

@@ -1,4 +1,4 @@
-"""Settings of the training: optimiser, schedule, length, numerics, output."""
+"""Training settings: optimiser, schedule, length, device, output."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class OptimConfig(Section):
     """The optimiser."""
 
     optimizer: Literal["sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "adagrad", "muon"] = "sgd"
-    """Optimiser: those of torch.optim, or Muon for filters and matrices with Adam for the head and for vectors."""
+    """Optimiser from torch.optim; or muon: Muon for filters and matrices, Adam for the head, biases and norms."""
     lr: Annotated[float, Field(gt=0)] = 0.01
-    """Learning rate (the peak, where a schedule changes it)."""
+    """Learning rate; with a schedule, its peak."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Momentum of SGD, RMSprop and Muon."""
     nesterov: bool = False
-    """Nesterov's form of SGD's momentum."""
+    """Use Nesterov momentum (SGD)."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Weight decay; applied to matrices and filters, never to biases and norms."""
+    """Weight decay, applied to matrices and filters but not to biases and norms."""
     backbone_lr: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Factor on the learning rate of everything but the head (below 1 when starting from trained weights)."""
+    """Learning-rate factor for everything but the head; below 1 when fine-tuning."""
     head_lr: Annotated[float, Field(gt=0)] = 1.0
-    """Factor on the learning rate of the head."""
+    """Learning-rate factor for the head."""
     vector_lr: Annotated[float, Field(gt=0)] = 1.0
-    """Factor on the learning rate of vectors: biases and the scales of norms."""
+    """Learning-rate factor for vectors: biases and the scales of norms."""
 
     @field_validator("nesterov")
     @classmethod
@@ -43,75 +43,74 @@ class OptimConfig(Section):
 
 
 class ScheduleConfig(Section):
-    """How the learning rate moves."""
+    """Learning-rate schedule."""
 
     schedule: Literal["constant", "linear", "cosine", "onecycle", "step"] = "constant"
-    """Course of the learning rate over the run."""
+    """How the learning rate changes over the run."""
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    """Epochs over which the learning rate rises from zero."""
+    """Epochs of linear warm-up from zero; fractions are allowed."""
     step_epochs: Count = 30
-    """With --schedule step: epochs between two drops."""
+    """With --schedule step: epochs between drops of the learning rate."""
     step_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """With --schedule step: factor of a drop."""
+    """With --schedule step: the factor applied at each drop."""
     plateau: CountOrOff = 0
-    """Epochs without improvement after which the learning rate drops (0: never)."""
+    """Drop the learning rate after this many epochs without improvement (0: never)."""
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Factor of a drop on a plateau."""
+    """With --plateau: the factor applied at each drop."""
 
 
 class TrainConfig(Section):
-    """Length of the training and how a step is computed."""
+    """Length of the training, batches and loss."""
 
     epochs: Count = 10
-    """Times that every training image is seen."""
+    """Number of passes over the training set."""
     batch_size: Count = 64
-    """Images per optimiser step, over all processes together."""
+    """Images per optimiser step, summed over all processes."""
     drop_last: bool = False
-    """Leave out the last batch of an epoch if it is not full."""
+    """Drop the last batch of an epoch if it is not full."""
     progressive_size: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Train on smaller images first: from this share of --size, growing to all of it in the last third of the run."""
+    """Progressive resizing: start at this fraction of --size; the last third of the run has full size (1: off)."""
     accumulate: Count = 1
-    """Compute a step in this many parts to save memory; the result is the same."""
+    """Gradient accumulation: compute each step in N parts to save memory. Results differ only through batch norm."""
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
-    """Largest norm of the gradient (0: not limited)."""
+    """Clip the gradient to this norm (0: off)."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the target spread evenly over all classes."""
+    """Label smoothing: the fraction of the target spread evenly over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
-    """balanced: weigh every class by the inverse of its frequency in training."""
+    """Class weights in the loss. balanced: inverse to the frequency of each class in the training set."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay per step of a running average of the weights, which is then what is measured and saved (0: off)."""
+    """Decay per step of an exponential moving average of the weights, which is then evaluated and saved (0: off)."""
     patience: CountOrOff = 0
-    """Stop after this many epochs without improvement (0: never)."""
+    """Early stopping: stop after this many epochs without improvement (0: never)."""
     overfit_patience: CountOrOff = 0
-    """Stop when the validation loss rose and the training loss fell for this many epochs running (0: never)."""
+    """Stop when the validation loss has risen while the training loss fell for this many epochs in a row (0: never)."""
     on_nan: Literal["stop", "rollback"] = "stop"
-    """Where the loss is not a finite number: stop, or go back to the last saved state and on with half the learning
-    rate, at most five times."""
+    """What to do when the loss is not finite: stop, or roll back to the last saved state and continue with half the
+    learning rate, at most five times."""
     select: Literal["accuracy", "loss", "macro_f1"] = "accuracy"
-    """Measure by which the best epoch is chosen, the learning rate drops and the run stops."""
+    """Metric that decides the best epoch, --plateau and --patience."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Everything random is a function of this number."""
+    """Seed of everything random."""
 
 
 class DeviceConfig(Section):
-    """Where and how the arithmetic runs."""
+    """Device, precision and speed."""
 
     device: str = "auto"
-    """cpu, cuda, cuda:1, mps; auto picks the best there is and says which."""
+    """cpu, cuda, cuda:1 or mps; auto picks the best one available and prints which."""
     precision: Literal["fp32", "tf32", "bf16", "fp16", "auto"] = "fp32"
-    """Precision of the arithmetic. bf16 and fp16 compute in 16 bits and keep the weights in 32; tf32 (NVIDIA GPUs)
-    rounds what is multiplied to 10 bits of mantissa; fp32 does so in convolutions only, as PyTorch. auto: bf16 where
-    the device has it, else fp32."""
+    """bf16, fp16: mixed precision, weights in 32 bits. tf32 (NVIDIA GPUs): TF32 in matrix products and convolutions;
+    fp32: TF32 in convolutions only, PyTorch's default. auto: bf16 if the device supports it, else fp32."""
     compile: Switch = "auto"
-    """Compile the network with torch.compile; on a GPU its kernels are replayed as CUDA graphs. auto: on a GPU, in a
-    run of more than ten minutes, if a few steps measured both ways say that the run ends sooner."""
+    """Use torch.compile (on a GPU with CUDA graphs). auto: on a GPU, in runs of more than ten minutes, if timing a few
+    steps both ways shows that the run will finish sooner."""
     channels_last: Switch = "auto"
-    """Keep images and filters in channels-last order. auto: in a run of a thousand steps or more, if a few steps
-    measured both ways are faster by it. With --deterministic auto means off: two measurements may differ."""
+    """Use the channels-last memory format. auto: in runs of at least a thousand steps, if timing a few steps both ways
+    shows that it is faster; off with --deterministic, because two timings may differ."""
     deterministic: bool = False
-    """On a GPU, use only kernels that give the same bits every time. A CPU run always does."""
+    """On a GPU, use only deterministic kernels. A CPU run is always deterministic."""
     threads: CountOrOff = 0
-    """Threads of the arithmetic on a CPU (0: PyTorch's choice)."""
+    """Number of CPU threads for computation (0: PyTorch's default)."""
 
     @field_validator("compile", "channels_last", mode="before")
     @classmethod
@@ -120,27 +119,27 @@ class DeviceConfig(Section):
 
 
 class OutputConfig(Section):
-    """What is written, where and how often."""
+    """Output, logging and saving."""
 
     out: str | None = None
-    """Run folder; must not hold another run. Default: a new one under runs/."""
+    """Run folder; must not contain another run. Default: a new folder in runs/."""
     log_every: Count = 500
-    """Training loss is logged every this many steps, and at the first and last step of every epoch."""
+    """Log the training loss every N steps, and at the first and last step of each epoch."""
     keep: CountOrOff = 0
-    """Keep the newest N epoch files (0: all); best.safetensors and last.safetensors always stay."""
+    """Keep only the newest N epoch files (0: all); best.safetensors and last.safetensors are always kept."""
     save_minutes: Annotated[float, Field(ge=0)] = 10.0
-    """Save the exact state within an epoch too, at most this many minutes apart (0: only after each epoch)."""
+    """Also save the full training state within an epoch, every N minutes (0: only after each epoch)."""
     view: Literal["auto", "live", "plain", "notebook", "none"] = "auto"
-    """Output: auto shows a live view on a terminal, curves in a notebook, and plain lines elsewhere."""
+    """Display: auto is a live view on a terminal, curves in a notebook, and plain lines elsewhere."""
     histograms: bool = False
-    """Show every parameter and its gradient as histograms in TensorBoard, at each epoch's end."""
+    """Write histograms of all parameters and gradients to TensorBoard after each epoch."""
     wandb: str | None = None
-    """Also log to this project of Weights & Biases (entity/project, or project)."""
+    """Also log to this Weights & Biases project (project or entity/project)."""
     mlflow: str | None = None
-    """Also log to this experiment of MLflow, at the tracking server that MLflow is set to."""
+    """Also log to this MLflow experiment, on the tracking server configured for MLflow."""
     log_model: bool = False
-    """Hand the best model to those loggers too, when the run ends."""
+    """Also upload the best model to those loggers when the run ends."""
     report: Literal["en", "zh", "none"] = "en"
-    """Language of report.html, which is written when the run ends; none leaves it out."""
+    """Language of report.html, written when the run ends; none: do not write it."""
     profile: bool = False
-    """Measure where the time goes: a table after every epoch, every span in profile.json.gz (for ui.perfetto.dev)."""
+    """Profile the run: print a table after every epoch and write a trace, profile.json.gz (for ui.perfetto.dev)."""

@@ -1,4 +1,4 @@
-"""The kinds of findings of an audit, the most severe first, and findings as frozen values."""
+"""The kinds of findings of an audit, most severe first, and findings as frozen values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ASPECT = 3.0  # times that an extreme picture is as long as wide, or as wide as 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding: what it is in a few words, what to do about it, and whether `--strict` fails for it."""
+    """A kind of finding: its title, what to do about it, and whether `--strict` fails on it."""
 
     title: str
     remedy: str
@@ -63,7 +63,7 @@ KINDS = {  # the worst first
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An image of a finding: the part it is in, its number there, `LIST:LINE: PATH` or `SET#NUMBER`, its class."""
+    """An image of a finding: its split, its number there, its place (`LIST:LINE: PATH` or `SET#NUMBER`), its class."""
 
     part: str
     index: int
@@ -73,9 +73,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found: `kind` is a key of `KINDS`; `reason` says what there is to say beside the images.
+    """One finding: `kind` is a key of `KINDS`; `reason` gives details, if any.
 
-    `images` are the first `MEMBERS` of `count`. `likeness` is 1 for equal pixels, below for pictures that look alike.
+    `images` are the first `MEMBERS` of `count`. `likeness` is 1 for equal pixels, less for similar images.
     """
 
     kind: str
@@ -115,7 +115,7 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found in a set, the worst first; nothing was changed. `totals` counts also what is not listed."""
+    """The findings in a data set, most severe first. `totals` also counts findings that are not listed."""
 
     parts: tuple[PartSummary, ...]
     overlaps: tuple[Overlap, ...]
@@ -125,7 +125,7 @@ class Audit:
 
     @property
     def wrong(self) -> bool:
-        """Whether anything was found that makes a result wrong or stops the training; the rest is worth a look."""
+        """Whether any finding makes results wrong or stops training."""
         return any(KINDS[kind].wrong for kind in self.totals)
 
     def of(self, kind: str) -> tuple[Finding, ...]:

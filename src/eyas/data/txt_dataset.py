@@ -1,4 +1,4 @@
-"""A list file as a data set for any PyTorch `DataLoader`."""
+"""A PyTorch `Dataset` of the images in a list file."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from eyas.errors import DataError
 
 
 class ImageTxtDataset(Dataset[tuple[Any, Any]]):
-    """The images of a text file, one `path label` per line, as a data set for any PyTorch `DataLoader`.
+    """A PyTorch `Dataset` of the images in a text file with one `path label` per line.
 
-    `[i]` is `(transform(image), target_transform(label))`: the image is a PIL image, mode RGB; the label an int that
-    indexes `classes`. `root` is the folder that paths are relative to (default: the list's; a relative one may also
-    lie beside the list); `classes` are the names in the order of the labels' numbers, or the path of a file of them;
-    `split` is train, val or test where a column of the list names it ("all": all lines), `columns` as for `--columns`;
-    `outside_root` lets paths lead out of the root. What is given by its place is told apart by its kind: a function is
-    a transform. Raises `DataError` with every problem of the list by line, and for a list of several splits where none
-    is asked for; what was passed over, or read otherwise than it is written, is warned of, and stands in `notes`.
+    `dataset[i]` is `(transform(image), target_transform(label))`; the image is a PIL image in RGB, the label an index
+    into `classes`. `root`: folder that paths are relative to (default: the folder of the list; a relative `root` may
+    also be next to the list). `classes`: names in order of label number, or a file of them. `split`: train, val or
+    test, if a column of the list names the split ("all": all lines). `columns`: as for `--columns`. `outside_root`:
+    allow paths that point outside `root`. A positional callable is always a transform. Raises
+    `DataError` with the problems of all lines, or if the list has several splits and `split` is not given. Lines that
+    were skipped or corrected cause a warning and are listed in `notes`.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class ImageTxtDataset(Dataset[tuple[Any, Any]]):
 
     @property
     def targets(self) -> list[int]:
-        """All labels, in the list's order."""
+        """All labels, in the order of the list."""
         labels: list[int] = self.images.labels.tolist()
         return labels
 

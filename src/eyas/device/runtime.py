@@ -30,9 +30,9 @@ _DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16,
 
 
 class Runtime:
-    """Where and how the arithmetic runs: one process on one device, or one of several with a share of every batch.
+    """The device and numerics of this process, which computes every batch, or its part if there are several processes.
 
-    `profile` is what the work is marked with; it measures nothing unless `open_runtime` was asked for it.
+    `profile` records where the time goes; it does nothing unless `open_runtime` was called with it.
     """
 
     def __init__(self, config: DeviceConfig, *, rank: int = 0, world: int = 1, local_rank: int = 0) -> None:
@@ -230,9 +230,9 @@ def _arrived(samples: Indices, images: Tensor, event: torch.cuda.Event) -> tuple
 
 @contextmanager
 def open_runtime(config: DeviceConfig, *, profile: bool = False) -> Iterator[Runtime]:
-    """Yield the runtime of this process; under torchrun, joined with the others.
+    """Open the runtime of this process (a context manager); under torchrun, join the other processes.
 
-    `profile` measures where the time goes, in the first process. The device is then waited for at every mark.
+    `profile` measures where the time goes in the first process; the device is then synchronised at every mark.
     """
     rank, world, local_rank = (int(os.environ.get(name, first)) for name, first in _ENVIRONMENT)
     runtime = Runtime(config, rank=rank, world=world, local_rank=local_rank)

@@ -134,7 +134,7 @@ def verdict_text(scores: Scores) -> str:
         return ""
     guess = scores.guess
     if guess.share == 1:  # a model cannot do better there
-        return f": tells nothing of how it tells classes apart: all its images are of one, {guess.always!r}"
+        return f": says nothing about how well it separates classes: all images are of one class, {guess.always!r}"
     gives = f"{100 * guess.share:.3g} %"
     told = gives if guess.always is None else f"always answering {guess.always!r} gives {gives}"
     few = f", as far as {scores.count:,} images can tell" if scores.accuracy > guess.share else ""

@@ -1,4 +1,4 @@
-"""Classifier: a trained model in one file, with weights, class names, preprocessing and how it was trained."""
+"""Classifier: a trained model with its class names, preprocessing and training facts, stored in one file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Picture = str | Path | Image.Image | Tensor | np.ndarray
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a classifier says of one image."""
+    """The prediction of a classifier for one image."""
 
     label: str  # the class of the largest probability
     probability: float
@@ -49,7 +49,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Classifier:
-    """A network that knows its classes and its preprocessing. `facts` says how it came about (epoch, accuracy)."""
+    """A trained network with its class names and preprocessing. `facts` says how it was trained (epoch, scores)."""
 
     network: nn.Module
     model: str
@@ -61,9 +61,9 @@ class Classifier:
 
     @staticmethod
     def load(path: str | Path, device: str = "cpu") -> Classifier:
-        """Return the classifier of a model file, or the best one of a run folder, in evaluation mode on `device`.
+        """Load a model file, or the best model of a run folder, onto `device`, in evaluation mode.
 
-        Raises `CheckpointError` if the file is damaged or not a model of eyas, `DataError` if there is none.
+        Raises `CheckpointError` if the file is damaged or not an eyas model, `DataError` if it does not exist.
         """
         file = model_file(Path(path))
         tensors, header = read_tensors(file, "model")
@@ -92,26 +92,26 @@ class Classifier:
         return Classifier(network, header["model"], tuple(classes), preprocess, header["facts"], temperature)
 
     def save(self, path: str | Path) -> None:
-        """Write the one file that `load` reads, atomically."""
+        """Save to a file that `load` can read; written atomically."""
         header = model_header(self.model, self.classes, self.preprocess, self.facts) | {"temperature": self.temperature}
         write_tensors(Path(path), "model", dict(self.network.state_dict()), header)
 
     def __repr__(self) -> str:
-        """Return one line: the network itself would fill pages."""
+        """Return a one-line summary; the network itself would fill pages."""
         return f"Classifier({self.model}, {len(self.classes)} classes, {self.preprocess.in_words()})"
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.network.parameters()).device
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return float32 `[B, C]` on the classifier's device for uint8 `[B, 3, H, W]` of any size."""
+        """Return logits, float32 `[B, C]` on the classifier's device, for uint8 images `[B, 3, H, W]` of any size."""
         return self.logits_of_resized(self.preprocess.resized(images.to(self.device)))
 
     @torch.inference_mode()
     def logits_of_resized(self, images: Tensor) -> Tensor:
-        """Return float32 `[B, C]` for what `preprocess.resized` gave: a second resize would crop the crop."""
+        """Return logits, float32 `[B, C]`, for images already resized by `preprocess.resized`."""
         self.network.eval()
         return self.room.answered(lambda some: self.preprocess.answer(self.network, some.to(self.device)), images)
 
@@ -120,7 +120,7 @@ class Classifier:
     @overload
     def predict(self, images: Sequence[Picture]) -> list[Prediction]: ...
     def predict(self, images: Picture | Sequence[Picture]) -> Prediction | list[Prediction]:
-        """Return the prediction for an image, or a list for a list.
+        """Classify an image, or a list of images, and return the prediction or a list of them.
 
         An image is a path, a PIL image, a uint8 tensor `[3, H, W]`, or a uint8 array `[H, W, 3]` or `[H, W]`. Raises
         `DataError` naming the file if an image cannot be decoded.
@@ -135,11 +135,11 @@ class Classifier:
         return [prediction for part in parts for prediction in self.predictions(self.logits_of_resized(part))]
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Return float64 `[B, C]` on the CPU for logits `[B, C]`: their softmax at the classifier's temperature."""
+        """Return the softmax of logits `[B, C]` at the classifier's temperature, float64 `[B, C]` on the CPU."""
         return (logits.cpu().double() / self.temperature).softmax(1)
 
     def predictions(self, logits: Tensor) -> list[Prediction]:
-        """Return the predictions that logits `[B, C]` mean."""
+        """Return the predictions for logits `[B, C]`."""
         ordered, positions = self.probabilities(logits).sort(dim=1, descending=True, stable=True)
         return [
             Prediction(self.classes[order[0]], row[0], {self.classes[i]: p for i, p in zip(order, row, strict=True)})
@@ -147,9 +147,9 @@ class Classifier:
         ]
 
     def heatmap(self, image: Picture, label: str | None = None) -> Tensor | None:
-        """Return where the network sees `label` (by default its answer): float32 [h, w], 0 to 1, or None (`heatmap`).
+        """Return the Grad-CAM heatmap for `label` (default: the predicted class), float32 [h, w] from 0 to 1.
 
-        It covers what `preprocess.resized` gives, and is of the picture itself where the answer is averaged over views.
+        None where Grad-CAM does not apply to the network. The map covers the resized image, without test-time views.
         """
         resized = self.preprocess.resized(_pixels(image, self.preprocess.grey_range))[None].to(self.device)
         if label is not None and label not in self.classes:

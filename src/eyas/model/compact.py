@@ -8,11 +8,11 @@ from torch import nn
 
 
 def compact(num_classes: int = 10) -> nn.Module:
-    """Return a freshly initialised compact residual network, 0.46 million parameters.
+    """Return a compact residual network with random weights and 0.46 million parameters.
 
-    Takes float32 [B, 3, H, W] of any size from 8x8, gives logits float32 [B, num_classes]. It halves the
-    image at its first layer, so that most of its work is on 8x8 and 4x4 maps of a 32x32 image: that is what
-    makes it quick on a CPU. Source: residual blocks of arXiv:1512.03385.
+    Input: float32 [B, 3, H, W], at least 8x8 pixels; output: logits, float32 [B, num_classes]. The first layer halves
+    the image, so that for 32x32 images most of the work is on 8x8 and 4x4 feature maps; this makes it fast on a CPU.
+    Source: residual blocks of arXiv:1512.03385.
     """
     return Compact(num_classes)
 

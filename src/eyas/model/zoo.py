@@ -1,4 +1,4 @@
-"""Networks by name: our own, torchvision's and timm's, with a head for any number of classes."""
+"""Networks by name: from eyas, torchvision and timm, with a head for any number of classes."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 
 @dataclass(frozen=True, order=True)
 class ModelName:
-    """A name that can be given as `--model`, and the library that its network comes from."""
+    """A name accepted by `--model`, and the library of its network."""
 
     name: str
     library: Library
 
 
 def alex(num_classes: int = 10) -> nn.Module:
-    """Return torchvision's AlexNet for `num_classes` classes, freshly initialised.
+    """Return torchvision's AlexNet with random weights and `num_classes` outputs.
 
-    Takes float32 [B, 3, H, W] of at least 63x63 pixels, gives logits float32 [B, num_classes]. Source: one
+    Input: float32 [B, 3, H, W], at least 63x63 pixels; output: logits, float32 [B, num_classes]. Source: One
     weird trick for parallelizing convolutional neural networks, arXiv:1404.5997.
     """
     return build("alexnet", num_classes)
 
 
 def model_names(text: str = "") -> tuple[ModelName, ...]:
-    """Return the names that `build` takes and that contain `text`: our own, then torchvision's, then timm's.
+    """Return the names accepted by `build` that contain `text`: those of eyas, then torchvision, then timm.
 
-    Where torchvision and timm share a name the plain one means torchvision's, so timm's is listed as `timm/NAME`.
+    If torchvision and timm share a name, the plain name means torchvision's, and timm's is listed as `timm/NAME`.
     """
     ours = [ModelName(name, "eyas") for name in OWN]
     vision = [ModelName(name, "torchvision") for name in _torchvision_names()]
@@ -56,10 +56,10 @@ def model_names(text: str = "") -> tuple[ModelName, ...]:
 
 
 def find_model(name: str) -> ModelName:
-    """Return the library that `name` means and the plain name there: own before torchvision before timm.
+    """Return the library and plain name of a network; eyas takes precedence over torchvision, torchvision over timm.
 
-    `torchvision/NAME` and `timm/NAME` force a library; timm's names may carry a tag (`resnet50.a1_in1k`).
-    Capitals do not count. Raises `SettingsError` with the nearest names where there is no such network.
+    `torchvision/NAME` and `timm/NAME` force a library; names of timm may have a tag (`resnet50.a1_in1k`). Case does
+    not matter. Raises `SettingsError` with the closest names if there is no such network.
     """
     forced, _, plain = name.strip().lower().rpartition("/")
     plain = ALIASES.get(plain, plain)
@@ -91,10 +91,10 @@ def find_model(name: str) -> ModelName:
 
 
 def build(name: str, num_classes: int) -> nn.Module:
-    """Return the network `name` with fresh weights and a head for `num_classes` classes, in train mode.
+    """Return the network `name` with random weights and `num_classes` outputs, in train mode.
 
-    It takes float32 [B, 3, H, W] and gives a plain tensor of logits [B, num_classes], in training too. Draws from
-    torch's global generator. Raises `SettingsError` where the name is unknown or `num_classes` is less than 1.
+    Input: float32 [B, 3, H, W]; output: logits [B, num_classes], always a plain tensor. Uses torch's global random
+    generator. Raises `SettingsError` if the name is unknown or `num_classes` is less than 1.
     """
     if num_classes < 1:
         raise SettingsError(f"A network needs at least 1 class to tell apart; {num_classes} were asked for.")
@@ -112,9 +112,9 @@ def build(name: str, num_classes: int) -> nn.Module:
 
 
 def outline(network: str | Builder, num_classes: int) -> nn.Module:
-    """Return a network (name or builder) on the meta device: every shape and no numbers, in milliseconds.
+    """Return a network (name or builder) on the meta device: shapes without values, in milliseconds.
 
-    Leaves torch's global generator as it was.
+    Does not change torch's global random generator.
     """
     with torch.random.fork_rng(devices=[]), _Weightless():
         model = build(network, num_classes) if isinstance(network, str) else network(num_classes)
@@ -124,7 +124,7 @@ def outline(network: str | Builder, num_classes: int) -> nn.Module:
 def head_of(model: nn.Module) -> tuple[str, ...]:
     """Return the parameter-name prefixes of the classification head, such as ("classifier.6",) or ("fc",).
 
-    The head is what timm names so, elsewhere the last linear layer or convolution; () where a network has neither.
+    The head is what timm names as such, otherwise the last linear layer or convolution; () if there is neither.
     """
     names = {id(module): name for name, module in model.named_modules()}
     if hasattr(model, "get_classifier"):
@@ -138,15 +138,15 @@ def head_of(model: nn.Module) -> tuple[str, ...]:
 
 
 def in_head(key: str, heads: tuple[str, ...]) -> bool:
-    """Return whether the parameter or buffer `key` belongs to one of the `heads` that `head_of` gave."""
+    """Return whether the parameter or buffer `key` belongs to one of the `heads` returned by `head_of`."""
     return any(key == head or key.startswith(f"{head}.") for head in heads)
 
 
 def expected_preprocess(name: str, *, weights: bool) -> dict[str, Any] | None:
     """Return the preprocessing that the published weights of `name` expect, as fields of `PreprocessConfig`.
 
-    Keys: size, resize, crop_ratio, interpolation, mean, std. None without `weights`, and where a network has no
-    published ones. Raises `SettingsError` where the name is unknown.
+    Keys: size, resize, crop_ratio, interpolation, mean, std. None without `weights`, or if there are no published
+    ones. Raises `SettingsError` if the name is unknown.
     """
     found = find_model(name)
     if not weights or found.library == "eyas":
@@ -175,7 +175,7 @@ def expected_preprocess(name: str, *, weights: bool) -> dict[str, Any] | None:
 
 
 def torchvision_weights(name: str) -> Any:
-    """Return the entry of torchvision's weights enumeration that fits the network as `build` makes it."""
+    """Return the entry of torchvision's weights enum that matches the network returned by `build`."""
     entries = torchvision.models.get_model_weights(name)
     if name.startswith("vit_"):
         # a transformer has one position per patch: vit_h_14's default weights are for 518 pixels, we build for 224

@@ -241,9 +241,9 @@ def _bar(event: Progress, started: Started, left: float | None) -> RenderableTyp
 
 
 def live(events: Iterable[Event]) -> Iterator[Event]:
-    """Yield the events, and show the run: in a notebook progress, epochs, and curves that redraw below the cell.
+    """Yield the events unchanged, and display the run as it goes.
 
-    Outside of a notebook it is told in plain lines, as `--view plain` tells it.
+    In a notebook: progress, a line per epoch, and curves that redraw below the cell; elsewhere: plain lines.
     """
     with contextlib.closing(open_console("notebook" if in_notebook() else "plain")) as view:
         for event in events:

@@ -31,7 +31,7 @@ WRITTEN = (
     ("metrics.csv", "table of epochs"),
     ("events.jsonl", "every event"),
     ("report.html", "report"),
-    ("label-doubts.csv", "labels to look at"),
+    ("label-doubts.csv", "suspect labels"),
 )
 
 
@@ -149,7 +149,7 @@ def _result(story: Story, finished: Finished, best: EpochRow | None) -> Iterator
         elif finished.best_value is not None:
             yield _best_value(finished, " (measured before the resume)")
         if finished.selects_on == "test":
-            yield "", "a number selected on test is optimistic; --val 0.1 selects on images kept apart"
+            yield "", "a number selected on test is optimistic; --val 0.1 selects on held-out images"
     if story.last and story.last is not best:
         yield "final epoch", f"{story.last.epoch}"
         yield from _measured(story.last)
@@ -157,7 +157,7 @@ def _result(story: Story, finished: Finished, best: EpochRow | None) -> Iterator
         again = _command("eyas evaluate", story.started)
         yield (
             "accuracy",
-            f"nothing was measured; measure it by: {again} DATA; in a new run by --val 0.1, or --test DATA",
+            f"not measured; to measure it: {again} DATA; in a new run, add --val 0.1 or --test DATA",
         )
     resumed = story.started is not None and story.started.step > 0
     yield "time", duration_text(finished.seconds) + (" since the resume" if resumed else "")

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def fit(plan: Plan, runtime: Runtime) -> Events:
-    """Train to the end of `plan`, yielding an event for everything worth recording.
+    """Train to the end of `plan`, yielding an event for everything worth recording (`eyas.training.events`).
 
-    Goes on by itself where the run folder holds a state. The caller writes the events where it likes; it cannot reach
-    the state, so no observer can change a result. Every process must drain the generator, or close it.
+    If the run folder contains a saved state, training continues from it. Events cannot reach the training state, so
+    what the caller does with them does not affect results. Every process must exhaust the generator, or close it.
     """
     with Saver(plan, runtime) as saver:  # however the training ends, what was being written becomes whole
         plan = plan.placed(runtime)
@@ -68,5 +68,5 @@ def fit(plan: Plan, runtime: Runtime) -> Events:
 
 
 def train_batches(plan: Plan, runtime: Runtime, *, start: int) -> Iterator[Batch]:
-    """Return this process's share of every batch from step `start` to the run's end, on the device and augmented."""
+    """Return this process's part of every batch from step `start` to the end, augmented and on the device."""
     return plan.pipeline.batches(plan.order, range(start, plan.total_steps), plan.config.data, runtime)

@@ -1,4 +1,4 @@
-"""make_plan: settings -> Plan. Units become steps, data is read, everything is checked."""
+"""make_plan: settings -> Plan. Reads the data, converts units to steps, checks everything."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def make_plan(
     allowed_changes: frozenset[str] = frozenset(),
     precision: str | None = None,
 ) -> Plan:
-    """Read and check everything that `config` names; `sets` are its data sets where they are open already, `precision`
-    is what its own means on this process's device where that is known.
+    """Read and check everything that `config` names, and return the plan that `fit` trains.
 
-    Decodes every image once (unless `resuming` from a run that did). Raises `DataError`, `SettingsError` or
-    `CheckpointError`, each naming the place and the remedy; writes nothing but downloads.
+    Decodes every image once (unless `resuming` a run that did). `sets` are its data sets, if already open;
+    `precision` is its precision on this device, if already known. Raises `DataError`, `SettingsError` or
+    `CheckpointError`, which say where the problem is and how to fix it. Writes no files, except downloads.
     """
     precision = precision or settled_precision(config.device.precision, choose_device(config.device.device))
     config = config.model_copy(update={"device": config.device.model_copy(update={"precision": precision})})

@@ -1,4 +1,4 @@
-"""`eyas calibrate`: effects a temperature and stores it in the model's file."""
+"""`eyas calibrate`: fits a temperature and stores it in the model file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a temperature does on one set. `fitted` tells that it was found on this set, so that it looks good there."""
+    """The effect of a temperature on one set. `fitted`: it was fitted on this set, so the effect is optimistic."""
 
     source: str
     count: int
@@ -39,7 +39,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """The temperature that was stored in `path`, and what it does."""
+    """The temperature stored in the model file `path`, and its effects."""
 
     path: Path
     temperature: float
@@ -54,11 +54,11 @@ def calibrate(
     device: str = "auto",
     reset: bool = False,
 ) -> Calibrated:
-    """Fit the temperature of a run's best model, or of a model file, and store it in the file.
+    """Calibrate a run's best model, or a model file, by temperature scaling, and store the temperature in the file.
 
-    It is fitted on the answers that the run kept of its validation set, or on those to the data spec `data`. Classes
-    that are answered stay the same; `reset` takes a temperature away again. Raises `SettingsError` where there is
-    nothing to fit on, `DataError` where no temperature is best.
+    It is fitted on the predictions stored for the run's validation set, or on the set `data` (a list file, a folder or
+    a named set). Predicted classes do not change, only probabilities. `reset` removes a stored temperature. Raises
+    `SettingsError` if there is nothing to fit on, `DataError` if no temperature is optimal.
     """
     from eyas.model.classifier import Classifier
 
@@ -142,12 +142,12 @@ def _refuse_training(model: Path, images: ImageSet, data: str) -> None:
     known = trained_on(model, images)
     if known == len(images):
         raise SettingsError(
-            f"{data}: is what the model was trained on; it is surer there than anywhere else. Name another set."
+            f"{data}: is what the model was trained on, and the model is overconfident there. Name another set."
         )
     if known:
         raise SettingsError(
-            f"{data}: the model was trained on {known:,} of its {len(images):,} images, and is surer of those than of "
-            "any other. Name a set without them."
+            f"{data}: the model was trained on {known:,} of its {len(images):,} images, and is overconfident on "
+            "those. Name a set without them."
         )
 
 
@@ -182,9 +182,9 @@ def print_calibrated(found: Calibrated) -> None:
             f"{100 * error[1]:.2f} %"
         )
         if effect.verdict:
-            print(f"  Its accuracy there is {clean(effect.verdict)}. A temperature makes such a model no better.")
+            print(f"  Its accuracy there is {clean(effect.verdict)}. A temperature does not improve such a model.")
         if not effect.fitted and loss[1] > loss[0]:
-            print(f"  On {clean(effect.source)} it became worse. `eyas calibrate RUN --reset` takes it away again.")
+            print(f"  On {clean(effect.source)} it became worse. `eyas calibrate RUN --reset` removes the temperature.")
     for effect in found.effects[:1]:  # the set that nothing is reported on
         print(f"What --unknown-below would do, on {clean(effect.source)} ({effect.count:,} images):")
         print(f"  {'below':>5}  {'answered':>24}  accuracy of the answered (95 % interval)")
@@ -196,7 +196,7 @@ def print_calibrated(found: Calibrated) -> None:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas calibrate`: make a model as sure as it is right, by a temperature."""
+    """`eyas calibrate`: calibrate the probabilities of a model by temperature scaling."""
     given = parsed(CalibrateFlags, "calibrate", arguments)
     print_calibrated(
         calibrate(given.run, given.data, settings=given.data_config(), device=given.device, reset=given.reset)

@@ -1,4 +1,4 @@
-"""`eyas compare`: compares runs, and tests which differences are larger than chance."""
+"""`eyas compare`: compares runs, and tests which differences are statistically significant."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUN_HEADS = ("run", "model", "epoch", "on")
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A run's best model, as its file says. `scores` has a dict of numbers per split."""
+    """The best model of a run, from its file. `scores` has a dict of metrics per split."""
 
     name: str
     model: str
@@ -36,7 +36,7 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two runs on the same samples. `difference` is that of their accuracies: `second` minus `first`."""
+    """Two runs on the same samples. `difference` is the accuracy of `second` minus that of `first`."""
 
     first: str
     second: str
@@ -50,13 +50,13 @@ class Difference:
 
     @property
     def is_larger_than_chance(self) -> bool:
-        """Whether such a difference would come by chance in less than 5 % of cases, if there were none."""
+        """Whether the difference is statistically significant at the 5 % level."""
         return self.p < SIGNIFICANT
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `compare` found. `settings` has a row per setting that differs: its name and each run's value."""
+    """The result of `compare`. `settings` has a row per setting that differs: its name and the value in each run."""
 
     runs: tuple[ComparedRun, ...]
     differences: tuple[Difference, ...]
@@ -66,9 +66,9 @@ class Comparison:
 
 
 def compare(*runs: str | Path) -> Comparison:
-    """Compare two or more run folders: their best models on the samples that both were measured on.
+    """Compare the best models of two or more runs, pair by pair, on the samples that both were evaluated on.
 
-    Raises `SettingsError` for fewer than two runs, `DataError` or `CheckpointError` where one cannot be read.
+    Raises `SettingsError` for fewer than two runs, `DataError` or `CheckpointError` if one cannot be read.
     """
 
     if len(runs) < 2:
@@ -107,7 +107,7 @@ def _run(record: Record, name: str) -> ComparedRun:
 
 
 def _answers(record: Record, name: str) -> Answers | str:
-    """Return the best model's answers, or a sentence that says why there are none."""
+    """Return the best model's predictions, or a sentence that says why there are none."""
     if record.answers is None:
         return f"{name}: has no {PREDICTIONS}, so its answers cannot be compared sample by sample."
     return {
@@ -229,7 +229,7 @@ def _run_rows(comparison: Comparison, words: Mapping[str, str]) -> Iterator[tupl
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas compare`: compare runs, and tell which differences are larger than chance."""
+    """`eyas compare`: compare runs, and test which differences are statistically significant."""
     given = parsed(CompareFlags, "compare", arguments)
     comparison = compare(*given.runs)
     print_comparison(comparison)

@@ -10,7 +10,7 @@ from eyas.terminal.clean import clean
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas datasets`: list the named data sets, or write one as image files and lists."""
+    """`eyas datasets`: list the named data sets, or export one as image files and lists."""
     given = parsed(DatasetsFlags, "datasets", arguments)
     if given.export is None:
         rows = [row for row in dataset_names() if given.name in row[0]]

@@ -1,4 +1,4 @@
-"""`eyas evaluate`: measures a trained model on any labelled set."""
+"""`eyas evaluate`: evaluates a trained model on a labelled set."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def evaluate(
     batch_size: int | None = None,
     answers: str | Path | None = None,
 ) -> tuple[Scores, ImageSet]:
-    """Return the scores of a run's best model, or of a model file, on a data spec, and the set as it was matched.
+    """Evaluate a run's best model, or a model file, and return the scores and the evaluated set.
 
-    Without `data` the set is the run's own, as its config.toml names it: the test set, else the validation set, where
-    this is a share of the training set the very share. Classes are matched by name. `answers` is a file (.csv, .jsonl,
-    .parquet) to write a row for each image to. Raises `DataError` where classes do not fit the model's, or an image is
-    unreadable.
+    `data` is a list file, a folder or a named set; its classes are matched with the model's by name. Default: the
+    run's own test set, else its validation set (if that was split off the training set, the same split). `answers` is
+    a file (.csv, .jsonl or .parquet) for per-image predictions. Raises `DataError` if the classes do not match the
+    model's, or an image cannot be decoded.
     """
     if answers is not None:
         _check_answers(Path(answers), data)
@@ -168,7 +168,7 @@ def print_scores(scores: Scores, images: ImageSet) -> None:
 
 
 def write_scores(scores: Scores, images: ImageSet, *, json_file: str | None, charts: str | None) -> None:
-    """Write all numbers to a JSON file and the charts to a folder, where they are named."""
+    """Write all metrics to a JSON file and the charts to a folder, if given."""
     if json_file is not None:
         from eyas.files.json_file import write_json
         from eyas.sinks.jsonl import scored
@@ -182,7 +182,7 @@ def write_scores(scores: Scores, images: ImageSet, *, json_file: str | None, cha
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas evaluate`: measure a trained model on any labelled set."""
+    """`eyas evaluate`: evaluate a trained model on a labelled set."""
     given = parsed(EvaluateFlags, "evaluate", arguments)
     if given.data is not None and given.train is not None:
         raise SettingsError("--train says where the run's own set lies now, and DATA names another. Give one of them.")

@@ -1,4 +1,4 @@
-"""`eyas export`: exports a trained model, and checks its answers on real images."""
+"""`eyas export`: exports a trained model, and checks its outputs on real images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEEDED = ("onnx", "onnxruntime", "onnxscript")  # by the format onnx; pt2 needs 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What `export` wrote: the file, the text beside it, what the file says of itself, and what was checked."""
+    """The result of `export`: the file, the readme next to it, its metadata, and the results of the checks."""
 
     path: Path
     readme: Path
@@ -34,17 +34,17 @@ class Exported:
 
 
 def export(run: str | Path, out: str | Path | None = None, **settings: Any) -> Exported:
-    """Write a run's best model, or a model file, as ONNX or `.pt2`, with preprocessing and softmax in it.
+    """Export a run's best model, or a model file, to ONNX or `.pt2`, with preprocessing and softmax included.
 
-    `out` is the file; by default it lies beside the model. `settings` are the flags' names, such as `format="pt2"`,
-    `batch=1`, `int8=True`, `check="photos.txt"`. The file is run on real images before it is left there. Raises
-    `ExportError` where it does not answer as the model does, `SettingsError` and `DataError` for mistakes.
+    `out` is the file to write; default: next to the model. `settings` are the flags as keywords, such as
+    `format="pt2"`, `batch=1`, `int8=True`, `check="photos.txt"`. Raises `ExportError`, and leaves no file, if its
+    outputs on real images differ from the model's; `SettingsError` and `DataError` for wrong arguments.
     """
     return export_as(run, out, ExportConfig(**settings))
 
 
 def export_as(run: str | Path, out: str | Path | None, settings: ExportConfig) -> Exported:
-    """Do what `export` does, for settings that were read already."""
+    """Do what `export` does, for parsed settings."""
     model = model_file(Path(run))
     target, form = target_of(model, out, settings)
     if form == "onnx" and (missing := [name for name in NEEDED if find_spec(name) is None]):
@@ -85,7 +85,7 @@ def export_as(run: str | Path, out: str | Path | None, settings: ExportConfig) -
 def to_int8(
     file: Path, proto: Any, inner: frozenset[str], classifier: Classifier, sources: Sources, facts: dict[str, Any]
 ) -> Quantised:
-    """Put the int8 model into the place of the fp32 one; return what that costs."""
+    """Replace the fp32 model by the int8 one; return the cost in accuracy."""
     from eyas.data.classes import match_outputs
     from eyas.exporting.facts import as_texts
     from eyas.exporting.onnx_file import open_onnx, relabel
@@ -127,7 +127,7 @@ def print_export(exported: Exported) -> None:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas export`: write a trained model as one file for use without eyas, and check its answers."""
+    """`eyas export`: export a trained model to one file that runs without eyas, and check its outputs."""
     given = parsed(ExportFlags, "export", arguments)
     print_export(export_as(given.run, given.out, given.config()))
     return 0

@@ -1,4 +1,4 @@
-"""`eyas inspect`: looks at every image of a data set before training. Changes none of the user's files."""
+"""`eyas inspect`: checks every image of a data set before training. Changes none of the user's files."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def inspect(
     html: str | Path | None = None,
     language: str = "en",
 ) -> Audit:
-    """Return what is to find in a data spec, with all its splits, and between it and the spec `against`.
+    """Check all splits of a data set, and its overlap with the set `against`, and return the findings.
 
-    `html` is a file to write the worst findings to, as pictures, in a `language`: en or zh. Unreadable images and lines
-    of lists that cannot be used are findings. Raises `DataError` where nothing can be looked at.
+    Both are a list file, a folder or a named set. `html` is a page to write, with the images of the worst findings, in
+    `language` (en or zh). Unreadable images and invalid lines are findings. Raises `DataError` if nothing can be read.
     """
     config = settings or DataConfig()
     parts = open_parts(str(data), None if against is None else str(against), config)
@@ -50,7 +50,7 @@ def inspect(
 
 
 def audit_parts(parts: tuple[Part, ...], config: DataConfig) -> Audit:
-    """Return what is to find in sets that are open; files that were looked at before are not read again."""
+    """Check sets that are already open; files that were checked before are not read again."""
     refused: list[str] = []
     folder = Path(config.cache_dir).expanduser()
     cache = SurveyCache(folder, min(CACHED, int(config.cache_gb * 1e9)), refused.append)
@@ -75,7 +75,7 @@ def print_audit(audit: Audit) -> None:
 
 
 def write_audit(audit: Audit, *, json_file: str | None, csv_file: str | None) -> None:
-    """Write everything to a JSON file, and a row per image of each finding to a CSV file, where they are named."""
+    """Write all findings to a JSON file, and one row per image of each finding to a CSV file, if given."""
     if json_file is not None:
         _write(Path(json_file), json.dumps(audit.to_dict(), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     if csv_file is not None:
@@ -113,7 +113,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas inspect`: look at a set before training: unreadable files, duplicates, leaks, wrong labels."""
+    """`eyas inspect`: check a data set before training: unreadable files, duplicates, leaks, wrong labels."""
     given = parsed(InspectFlags, "inspect", arguments)
     found = inspect(given.data, given.against, settings=given.data_config(), html=given.html, language=given.language)
     write_audit(found, json_file=given.json_file, csv_file=given.csv_file)

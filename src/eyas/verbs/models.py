@@ -7,7 +7,7 @@ from eyas.errors import SettingsError, suggest
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas models`: list the networks that can be named."""
+    """`eyas models`: list the available networks."""
     text = parsed(ModelsFlags, "models", arguments).text
     from eyas.model.zoo import model_names
 

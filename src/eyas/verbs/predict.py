@@ -1,4 +1,4 @@
-"""`eyas predict`: classifies files, folders and lists, in bounded memory and in order."""
+"""`eyas predict`: classifies files, folders and lists, in order and in bounded memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VIEWS = {"one": 1, "flip": 2, "shift": 6}
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What `predict_to` did: numbers of images."""
+    """Numbers of images that `predict_to` processed."""
 
     images: int
     unreadable: int
@@ -45,7 +45,7 @@ class Predicted:
     notes: tuple[str, ...] = ()  # what was left out of the folders, and what is to be said of the lists
 
     def in_words(self, asked: PredictConfig) -> Iterator[str]:
-        """Yield what is to be said of it."""
+        """Yield the notes for the user."""
         yield from self.notes
         if self.unreadable:
             yield f"{self.unreadable} of {self.images} files could not be read; their rows carry the reason."
@@ -64,9 +64,9 @@ def predict_files(
     unknown_below: float = 0.0,
     max_pixels: int = USUAL.max_pixels,
 ) -> Generator[Answer, None, None]:
-    """Yield an answer for every file, in order; a file that cannot be decoded gets its reason, and nothing stops.
+    """Yield a prediction for every file, in order; for a file that cannot be decoded, the reason instead.
 
-    Where the largest probability is below `unknown_below`, the file's label is `unknown_name(classifier.classes)`.
+    If the largest probability is below `unknown_below`, the file's label is `unknown_name(classifier.classes)`.
     """
     import torch
 
@@ -106,10 +106,10 @@ def predict_files(
 def predict_to(
     out: str | Path | None, run: str | Path, paths: Sequence[str | Path], asked: PredictConfig | None = None
 ) -> Predicted:
-    """Write a row for every image to a file (atomically; its ending is its form) or, for None, to stdout.
+    """Write a row for every image to a file (atomically; the ending sets the format) or, for None, to stdout.
 
-    Files that cannot be read are named on stderr. Raises `DataError` for a run and paths that do not exist and
-    `SettingsError` for a form that is not known.
+    Files that cannot be read are named on stderr. Raises `DataError` if the run or a path does not exist, and
+    `SettingsError` for an unknown format.
     """
     asked = asked or PredictConfig()
     form, model = check_form(out, asked.form), model_file(Path(run))
@@ -156,7 +156,7 @@ def predict_to(
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas predict`: classify files, folders and lists; CSV, JSON lines or Parquet, or sorted into folders."""
+    """`eyas predict`: classify images; write CSV, JSON lines or Parquet, or sort them into folders."""
     given = parsed(PredictFlags, "predict", arguments)
     done = predict_to(given.out, given.run, given.paths, given)
     for said in done.in_words(given):

@@ -1,4 +1,4 @@
-"""`eyas report`: writes the page of a run."""
+"""`eyas report`: writes the HTML report of a run."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def report(
     device: str = "auto",
     audit: bool = False,
 ) -> Path:
-    """Write the page of a run, by default into its folder, and return the file's path.
+    """Write the HTML report of a run, by default into its folder, and return the path of the file.
 
-    `sets` has the sets that were measured, where the caller has them open; else they are opened as the run's settings
-    name them, and where they are gone, or are no more what they were, the page goes without pictures. `audit` looks at
-    every image of the run, as `eyas inspect` does. Raises `DataError` or `CheckpointError` where there is no run, and
-    where a page with pictures would be overwritten by one without.
+    `sets` are the evaluated sets, if the caller has them open; otherwise they are opened from the run's settings, and
+    if they are missing or have changed, the report has no images. `audit` also checks every image of the run, as
+    `eyas inspect` does. Raises `DataError` or `CheckpointError` if there is no run, or if a report with images would
+    be overwritten by one without.
     """
     if language not in LANGUAGES:
         raise SettingsError(f"--language {language}: there are {', '.join(LANGUAGES)}.{suggest(language, LANGUAGES)}")
@@ -73,13 +73,13 @@ def report(
 
 
 class AtTheEnd:
-    """Writes the page of a run when it has ended: an observer, whose failure ends no run."""
+    """Writes the report when a run ends; an error here does not make the run fail."""
 
     def __init__(self, folder: Path, language: str, sets: dict[str, ImageSet], device: str) -> None:
         self._folder, self._language, self._sets, self._device = folder, language, sets, device
 
     def write(self, event: Event) -> None:
-        """Write the page at a `Finished`, unless there is more to come, or none is wanted."""
+        """Write the report on `Finished`, unless the run was interrupted or no report is wanted."""
         if not isinstance(event, Finished) or event.reason == "interrupted" or self._language == "none":
             return
         try:
@@ -92,11 +92,11 @@ class AtTheEnd:
             )
 
     def close(self) -> None:
-        """Nothing to do: what was written is whole."""
+        """Do nothing: the file is already complete."""
 
 
 def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -> Material:
-    """Return everything that a page shows of a run."""
+    """Return everything that the report of a run shows."""
     from eyas.data.images.preprocess import Preprocess
 
     split = next((name for name in ("test", "val") if name in record.scores), None)
@@ -141,7 +141,7 @@ def material_of(record: Record, sets: dict[str, ImageSet] | None, device: str) -
 
 
 def _calibration(record: Record, split: str) -> Calibration | None:
-    """Return how sure the model is and how right, and what a temperature fitted on the validation set would do."""
+    """Return the calibration of the model, and the effect of a temperature fitted on the validation set."""
     shares, scores = shares_of(record, split), record.scores[split]
     if shares is None or scores.targets is None or scores.logits is None:
         return None
@@ -182,7 +182,7 @@ def _commands(record: Record) -> tuple[tuple[str, str], ...]:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas report`: write a page on a run: its results, how sure it is, its mistakes."""
+    """`eyas report`: write an HTML report on a run: results, calibration and mistakes."""
     given = parsed(ReportFlags, "report", arguments)
     path = report(given.run, out=given.out, language=given.language, device=given.device, audit=given.audit)
     print(clean(str(path)))

@@ -16,7 +16,7 @@ from eyas.verbs.training_run import Run, exit_code, locked, refuse_in_a_loader, 
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas resume`: go on with a run where it stopped."""
+    """`eyas resume`: continue a run from where it stopped."""
     given = parsed(ResumeFlags, "resume", arguments)
     try:
         finished = resume(given.run, **given.model_dump(exclude={"run"}))
@@ -41,12 +41,12 @@ def resume(
     changed_files: bool = False,
     **moved: str | Path | None,
 ) -> Run | None:
-    """Go on with a run where its saved state stands; None if it is complete already: nothing is trained then.
+    """Continue a run from its saved state and return it, or None if it is already complete.
 
-    `epochs` may be more than first asked for; a schedule that ends with the run (cosine, onecycle) then takes another
-    course, which `stretch_schedule` allows. `changed_files` goes on though image files changed. `moved` says where its
-    data lies now (`train`, `test`, `val`, `root`, `classes`), and is written down once that is seen to be the same.
-    Raises `SettingsError` if there is no run, or if what its results depend on has changed.
+    `epochs` is the new total; if the schedule spans the whole run (cosine, onecycle), a larger one also needs
+    `stretch_schedule`. `changed_files` continues although image files have changed. `moved` gives new locations of the
+    data (`train`, `test`, `val`, `root`, `classes`); they are stored in the run if the data there is the same.
+    Raises `SettingsError` if there is no run, or if anything that its results depend on has changed.
     """
     refuse_in_a_loader()
     if (directory := run_of(run)) is None:
@@ -82,7 +82,7 @@ def resume(
 
 
 def _unfinished(header: dict[str, Any], config: RunConfig, *, told_more: bool) -> bool:
-    """Return whether there is anything left to train. Raises `SettingsError` for fewer epochs than are done."""
+    """Return whether anything is left to train. Raises `SettingsError` for fewer epochs than are already done."""
     state = header["state"]
     done, asked = state["epochs_done"], config.training.epochs
     if done > asked:

@@ -1,4 +1,4 @@
-"""`eyas runs`: lists the runs of a folder, best first. Without torch."""
+"""`eyas runs`: lists the runs in a folder, best first. Does not import torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SAY_LITTLE = frozenset({"train", "training", "list", "labels", "data", "images",
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run folder and its best model, as their files say. None where there is no number yet."""
+    """A run and its best model, from their files. Values that are not known yet are None."""
 
     name: str
     path: str
@@ -37,7 +37,7 @@ class ListedRun:
     epochs_done: int
     epochs_asked: int
     best_epoch: int | None
-    split: str | None  # what `accuracy` and `loss` were measured on: test before val
+    split: str | None  # the split of `accuracy` and `loss`: test, else val
     source: str | None  # the name of that set
     count: int | None  # its images
     accuracy: float | None
@@ -52,7 +52,7 @@ class ListedRun:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What a folder of runs holds."""
+    """The runs in a folder."""
 
     runs: tuple[ListedRun, ...]
     others: tuple[str, ...]  # a sentence for each folder that holds no run, or one that cannot be read
@@ -69,10 +69,10 @@ SORTS: dict[str, Key] = {
 
 
 def runs(folder: str | Path = "runs", *, sort: str = "accuracy") -> Overview:
-    """Return the runs in a folder, or the one that it is, sorted by accuracy, loss, name or time (newest first).
+    """Return the runs in a folder (or the run, if it is one), sorted by accuracy, loss, name or time (newest first).
 
-    By accuracy and loss those measured on the same samples stand together, the best of them first: numbers of different
-    samples say nothing of each other. Reads no weights. Raises `DataError` where there is no such folder.
+    For accuracy and loss, runs evaluated on the same samples are grouped, best first, because numbers from different
+    samples are not comparable. No weights are read. Raises `DataError` if there is no such folder.
     """
     place = Path(folder)
     if sort not in SORTS:
@@ -104,7 +104,7 @@ def _sorted(found: list[ListedRun], sort: str) -> list[ListedRun]:
 
 
 def group_of(run: ListedRun) -> tuple[str, ...]:
-    """Return what two runs share whose numbers compare."""
+    """Return a key that is equal for runs whose numbers are comparable."""
     return ("",) if run.split is None else (run.split, run.source or "", str(run.count), run.samples or "unknown")
 
 
@@ -261,7 +261,7 @@ def _age(seconds: float) -> str:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas runs`: list the runs of a folder, best first."""
+    """`eyas runs`: list the runs in a folder, best first."""
     given = parsed(RunsFlags, "runs", arguments)
     overview = runs(given.folder, sort=given.sort)
     print_overview(overview, given.folder)

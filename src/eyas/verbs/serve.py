@@ -29,10 +29,10 @@ STOPPING_SECONDS = 2  # over a request's own time: to hand the last answers out
 
 
 def serve(run: str, config: ServeConfig) -> None:
-    """Answer over HTTP with a run's best model until SIGTERM or Ctrl-C; what is in work then is answered first.
+    """Serve a run's best model over HTTP until SIGTERM or Ctrl-C; requests in progress are completed first.
 
-    Raises `SettingsError` where a library is missing or the port cannot be had, `DataError` and `CheckpointError` for
-    a run that has no model.
+    Raises `SettingsError` if a library is missing or the port is not available, `DataError` or `CheckpointError` if
+    the run has no model.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise SettingsError(f"To serve, {', '.join(missing)} must be installed: pip install 'eyas[serve]'")
@@ -57,7 +57,7 @@ def serve(run: str, config: ServeConfig) -> None:
 
 
 def answer(service: Service, door: socket.socket) -> None:
-    """Answer at a bound socket until Ctrl-C, SIGTERM or Ctrl-Break; after a second one nobody is waited for."""
+    """Serve on a bound socket until Ctrl-C, SIGTERM or Ctrl-Break; a second one stops without waiting."""
     server = make_server(service)
     over = threading.Event()
 
@@ -97,7 +97,7 @@ def answer(service: Service, door: socket.socket) -> None:
 
 
 def make_server(service: Service) -> uvicorn.Server:
-    """Return the server that answers for a service, at the sockets that its `run` is given."""
+    """Return the server of a service; its `run` takes the sockets."""
     import uvicorn
 
     from eyas.serve.app import make_app
@@ -112,12 +112,12 @@ def make_server(service: Service) -> uvicorn.Server:
 
 
 def patience(config: ServeConfig) -> int:
-    """Return the whole seconds in which every request that is in work has its answer or its refusal."""
+    """Return the whole seconds after which every request in progress has been answered or rejected."""
     return math.ceil(config.timeout) + 1
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket with an address of its own, at which nobody is answered yet; raises `SettingsError`."""
+    """Return a socket bound to an address, not listening yet; raises `SettingsError` if it is not available."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError:
@@ -137,7 +137,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def command(arguments: list[str]) -> int:
-    """`eyas serve`: answer over HTTP: an API, and a page for the browser."""
+    """`eyas serve`: serve a model over HTTP: an API and a web page."""
     given = parsed(ServeFlags, "serve", arguments)
     serve(given.run, given.serve_config())
     return 0

@@ -1,4 +1,4 @@
-"""`eyas train`: begins a run. Torch is imported only after the data was checked."""
+"""`eyas train`: starts a run. Torch is imported only after the data has been checked."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def command(arguments: list[str]) -> int:
 def train(
     train: str | Path | None = None, *, recipe: str = "standard", config: str | Path | None = None, **settings: Any
 ) -> Run:
-    """Train and return the run; `settings` are the flags' names, such as `model="resnet18"`, `epochs=10`.
+    """Train a classifier, as `eyas train` does, and return the finished run.
 
-    `train` may be left out where the file `config` names it. The same as `eyas train`. Raises an `EyasError` where
-    the command would end with a message.
+    `train` is the training set; it may be omitted if the TOML file `config` names one. `settings` are the flags as
+    keywords, such as `model="resnet18"`, `epochs=10`. Raises `EyasError` where the command would print an error.
     """
     given = settings if train is None else {"train": train, **settings}
     return train_config(make_config(given, recipe=recipe, file=config))
 
 
 def train_config(config: RunConfig) -> Run:
-    """Train as `config` says, in a new run folder. Raises `RunInUseError` if its folder holds a run already."""
+    """Train with the settings `config` in a new run folder. Raises `RunInUseError` if the folder contains a run."""
     refuse_in_a_loader()
     directory = new_directory(config)
     check_loggers(config.output)
@@ -73,7 +73,7 @@ def train_config(config: RunConfig) -> Run:
 
 
 def tuned(plan: Plan, runtime: Runtime) -> Plan:
-    """Settle what is chosen by measuring, in the runtime and in the plan that is written down."""
+    """Settle the settings that are chosen by timing, in the runtime and in the plan."""
     from eyas.training.tuning import tune
 
     runtime.config, said = tune(plan, runtime)
@@ -82,7 +82,7 @@ def tuned(plan: Plan, runtime: Runtime) -> Plan:
 
 
 def new_directory(config: RunConfig) -> Path:
-    """Return the run folder to make. Raises `RunInUseError` if it holds a run, `SettingsError` if it is a file."""
+    """Return the run folder to create. Raises `RunInUseError` if it contains a run, `SettingsError` if it is a file."""
     if config.output.out is None:
         known = config.data.train.partition(":")[0]
         source = known if known in names() else config.data.train  # the `:` of a path is no split's
@@ -106,9 +106,9 @@ def _check_holds_no_run(directory: Path) -> None:
 
 
 def _repeatable(plan: Plan) -> RunConfig:
-    """Return the settings to repeat or to resume the run by: with full paths, without the run folder.
+    """Return the settings that repeat or resume the run: with absolute paths and without the run folder.
 
-    The preprocessing stands there as it was found, so that it depends no more on a library or a file of weights.
+    The preprocessing is stored in full, so that it no longer depends on a library or a file of weights.
     """
     found = {
         "output": plan.config.output.model_copy(update={"out": None}),

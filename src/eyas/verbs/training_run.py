@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder. `finished` is the last event of the training that made it."""
+    """A finished run: its folder, and `finished`, the last event of the training."""
 
     directory: Path
     finished: Finished
 
     @property
     def best(self) -> Classifier:
-        """The classifier of the best epoch, loaded on the CPU."""
+        """The classifier of the best epoch, loaded onto the CPU."""
         from eyas.model.classifier import Classifier
 
         return Classifier.load(self.directory / "best.safetensors")
 
     @property
     def last(self) -> Classifier:
-        """The classifier of the last epoch, loaded on the CPU."""
+        """The classifier of the last epoch, loaded onto the CPU."""
         from eyas.model.classifier import Classifier
 
         return Classifier.load(self.directory / "last.safetensors")
 
     @property
     def history(self) -> list[dict[str, str]]:
-        """The rows of metrics.csv, one per epoch."""
+        """The rows of metrics.csv, one dict of strings per epoch."""
         return list(Record(self.directory).rows)
 
     def _repr_html_(self) -> str:

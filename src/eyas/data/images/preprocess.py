@@ -1,4 +1,4 @@
-"""Preprocess: how an image becomes the network's input. The only place where size, mean and std exist."""
+"""Preprocess: turns images into network input. The only place where size, mean and std are applied."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """The deterministic way from pixels to the network's input, stored with the weights as plain data.
+    """Deterministic preprocessing of images, stored in the model file as plain data.
 
-    Called with an image (PIL, or uint8 `[3, H, W]`, or a batch of one size) it gives float32 `[..., 3, size, size]`,
-    so it also serves as the transform of any torchvision data set.
+    Call it with a PIL image or a uint8 tensor `[..., 3, H, W]` to get float32 `[..., 3, size, size]`. It can be used
+    as the `transform` of any torchvision data set.
     """
 
     size: int = 256
@@ -42,9 +42,9 @@ class Preprocess:
     grey_range: Range | None = None  # of files of more than 8 bits, while they are decoded; None: 0 to 65535
 
     def __call__(self, image: Any) -> Tensor:
-        """Return float32 `[..., 3, size, size]` of a PIL image or of uint8 `[..., 3, H, W]`.
+        """Resize and normalise a PIL image or a uint8 tensor `[..., 3, H, W]`; return float32 `[..., 3, size, size]`.
 
-        Raises `DataError` for a tensor of another type: its range would be a guess.
+        Raises `DataError` for a tensor of another type, whose value range is unknown.
         """
         if isinstance(image, Tensor) and image.dtype != torch.uint8:
             raise DataError(f"Preprocess takes uint8 pixels (0 to 255) or a PIL image; this tensor is {image.dtype}.")
@@ -52,10 +52,10 @@ class Preprocess:
         return self.normalize(self.resized(pixels))
 
     def resized(self, images: Tensor) -> Tensor:
-        """Return uint8 `[..., 3, H, W]` resized to uint8 `[..., 3, size, size]`.
+        """Resize uint8 `[..., 3, H, W]` to uint8 `[..., 3, size, size]`, always antialiased.
 
-        Always antialiased. On a CPU it equals torchvision's transforms on PIL images within one grey level; an
-        enlarged image may differ by two in a few of 100,000 values, where both round a tie.
+        On a CPU the result differs from torchvision's transforms on PIL images by at most one grey level (when
+        enlarging, by two in a few of 100,000 values, because of rounding).
         """
         if self.resize == "stretch":
             return self._scaled(images, self.size, self.size)
@@ -77,9 +77,9 @@ class Preprocess:
         return square
 
     def normalize(self, images: Tensor, memory_format: torch.memory_format = torch.contiguous_format) -> Tensor:
-        """Return uint8 `[..., 3, H, W]` as float32, scaled to 0..1, minus the mean, divided by the std.
+        """Scale uint8 `[..., 3, H, W]` to 0..1, subtract the mean and divide by the std; return float32.
 
-        The result has the `memory_format` asked for, whatever the images have (channels-last: `[B, 3, H, W]`).
+        The result has the given `memory_format`, whatever that of the images (channels-last needs `[B, 3, H, W]`).
         """
         whole = torch.empty(images.shape, dtype=torch.float32, device=images.device, memory_format=memory_format)
         whole.copy_(images)
@@ -96,17 +96,17 @@ class Preprocess:
         self, network: Callable[[Tensor], Tensor], resized: Tensor,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Tensor:
-        """Return the logits float32 `[B, C]` of a network for what `fit` gave: the mean over the test-time views."""
+        """Return a network's logits, float32 `[B, C]`, for images from `resized`, averaged over the test-time views."""
         return self.over_views(network, self.normalize(resized, memory_format), memory_format)
 
     def over_views(
         self, network: Callable[[Tensor], Tensor], images: Tensor,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> Tensor:
-        """Return the logits float32 `[B, C]` of a network for normalised images: the mean over the test-time views.
+        """Return a network's logits, float32 `[B, C]`, for normalised images, averaged over the test-time views.
 
-        `flip` adds the mirrored image; `shift` has both also moved by a pixel up and left, and down and right, each
-        half as heavy (as airbench94 evaluates).
+        `flip` adds the mirrored image; `shift` also adds both shifted by one pixel up-left and down-right, at half
+        the weight (as in airbench94).
         """
         if self.views == "one":
             return network(images).float()
@@ -119,16 +119,16 @@ class Preprocess:
         return torch.stack(answers).sum(0)
 
     def enlarged(self, size: int) -> Preprocess:
-        """Return the same way to a larger picture with nothing cut off: what random crops are taken from."""
+        """Return this preprocessing for a larger image with nothing cropped, from which random crops are taken."""
         return replace(self, size=size, crop_ratio=1.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for a file's header; without a range of grey values, as versions before can read it."""
+        """Return plain data for a file header; None values are left out, so that older versions can read it."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @staticmethod
     def from_dict(data: Any) -> Preprocess:
-        """Return what `to_dict` was made of. Raises `CheckpointError` if a key or a value is missing or unknown."""
+        """Return the `Preprocess` of a `to_dict`. Raises `CheckpointError` if a key or value is missing or unknown."""
         if not isinstance(data, dict) or None in data.values():
             raise CheckpointError("The stored preprocessing is none of eyas.")
         known = {field.name for field in fields(Preprocess)}
@@ -144,7 +144,7 @@ class Preprocess:
             raise CheckpointError(f"The stored preprocessing cannot be used: {error}") from None
 
     def in_words(self) -> str:
-        """Return one line for people."""
+        """Return a one-line description."""
         mean, std = (" ".join(f"{number:g}" for number in value) for value in (self.mean, self.std))
         ratio = f" (ratio {self.crop_ratio:g})" if self.resize == "crop" else ""
         views = {"flip": "; answers averaged over 2 views", "shift": "; answers averaged over 6 views"}
@@ -172,12 +172,12 @@ class Preprocess:
 
 @lru_cache(maxsize=64)
 def _constant(values: tuple[float, float, float], times: int, device: torch.device) -> Tensor:
-    """Return the three values repeated, float32 [3 * times]: brought to the device once, not at every step."""
+    """Return the three values repeated, float32 [3 * times]; cached, so that they are copied to the device once."""
     return torch.tensor(values, device=device).repeat(times)
 
 
 class _Stored(PreprocessConfig):
-    """The preprocessing in a file: versions before took any mean and deviation, and the model was trained with it."""
+    """The preprocessing in a file. Any mean and std are accepted, because older versions trained with any."""
 
     @field_validator("mean", "std")
     @classmethod
@@ -186,9 +186,9 @@ class _Stored(PreprocessConfig):
 
 
 def resolve_preprocess(config: PreprocessConfig, expected: dict[str, Any] | None, train: ImageSet) -> Preprocess:
-    """Return the standard preprocessing, changed by what given weights expect, changed by what was asked for.
+    """Return the preprocessing: the standard one, overridden by `expected` (of weights), overridden by `config`.
 
-    `train` are the images that `--grey-range auto` looks at.
+    `train` are the images that determine `--grey-range auto`.
     """
     auto = {"grey_range": found_range(train)} if config.grey_range == "auto" else {}
     asked = {name: value for name, value in (config.model_dump() | auto).items() if value is not None}

@@ -71,7 +71,7 @@ def read_by_processes(
                 f"{said} What was saved before is whole. Take fewer --workers, or --workers 0 (to go on with a run: "
                 "workers = 0 in its config.toml)."
             )
-        tell(f"{said} All of them are begun anew with the batch that was due ({attempt + 1} of {RETRIES} times).")
+        tell(f"{said} All workers are restarted at the same batch ({attempt + 1} of {RETRIES} times).")
 
 
 class _Work:
