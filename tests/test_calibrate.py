@@ -14,7 +14,7 @@ from eyas.errors import DataError, RunInUseError, SettingsError
 from eyas.evaluation.confidence import log_loss, reliability, softmax
 from eyas.files.atomic import folder_lock
 from eyas.run_folder.record import read_record
-from eyas.verbs.calibrate import Calibrated, Fit, print_calibrated
+from eyas.verbs.calibrate import Calibrated, Effect, print_calibrated
 from tests.runs import QUICK
 
 
@@ -149,6 +149,6 @@ def test_a_link_to_a_run_s_model_is_that_model(run, tmp_path):
 
 
 def test_what_becomes_worse_is_told(capsys):
-    fits = (Fit("val", 20, (0.5, 0.4), (0.1, 0.05), True), Fit("test", 30, (0.4, 0.5), (0.05, 0.1), False))
+    fits = (Effect("val", 20, (0.5, 0.4), (0.1, 0.05), True), Effect("test", 30, (0.4, 0.5), (0.05, 0.1), False))
     print_calibrated(Calibrated(Path("best.safetensors"), 2.0, fits))
     assert "On test it became worse." in capsys.readouterr().out
