@@ -18,7 +18,7 @@ MARKS = {  # phase: (module, function, of its calls which one)
     "in the middle of an epoch": ("eyas.training.step", "train_step", 2),
     "while it evaluates": ("eyas.evaluation.one_pass", "evaluate", 1),
     "in the second epoch": ("eyas.training.step", "train_step", 5),
-    "after an epoch's last step": ("eyas.training.loop", "record_epoch", 1),
+    "after an epoch's last step": ("eyas.training.records", "record_epoch", 1),
     "after an evaluation": ("eyas.training.checkpoint", "_facts", 1),
     "before an epoch's file is written": ("eyas.training.checkpoint", "_write_epoch", 2),
     "between an epoch's file and the state": ("eyas.files.atomic", "link", 4),
