@@ -163,8 +163,8 @@ def test_a_folder_of_a_librarys_name_is_not_the_library(tmp_path, monkeypatch):
     (tmp_path / "no_such_library").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     assert remote.find_spec("no_such_library") is not None
-    assert not remote._is_installed("no_such_library")
-    assert remote._is_installed("numpy")
+    assert not remote.is_installed("no_such_library")
+    assert remote.is_installed("numpy")
 
 
 # The services themselves, where they write to files.

@@ -135,11 +135,16 @@ def _say(said: str) -> None:
 def check_loggers(output: OutputConfig) -> None:
     """Raise `SettingsError` where a service is asked for whose library is not installed."""
     for name, asked in (("wandb", output.wandb), ("mlflow", output.mlflow)):
-        found = find_spec(name)  # a folder of its name, as W&B makes one, is no library
-        if asked is not None and (found is None or found.origin is None):
+        if asked is not None and not is_installed(name):
             raise SettingsError(f"--{name} needs the library {name}: pip install 'eyas[{name}]'")
     if output.log_model and output.wandb is None and output.mlflow is None:
         raise SettingsError("--log-model needs --wandb or --mlflow: it says that they get the model too.")
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a library is there; a folder of its name, as W&B makes one, is none."""
+    found = find_spec(name)
+    return found is not None and found.origin is not None
 
 
 def open_remotes(directory: Path, output: OutputConfig) -> list[Remote]:
