@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -17,7 +18,15 @@ from tests.faults.phases import MARKS
 from tests.faults.records import assert_equal_to_uncut, assert_nothing_lost, left_over
 from tests.faults.trial import Hatchery
 
+import eyas
 from eyas.files.atomic import folder_lock
+
+
+@pytest.mark.parametrize(("module", "name"), sorted({mark[:2] for mark in MARKS.values()}))
+def test_a_named_point_names_a_function_that_is_there(module, name):
+    """A signal whose function was moved would never be sent."""
+    tree = ast.parse((Path(eyas.__file__).parent.parent / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
 def with_workers(run: Path, number: int) -> None:
